@@ -1,0 +1,90 @@
+# Everything runs from .venv, which `make setup` builds from the lock files with nothing but Python (>= 3.11) and pip.
+# `make run` does the main job, `make test` checks everything that is quick to check; `make help` lists the rest.
+
+PYTHON ?= python3
+CONFIG ?= configs/airway.yaml
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+CACHE := .cache
+WHEEL := $(CACHE)/wheel
+UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+
+# XLA takes its number of CPU threads from PJRT_NPROC: with one, the bits of a draw do not depend on the machine's cores.
+export PJRT_NPROC := 1
+export RAY_USAGE_STATS_ENABLED := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export UV_PYTHON_DOWNLOADS := never
+unexport PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup python-check run test test-slow bench lint format lock wheel-check clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup: $(STAMP) ## build .venv from requirements-dev.lock, if it is not up to date
+
+# The stamp is written last, so a .venv made by hand, or left by an interrupted setup, is built anew.
+# uv comes first, out of the same lock, because it installs in seconds what takes pip the best part of a minute.
+$(STAMP): requirements.lock requirements-dev.lock pyproject.toml | python-check
+	$(PYTHON) -m venv --clear $(VENV)
+	@mkdir -p $(CACHE)
+	@awk '/^[^ ]/ {keep = /^uv==/} keep' requirements-dev.lock > $(CACHE)/uv.lock
+	-$(BIN)/python -m pip install --quiet --require-hashes --requirement $(CACHE)/uv.lock
+	$(call install_locked,$(VENV),requirements-dev.lock)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# $(call install_locked,ENVIRONMENT,LOCK): with uv, or with pip where uv does not run or does not find the packages
+# (it does not read pip's settings).
+install_locked = $(BIN)/uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2) \
+	|| { echo "make: uv could not install $(2), pip does" >&2; \
+	$(1)/bin/python -m pip install --quiet --require-hashes --requirement $(2); }
+
+python-check:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: '$(PYTHON)' is not Python 3.11 or newer; name one that is: make setup PYTHON=python3.11" >&2; exit 1; }
+
+run: setup ## sample the airway posterior; CONFIG=... for another configuration, ARGS=... for more options
+	$(BIN)/maxwell run $(CONFIG) $(ARGS)
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint ## lint, then every test that is not slow
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-slow: setup ## the slow tests
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+bench: setup ## the benchmarks of docs/benchmarks.md
+	$(BIN)/python -m workflows.bench $(ARGS)
+
+lock: setup ## renew both lock files; ARGS=--upgrade takes the newest versions
+	$(UV_COMPILE) $(ARGS) --output-file requirements.lock
+	$(UV_COMPILE) $(ARGS) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+# -I and the root folder keep the checkout off the import path: what is imported is what was installed.
+wheel-check: setup ## build the wheel and use it from outside the checkout, with the runtime lock only
+	rm -rf $(WHEEL) && mkdir -p $(WHEEL)
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(WHEEL) .
+	$(PYTHON) -m venv $(WHEEL)/venv
+	$(call install_locked,$(WHEEL)/venv,requirements.lock)
+	$(WHEEL)/venv/bin/python -m pip install --quiet --no-deps $(WHEEL)/*.whl
+	cd / && "$(CURDIR)/$(WHEEL)/venv/bin/python" -I -c 'import kernels, ensemble, workflows.cli, configs'
+	cd / && "$(CURDIR)/$(WHEEL)/venv/bin/maxwell" models
+
+clean: ## remove .venv, caches and builds; runs stay
+	rm -rf $(VENV) $(CACHE) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,218 @@
+"""The coordinator: next round, run it, absorb it, record, commit, decide."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ensemble import adaptation, policies, summary
+from ensemble.checkpoint import Checkpoint
+from ensemble.controls import Controls, first_controls
+from ensemble.diagnostics import Diagnostics, diagnose, pack_diagnostics, unpack_diagnostics
+from ensemble.flat import flatten, prefixed, under, unflatten
+from ensemble.fleet import Fleet
+from ensemble.ledger import Goals, Ledger
+from ensemble.messages import RoundPlan, RoundReport
+from ensemble.scouts import scout_controls
+from ensemble.settings import RunSettings
+from ensemble.status import Progress, Status
+from ensemble.store import Store
+from kernels.structure import Interweaving, Structure
+
+
+class Outcome(NamedTuple):
+    """How a run ended. done: every goal met; limit: the limit that stopped it; interrupted: by the user."""
+
+    done: bool
+    limit: str | None
+    interrupted: bool
+
+
+STAGE_TEXT = {
+    "scout": "from dispersed starts to the typical set",
+    "equilibrate": "proposals adapt to the ensemble",
+    "sample": "proposals are frozen, every draw counts",
+}
+
+
+class Coordinator:
+    """Steers a fleet. It sees O(d) statistics a shard, never states but to pass them into the store."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        store: Store,
+        structure: Structure,
+        moves: tuple[Interweaving, ...],
+        settings: RunSettings,
+        *,
+        progress: Progress,
+        stop_requested: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.fleet, self.store, self.structure, self.moves, self.settings = fleet, store, structure, moves, settings
+        self.progress, self.stop_requested, self.clock = progress, stop_requested, clock
+        self.dimension = sum(int(level.sizes.sum()) for level in structure.levels)
+        self.ledger = Ledger(stage=policies.first_stage(settings), useful=(True,) * len(moves))
+        self.controls = self._first_controls(self.ledger.stage)
+        self.moments = adaptation.first_moments(self.controls)
+        self.diagnostics: Diagnostics | None = None
+        self._ticked = self._now()
+
+    def start(self) -> None:
+        """A new run: every shard at its start, committed."""
+        self.fleet.initialise()
+        self._commit()
+
+    def resume(self) -> None:
+        """Go on from the store's last checkpoint, bit for bit."""
+        checkpoint = self.store.load_checkpoint()
+        self.store.rewind()
+        self.ledger = Ledger.from_json(checkpoint.info)
+        self.controls = unflatten(self._first_controls(self.ledger.stage), under("controls", checkpoint.coordinator))
+        moments = adaptation.first_moments(self.controls)
+        self.moments = unflatten(moments, under("moments", checkpoint.coordinator))
+        self.diagnostics = unpack_diagnostics(under("diagnostics", checkpoint.coordinator))
+        self.fleet.load(self.ledger.epoch - 1, checkpoint.shards)
+
+    def run(self) -> Outcome:
+        """Rounds until the goals are met, a limit is reached or the user asks to stop; the last state is committed."""
+        committed, self._ticked = self.ledger.epoch, self._now()
+        self.progress.stage(self.ledger.stage, STAGE_TEXT[self.ledger.stage])
+        while (outcome := self._outcome()) is None:
+            plan = self._plan()
+            reports = self.fleet.run(plan)
+            self._absorb(plan, reports)
+            self._record(reports)
+            self._advance(plan)
+            self._tick(reports)
+            if self.ledger.epoch - committed >= self.settings.check_rounds:
+                self._commit()
+                committed = self.ledger.epoch
+            self.progress.update(self._status(reports))
+        if committed < self.ledger.epoch:
+            self._commit()
+        return outcome
+
+    def _outcome(self) -> Outcome | None:
+        """Whether to stop, looked at between rounds, so that what was drawn is a prefix whenever it stops."""
+        done = all(policies.goals_met(self.ledger, self.settings).values())
+        limit = policies.limit_reached(self.ledger, self.settings)
+        interrupted = self.stop_requested()
+        return Outcome(done, limit, interrupted) if done or limit or interrupted else None
+
+    def _plan(self) -> RoundPlan:
+        ledger, settings = self.ledger, self.settings
+        sweeps = 1 if ledger.stage == "scout" else settings.sweeps
+        schedule = adaptation.schedule(sweeps, ledger.stage_round, np.asarray(ledger.useful, bool))
+        return RoundPlan(
+            epoch=ledger.epoch,
+            stage=ledger.stage,
+            round=ledger.stage_round,
+            sweeps=sweeps,
+            controls=flatten(self.controls._replace(schedule=schedule)),
+            record=policies.records(ledger, settings),
+            reset=policies.resets(ledger, settings),
+            report=policies.checks(ledger, settings),
+        )
+
+    def _absorb(self, plan: RoundPlan, reports: list[RoundReport]) -> None:
+        """Adapt by the round's statistics, or, in stage `sample`, look at the goals."""
+        statistics = [report.statistics for report in reports]
+        replicas, round_ = self.settings.shard.replicas, self.ledger.phase_round
+        if plan.stage != "sample":
+            self.moments = adaptation.absorb_moments(self.moments, self.controls, statistics, replicas, round_)
+        if plan.stage == "scout":
+            self.controls = adaptation.adapt_scout(self.controls, statistics, replicas, round_)
+        elif plan.stage == "equilibrate":
+            self.controls = adaptation.adapt_equilibrate(
+                self.controls, self.moments, statistics, self.structure, self.moves, round_
+            )
+        elif plan.report:
+            accumulated = [under("accumulated", arrays) for arrays in statistics]
+            self.diagnostics = diagnose(accumulated, replicas, plan.sweeps)
+            self.ledger = self.ledger._replace(goals=self._goals(self.diagnostics))
+        lp = tuple(float(arrays["lp"].mean()) for arrays in statistics)
+        self.ledger = self.ledger._replace(
+            lp=(*self.ledger.lp, lp),
+            rates=summary.add_rates(self.ledger.rates, statistics),
+            nonfinite=self.ledger.nonfinite + sum(int(arrays.get("nonfinite", 0)) for arrays in statistics),
+        )
+
+    def _goals(self, diagnostics: Diagnostics) -> Goals:
+        parts = [summary.coordinates(level, diagnostics) for level in self.structure.levels]
+        ess, rhat = (np.concatenate([part[kind] for part in parts]) for kind in ("ess", "rhat"))
+        shared = np.concatenate([part["shared"] for part in parts]).astype(bool)
+        return policies.goals_of(ess, rhat, shared, diagnostics.rounds)
+
+    def _record(self, reports: list[RoundReport]) -> None:
+        """Hand the draws to the store, whose next commit makes them count."""
+        for report in reports:
+            for group, values in report.draws.items():
+                self.store.append(report.shard, group, values)
+        stored = sum(len(values["lp"]) for group, values in reports[0].draws.items() if group == "sample_stats")
+        self.ledger = self.ledger._replace(draws=self.ledger.draws + stored)
+
+    def _advance(self, plan: RoundPlan) -> None:
+        ledger = self.ledger._replace(
+            epoch=plan.epoch + 1, stage_round=plan.round + 1, sweeps=self.ledger.sweeps + plan.sweeps
+        )
+        if policies.settles(ledger, self.dimension):
+            # The next round is the first of its phase: absorb_moments then forgets all before it.
+            ledger = ledger._replace(settled=ledger.stage_round)
+        stage = policies.next_stage(ledger, self.settings, self.dimension)
+        if stage != plan.stage:
+            ledger = self._enter(stage, ledger)
+            self.progress.stage(stage, STAGE_TEXT[stage])
+        self.ledger = ledger
+
+    def _enter(self, stage: str, ledger: Ledger) -> Ledger:
+        """Controls and books for the first round of a stage; entering `sample` freezes what was adapted."""
+        before = self.controls
+        self.controls = self._first_controls(stage)
+        if stage == "sample":
+            seen = summary.rate_of(ledger.rates, "interweave", len(self.moves))
+            useful = adaptation.useful_moves(before, self.moments, seen, self.structure, self.moves)
+            ledger = ledger._replace(useful=tuple(bool(flag) for flag in useful))
+        self.controls = adaptation.carried(before, self.controls, self.moments, anew=stage == "equilibrate")
+        self.moments = adaptation.extended(self.moments, self.controls)
+        return ledger._replace(stage=stage, stage_round=0, settled=None, lp=(), rates={})
+
+    def _first_controls(self, stage: str) -> Controls:
+        temperatures = self.settings.shard.temperatures[: self.settings.shard.rungs(stage)]
+        controls = first_controls(self.structure, 1 / np.asarray(temperatures), len(self.moves), 1)
+        if stage == "scout":
+            controls = controls._replace(scout=scout_controls(self.structure, self.settings.shard.scout))
+        return controls
+
+    def _commit(self) -> None:
+        """Draws so far and the state from which they go on, as one."""
+        arrays = prefixed("controls", flatten(self.controls)) | prefixed("moments", flatten(self.moments))
+        if self.diagnostics is not None:
+            arrays |= prefixed("diagnostics", pack_diagnostics(self.diagnostics))
+        checkpoint = Checkpoint(self.ledger.epoch, self.fleet.states(), arrays, self.ledger.to_json())
+        self.store.commit(checkpoint, {"summary": self._summary()})
+        self.fleet.committed()
+
+    def _summary(self) -> dict[str, Any]:
+        found = summary.summarise(self.ledger, self.diagnostics, self.structure, self.moves, self.settings)
+        return {**found, "worker_peak_bytes": self.fleet.peak_memory(), "workers": self.fleet.workers}
+
+    def _now(self) -> tuple[float, float]:
+        return self.clock(), time.process_time()
+
+    def _tick(self, reports: list[RoundReport]) -> None:
+        """Count the seconds since the last tick; nothing but limits.minutes is decided by them."""
+        now, (wall, core) = self._now(), self._ticked
+        kernel, compiling = (sum(getattr(r, f"{kind}_seconds") for r in reports) for kind in ("kernel", "compile"))
+        spent = {"wall": now[0] - wall, "core": now[1] - core, "kernel": kernel, "compile": compiling}
+        if self.fleet.remote:
+            spent["core"] += kernel + compiling
+        self._ticked = now
+        self.ledger = self.ledger._replace(
+            seconds={name: self.ledger.seconds[name] + value for name, value in spent.items()}
+        )
+
+    def _status(self, reports: list[RoundReport]) -> Status:
+        return summary.status(self.ledger, reports, self.structure, self.settings)

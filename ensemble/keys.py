@@ -1,0 +1,17 @@
+"""Random keys as a function of (seed, stage, round, replica): never of workers, time or order of execution."""
+
+import jax
+import jax.numpy as jnp
+
+STAGES = ("initialise", "scout", "equilibrate", "sample")
+
+
+def stage_key(seed: int, stage: str, round_: int) -> jax.Array:
+    """The key of one round of one stage."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), STAGES.index(stage)), round_)
+
+
+def replica_keys(seed: int, stage: str, round_: int, first: int, count: int) -> jax.Array:
+    """Keys [count] of the replicas numbered first, first + 1, ... in one round."""
+    key = stage_key(seed, stage, round_)
+    return jax.vmap(lambda replica: jax.random.fold_in(key, replica))(jnp.arange(first, first + count))

@@ -1,0 +1,69 @@
+"""What travels between the coordinator and the workers: plain arrays and numbers, never live objects."""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+"""Flat arrays by name ("position/a", "cells/y", ...)."""
+
+
+class RunnerSpec(NamedTuple):
+    """How a worker builds its runner, by names and arrays, so that any machine with the code can do it.
+
+    factory: "module:function", called as factory(**arguments, data=data) and returning a Runner.
+    data: the model's data (a pytree of arrays), apart so that a fleet can ship it once by reference.
+    """
+
+    factory: str
+    arguments: dict[str, Any]
+    data: Any
+
+
+class RoundPlan(NamedTuple):
+    """One round for every shard: the sweeps between two visits of the coordinator.
+
+    epoch: the number of this round since the start of the run; a runner accepts only the epoch after its own.
+    round: the number of this round in its stage (part of the random key).
+    controls: scales, covariances, ... as flat arrays; frozen in stage `sample`.
+    record: whether to hand back draws; reset: whether the accumulators start anew; report: whether to report them.
+    """
+
+    epoch: int
+    stage: str
+    round: int
+    sweeps: int
+    controls: Arrays
+    record: bool = False
+    reset: bool = False
+    report: bool = False
+
+
+class RoundReport(NamedTuple):
+    """What one shard says of one round: O(d) statistics, perhaps draws, never its states.
+
+    draws: {group: {variable: [draws, stored chains, ...]}}.
+    """
+
+    epoch: int
+    shard: int
+    statistics: Arrays
+    draws: dict[str, Arrays]
+    kernel_seconds: float
+    compile_seconds: float
+
+
+class Runner(Protocol):
+    """Runs shards inside one worker process."""
+
+    def initial(self, shard: int) -> Arrays:
+        """The complete state of a shard before the first round."""
+
+    def load(self, shard: int, epoch: int, state: Arrays) -> None:
+        """Take over a shard whose last finished round is `epoch`."""
+
+    def run(self, shard: int, plan: RoundPlan) -> RoundReport:
+        """Run one round; the shard must stand at epoch plan.epoch - 1."""
+
+    def state(self, shard: int) -> Arrays:
+        """The complete state of a shard, from which `load` goes on bit for bit."""

@@ -1,0 +1,110 @@
+"""Pure decisions of the coordinator: when a stage ends, what a round records, when the goals are met."""
+
+import numpy as np
+
+from ensemble.ledger import Goals, Ledger
+from ensemble.settings import RunSettings
+
+SETTLED = 0.25
+"""A window whose mean log density moved by less than this many standard deviations of one replica has settled."""
+
+
+def first_stage(settings: RunSettings) -> str:
+    """Where a run begins."""
+    return "scout" if settings.scouting else "equilibrate"
+
+
+def settled(lp: tuple[tuple[float, ...], ...], dimension: int, window: int) -> bool:
+    """Whether the ensemble's mean log density has stopped moving between the last two windows of rounds.
+
+    The log density of d near-normal coordinates has a standard deviation of about sqrt(d / 2): that is the unit.
+    """
+    if len(lp) < 2 * window:
+        return False
+    means = np.asarray(lp).mean(axis=1)
+    moved = means[-window:].mean() - means[-2 * window : -window].mean()
+    return bool(abs(moved) < SETTLED * np.sqrt(dimension / 2))
+
+
+def next_stage(ledger: Ledger, settings: RunSettings, dimension: int) -> str:
+    """The stage of the next round."""
+    if ledger.stage == "scout":
+        done = settled(ledger.lp, dimension, 3) or ledger.stage_round >= settings.scout_rounds
+        return "equilibrate" if done else "scout"
+    if ledger.stage == "equilibrate":
+        refined = ledger.settled is not None and ledger.phase_round >= settings.refine_rounds
+        return "sample" if refined or ledger.stage_round >= settings.equilibrate_rounds else "equilibrate"
+    return "sample"
+
+
+def settles(ledger: Ledger, dimension: int) -> bool:
+    """Whether the ensemble has stopped drifting: what was learned on the way is then forgotten, for the far excursions
+    of a few replicas would spoil the covariances of their blocks."""
+    if ledger.stage != "equilibrate" or ledger.settled is not None:
+        return False
+    return settled(ledger.lp, dimension, max(3, ledger.stage_round // 8))
+
+
+def records(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether the next round's last states are stored: every thin-th after the unrecorded ones, up to the budget."""
+    after = ledger.stage_round - settings.burn_rounds
+    return ledger.stage == "sample" and after >= 0 and (after + 1) % settings.thin == 0 and room(ledger, settings)
+
+
+def room(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether the budget has room for another draw."""
+    return ledger.draws < settings.max_draws
+
+
+def resets(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether the accumulators start anew with the next round: at the end of the unrecorded interval."""
+    return ledger.stage == "sample" and ledger.stage_round == settings.burn_rounds
+
+
+def checks(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether the goals are looked at after the next round."""
+    after = ledger.stage_round + 1 - settings.burn_rounds
+    return ledger.stage == "sample" and after > 0 and after % settings.check_rounds == 0
+
+
+def goals_met(ledger: Ledger, settings: RunSettings) -> dict[str, bool]:
+    """Which goals are met, by their names in the settings; those of shared parameters only where there are any."""
+    goals = ledger.goals
+    met = {
+        "ess": goals.ess_min is not None and goals.ess_min >= settings.ess,
+        "rhat": goals.rhat_max is not None and goals.rhat_max <= settings.rhat,
+        "draws": ledger.draws >= settings.draws,
+    }
+    if settings.shard.shared:
+        met["shared_ess"] = goals.ess_shared_min is not None and goals.ess_shared_min >= settings.shared_ess
+        met["shared_rhat"] = goals.rhat_shared_max is not None and goals.rhat_shared_max <= settings.shared_rhat
+    return met
+
+
+def limit_reached(ledger: Ledger, settings: RunSettings) -> str | None:
+    """The limit that ends the run now, if any."""
+    if ledger.sweeps >= settings.limit_sweeps:
+        return f"limits.sweeps = {settings.limit_sweeps}"
+    if settings.limit_seconds is not None and ledger.seconds["wall"] >= settings.limit_seconds:
+        return f"limits.minutes = {settings.limit_seconds / 60:g}"
+    return None
+
+
+def goals_of(ess: np.ndarray, rhat: np.ndarray, shared: np.ndarray, rounds: int) -> Goals:
+    """Summarise flat arrays over all coordinates; shared: which are of unplated sites. NaN counts as the worst."""
+    if np.isnan(ess).any():
+        return Goals(rounds, rhat_max=_worst(rhat), rhat_shared_max=_worst(rhat[shared]))
+    return Goals(
+        rounds,
+        rhat_max=_worst(rhat),
+        rhat_shared_max=_worst(rhat[shared]),
+        ess_min=float(ess.min()),
+        ess_median=float(np.median(ess)),
+        ess_shared_min=float(ess[shared].min()) if shared.any() else None,
+    )
+
+
+def _worst(rhat: np.ndarray) -> float | None:
+    if not rhat.size:
+        return None
+    return None if np.isnan(rhat).any() else float(rhat.max())

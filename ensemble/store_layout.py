@@ -1,0 +1,197 @@
+"""What a store will hold, declared before the first draw, and the empty Zarr hierarchy built from it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import zarr
+from zarr.abc.buffer import Buffer
+from zarr.codecs import ZstdCodec
+from zarr.storage import MemoryStore
+
+from ensemble.errors import StoreError
+
+ROOT = "zarr.json"
+CHAIN, DRAW = "chain", "draw"
+RESERVED_GROUPS = ("checkpoint",)
+
+# A flat folder per array: one folder sync makes all its new chunks durable.
+CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}
+
+
+class Variable(NamedTuple):
+    """A recorded quantity. dims and shape are those of one draw of one chain, after (chain, draw)."""
+
+    dtype: str
+    dims: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+
+
+class Layout(NamedTuple):
+    """The arrays of a run.
+
+    groups: variables by ArviZ group, stored as [shards * shard_chains, draws, *shape]; a group grows as one.
+    shard_chains: stored chains a shard; shard i has the chains i * shard_chains to (i + 1) * shard_chains - 1.
+    chunk_draws: draws in one chunk; each shard's chunk of each variable is one file.
+    coords: coordinate values by dimension, strings or numbers. static: {group: {name: (dims, values)}}, written once.
+    """
+
+    groups: dict[str, dict[str, Variable]]
+    shard_chains: int
+    shards: int
+    chunk_draws: int
+    coords: Mapping[str, np.ndarray] = {}
+    static: Mapping[str, Mapping[str, tuple[tuple[str, ...], np.ndarray]]] = {}
+
+
+def build(layout: Layout) -> dict[str, bytes]:
+    """Every key of the empty store (metadata, coordinates, static arrays), but for the root's metadata."""
+    check(layout)
+    keys: dict[str, Buffer] = {}
+    root = zarr.create_group(MemoryStore(keys))
+    for name, variables in layout.groups.items():
+        group = root.create_group(name)
+        for variable_name, variable in variables.items():
+            _create_growing(group, variable_name, variable, layout)
+        _create_coordinates(group, _sizes(name, layout), layout)
+    for name, arrays in layout.static.items():
+        group = root.create_group(name)
+        for array_name, (dims, values) in arrays.items():
+            _create_filled(group, array_name, dims, np.asarray(values))
+        _create_coordinates(group, _sizes(name, layout), layout)
+    return {key: buffer.to_bytes() for key, buffer in keys.items() if key != ROOT}
+
+
+def fill_value(dtype: np.dtype[Any]) -> Any:
+    """What stands in a chunk where no draw is yet."""
+    return dtype.type("nan") if dtype.kind == "f" else dtype.type(0)
+
+
+def _create_growing(group: zarr.Group, name: str, variable: Variable, layout: Layout) -> None:
+    dtype = np.dtype(variable.dtype)
+    group.create_array(
+        name,
+        shape=(layout.shards * layout.shard_chains, 0, *variable.shape),
+        chunks=(layout.shard_chains, layout.chunk_draws, *variable.shape),
+        dtype=dtype,
+        fill_value=fill_value(dtype),
+        compressors=ZstdCodec(level=1, checksum=True),
+        chunk_key_encoding=CHUNK_KEYS,
+        dimension_names=(CHAIN, DRAW, *variable.dims),
+    )
+
+
+def _create_coordinates(group: zarr.Group, sizes: Mapping[str, int], layout: Layout) -> None:
+    chains = {CHAIN: np.arange(layout.shards * layout.shard_chains)}
+    for dim, values in {**chains, **layout.coords}.items():
+        if dim in sizes:
+            _create_filled(group, dim, (dim,), np.asarray(values))
+
+
+def _create_filled(group: zarr.Group, name: str, dims: tuple[str, ...], values: np.ndarray) -> None:
+    text = values.dtype.kind in "UO"
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        chunks=values.shape,
+        dtype=str if text else values.dtype,
+        compressors=ZstdCodec(level=1, checksum=True),
+        chunk_key_encoding=CHUNK_KEYS,
+        dimension_names=dims,
+        config={"write_empty_chunks": True},
+    )
+    array[...] = values
+
+
+def check(layout: Layout) -> None:
+    """Refuse a layout that Zarr, xarray or ArviZ could not read back, naming what is wrong."""
+    for what in ("shards", "shard_chains", "chunk_draws"):
+        _require(getattr(layout, what) >= 1, f"{what} is {getattr(layout, what)}: give 1 or more")
+    both = set(layout.groups) & set(layout.static)
+    _require(not both, f"groups {sorted(both)} are both growing and static: use two names")
+    for group in (*layout.groups, *layout.static):
+        _check_name(group, "group")
+        _require(group not in RESERVED_GROUPS, f"the group name {group!r} is reserved: use another")
+    for group, variables in layout.groups.items():
+        _require(bool(variables), f"group {group!r} has no variables: leave it out")
+        for name, variable in variables.items():
+            _check_variable(f"{group}/{name}", variable)
+    for group, arrays in layout.static.items():
+        for name, (dims, values) in arrays.items():
+            _check_static(f"{group}/{name}", dims, np.asarray(values))
+    _check_dimensions(layout)
+
+
+def _check_dimensions(layout: Layout) -> None:
+    known: set[str] = set()
+    for group in (*layout.groups, *layout.static):
+        sizes = _sizes(group, layout)
+        clash = set(sizes) & set(layout.groups.get(group, layout.static.get(group, {})))
+        _require(not clash, f"group {group!r} has variables named like dimensions, {sorted(clash)}: rename either")
+        known |= set(sizes)
+        for dim in set(sizes) & set(layout.coords):
+            _check_coordinate(dim, np.asarray(layout.coords[dim]), sizes[dim], group)
+    unknown = set(layout.coords) - known
+    _require(not unknown, f"coordinates {sorted(unknown)} belong to no variable: remove them or name the dimensions so")
+
+
+def _sizes(group: str, layout: Layout) -> dict[str, int]:
+    """The size of every fixed dimension of a group; one name has one size."""
+    chains = {CHAIN: layout.shards * layout.shard_chains} if group in layout.groups else {}
+    growing = [(v.dims, v.shape) for v in layout.groups.get(group, {}).values()]
+    static = [(dims, np.shape(values)) for dims, values in layout.static.get(group, {}).values()]
+    sizes: dict[str, int] = dict(chains)
+    for dims, shape in growing + static:
+        for dim, size in zip(dims, shape, strict=True):
+            if sizes.setdefault(dim, size) != size:
+                raise StoreError(
+                    f"dimension {dim!r} of group {group!r} has the sizes {sizes[dim]} and {size}: use two names"
+                )
+    return sizes
+
+
+def _check_name(name: str, what: str) -> None:
+    good = bool(name) and "/" not in name and "\0" not in name and not name.startswith((".", "__")) and name != ROOT
+    _require(good, f"{what} name {name!r} is not allowed: no slash, no leading dot or double underscore, not {ROOT}")
+
+
+def _check_variable(name: str, variable: Variable) -> None:
+    _check_dims(name, variable.dims, variable.shape)
+    kind = np.dtype(variable.dtype).kind
+    _require(kind in "biuf", f"{name} has dtype {variable.dtype}: booleans, integers and floats can be recorded")
+    reserved = {CHAIN, DRAW} & set(variable.dims)
+    _require(not reserved, f"{name} has the dimensions {sorted(reserved)} of its own: the store adds chain and draw")
+
+
+def _check_static(name: str, dims: tuple[str, ...], values: np.ndarray) -> None:
+    _check_dims(name, dims, values.shape)
+    _require(
+        values.dtype.kind in "biufU" or _is_text(values), f"{name} has dtype {values.dtype}: give numbers or strings"
+    )
+
+
+def _check_dims(name: str, dims: tuple[str, ...], shape: tuple[int, ...]) -> None:
+    _check_name(name.split("/", 1)[1], "variable")
+    for dim in dims:
+        _check_name(dim, "dimension")
+    _require(len(dims) == len(shape), f"{name} has {len(dims)} dimension names {dims} for the shape {shape}")
+    _require(len(set(dims)) == len(dims), f"{name} has a dimension twice, {dims}: xarray needs different names")
+    _require(all(size >= 1 for size in shape), f"{name} has the shape {shape}: every size must be 1 or more")
+
+
+def _check_coordinate(dim: str, values: np.ndarray, size: int, group: str) -> None:
+    _require(dim != DRAW, "the draw coordinate counts the stored draws: remove it from coords")
+    good = values.shape == (size,)
+    _require(
+        good, f"coordinate {dim!r} has the shape {values.shape}, dimension {dim!r} of group {group!r} the size {size}"
+    )
+    _require(values.dtype.kind in "biufU" or _is_text(values), f"coordinate {dim!r} must hold numbers or strings")
+
+
+def _is_text(values: np.ndarray) -> bool:
+    return values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise StoreError(f"the layout cannot be stored: {message}.")

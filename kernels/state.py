@@ -1,0 +1,84 @@
+"""A replica's state with its cached terms, and the view of it that one level's moves need."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from kernels.structure import Level, Structure
+from kernels.target import Target
+from kernels.types import Cells, Data, Position
+
+
+class State(NamedTuple):
+    """One replica: its position and every term at that position, summed into cells."""
+
+    position: Position
+    cells: Cells
+
+
+class Info(NamedTuple):
+    """What a move reports. accepted: acceptance probability of each decision, [B]; nonfinite: proposals rejected
+    because their log density was not finite, a count."""
+
+    accepted: jax.Array
+    nonfinite: jax.Array
+
+
+def evaluate(target: Target, structure: Structure, position: Position, data: Data) -> State:
+    """The state at a position, every term computed anew."""
+    return State(position, structure.reduce(target.log_terms(position, data)))
+
+
+def log_density(cells: Cells) -> jax.Array:
+    """Sum of all terms, a scalar."""
+    return sum((jnp.sum(values) for values in cells.values()), start=jnp.zeros(()))
+
+
+class LevelView:
+    """Reads and writes the blocks of one level and evaluates only the terms that depend on them.
+
+    Deciding all blocks at once is valid because every term touches at most one block of the level (discovered, and
+    audited while running) and the other levels are held fixed.
+    """
+
+    def __init__(self, target: Target, structure: Structure, level: Level) -> None:
+        self.target = target
+        self.structure = structure
+        self.level = level
+
+    def blocks(self, position: Position) -> jax.Array:
+        """The level's coordinates, [p, B]."""
+        return self.level.gather(position)
+
+    def cells_at(self, position: Position, data: Data) -> Cells:
+        """The cells of the dependent terms at a position."""
+        terms = self.target.log_terms(position, data)
+        return self.structure.reduce({name: terms[name] for name in self.level.terms})
+
+    def change(self, old: Cells, new: Cells) -> jax.Array:
+        """Change of the log density that each block owns, [B]; NaN where a new term is not finite."""
+        total = jnp.zeros(self.level.n_blocks)
+        for name in self.level.terms:
+            total = total + self.level.owners[name].sum(new[name] - old[name])
+        return total
+
+    def select(self, accepted: jax.Array, state: State, blocks: jax.Array, old: jax.Array, cells: Cells) -> State:
+        """The state in which the accepted blocks ([B] bool) moved from `old` to `blocks`, their cells with them."""
+        position = self.level.scatter(state.position, jnp.where(accepted, blocks, old))
+        kept = dict(state.cells)
+        for name in self.level.terms:
+            moved = self.level.owners[name].spread(accepted, False)
+            kept[name] = jnp.where(moved, cells[name], state.cells[name])
+        return State(position, kept)
+
+
+def decide(key: jax.Array, log_ratio: jax.Array) -> tuple[jax.Array, Info]:
+    """Metropolis decisions for an array of log ratios; a ratio that is NaN or +inf is rejected and counted.
+
+    -inf is an ordinary rejection of a point outside the support, counted as non-finite all the same.
+    """
+    finite = jnp.isfinite(log_ratio)
+    probability = jnp.where(finite, jnp.exp(jnp.minimum(log_ratio, 0.0)), 0.0)
+    accepted = jax.random.uniform(key, log_ratio.shape, jnp.float32) < probability
+    return accepted, Info(probability, jnp.sum(~finite))

@@ -1,0 +1,18 @@
+"""The few types that every kernel shares."""
+
+from typing import Any
+
+import jax
+
+Array = jax.Array
+Position = dict[str, jax.Array]
+"""Unconstrained sites by name, float64, each of its site's shape."""
+
+Terms = dict[str, jax.Array]
+"""Unsummed contributions to the log density by term name."""
+
+Cells = dict[str, jax.Array]
+"""Terms summed over the elements that no move can tell apart (see structure): one vector a term, float64."""
+
+Data = Any
+"""Any pytree of arrays: always a traced argument, never closed over."""

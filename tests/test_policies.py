@@ -1,0 +1,214 @@
+"""Every decision of the coordinator, at its edges."""
+
+import numpy as np
+import pytest
+
+from ensemble import policies
+from ensemble.ledger import Goals, Ledger
+from tests.ensemble_models import run_settings as settings
+from tests.ensemble_models import shard_settings
+
+DIMENSION = 200
+SD = np.sqrt(DIMENSION / 2)
+
+
+def flat(rounds, superchains=4):
+    """Log densities that stand still."""
+    return ((-100.0,) * superchains,) * rounds
+
+
+def rising(rounds, step):
+    """Log densities that rise by `step` standard deviations a round."""
+    return tuple((step * SD * round_,) * 4 for round_ in range(rounds))
+
+
+def test_settings_count_cold_replicas():
+    assert settings().replicas == 12
+
+
+def test_first_stage():
+    assert policies.first_stage(settings()) == "scout"
+    assert policies.first_stage(settings(scouting=False)) == "equilibrate"
+
+
+@pytest.mark.parametrize(
+    ("lp", "expected"),
+    [
+        (flat(5), False),
+        (flat(6), True),
+        (rising(6, 0.1), False),
+        (rising(6, 0.08), True),
+        (rising(6, -0.1), False),
+        (rising(6, 10.0) + flat(6), True),
+        ((*flat(5), (np.nan,) * 4), False),
+    ],
+)
+def test_settled_compares_the_last_two_windows(lp, expected):
+    """Windows of 3 rounds lie 3 rounds apart: they settle below a rise of 0.25 / 3 = 0.083 sd a round."""
+    assert policies.settled(lp, DIMENSION, 3) is expected
+
+
+def test_settled_is_about_the_mean_of_the_superchains():
+    lp = (((-1e6, 1e6, -5.0, 5.0),) * 3) + (((1e6, -1e6, 5.0, -5.0),) * 3)
+    assert policies.settled(lp, DIMENSION, 3)
+
+
+@pytest.mark.parametrize(
+    ("stage", "stage_round", "settled", "lp", "expected"),
+    [
+        ("scout", 5, None, flat(5), "scout"),
+        ("scout", 6, None, flat(6), "equilibrate"),
+        ("scout", 19, None, rising(19, 1), "scout"),
+        ("scout", 20, None, rising(20, 1), "equilibrate"),
+        ("equilibrate", 49, None, flat(49), "equilibrate"),
+        ("equilibrate", 50, None, rising(50, 1), "sample"),
+        ("equilibrate", 19, 10, flat(19), "equilibrate"),
+        ("equilibrate", 20, 10, flat(20), "sample"),
+        ("equilibrate", 50, 45, flat(50), "sample"),
+        ("equilibrate", 50, 50, flat(50), "sample"),
+        ("equilibrate", 10, None, ((np.nan,) * 4,) * 10, "equilibrate"),
+        ("sample", 0, None, (), "sample"),
+        ("sample", 10_000, None, flat(10_000), "sample"),
+    ],
+)
+def test_next_stage(stage, stage_round, settled, lp, expected):
+    """`equilibrate` goes on for 10 rounds after it settled, and for 50 at most."""
+    ledger = Ledger(stage=stage, stage_round=stage_round, settled=settled, lp=lp)
+    assert policies.next_stage(ledger, settings(), DIMENSION) == expected
+
+
+@pytest.mark.parametrize(
+    ("stage", "settled", "lp", "expected"),
+    [
+        ("equilibrate", None, flat(5), False),
+        ("equilibrate", None, flat(6), True),
+        ("equilibrate", 6, flat(7), False),
+        ("scout", None, flat(6), False),
+        ("sample", None, flat(6), False),
+        ("equilibrate", None, rising(6, 1), False),
+        ("equilibrate", None, ((np.nan,) * 4,) * 10, False),
+    ],
+)
+def test_the_ensemble_settles_once_and_in_equilibrate_only(stage, settled, lp, expected):
+    ledger = Ledger(stage=stage, stage_round=len(lp), settled=settled, lp=lp)
+    assert policies.settles(ledger, DIMENSION) is expected
+
+
+def test_the_window_of_equilibrate_grows_with_the_stage():
+    """A slow drift that three rounds do not show shows over an eighth of the stage."""
+    lp = rising(80, 0.05)
+    assert policies.settled(lp, DIMENSION, 3)
+    assert not policies.settles(Ledger(stage="equilibrate", stage_round=80, lp=lp), DIMENSION)
+
+
+def test_rounds_of_a_phase_count_from_where_the_ensemble_settled():
+    assert Ledger(stage="equilibrate", stage_round=9).phase_round == 9
+    assert Ledger(stage="equilibrate", stage_round=9, settled=6).phase_round == 3
+
+
+def test_every_thin_th_round_after_the_unrecorded_ones_is_recorded():
+    recorded = [r for r in range(15) if policies.records(Ledger(stage="sample", stage_round=r), settings())]
+    assert recorded == [4, 7, 10, 13]
+
+
+def test_nothing_is_recorded_before_sample_or_beyond_the_budget():
+    assert not policies.records(Ledger(stage="equilibrate", stage_round=4), settings())
+    assert policies.records(Ledger(stage="sample", stage_round=4, draws=4), settings())
+    assert not policies.records(Ledger(stage="sample", stage_round=4, draws=5), settings())
+
+
+@pytest.mark.parametrize("burn", [0, 2])
+def test_accumulators_start_anew_once_after_the_unrecorded_rounds(burn):
+    chosen = settings(burn_rounds=burn)
+    assert [r for r in range(9) if policies.resets(Ledger(stage="sample", stage_round=r), chosen)] == [burn]
+    assert not policies.resets(Ledger(stage="equilibrate", stage_round=burn), chosen)
+
+
+def test_goals_are_checked_every_few_rounds_of_what_counts():
+    checked = [r for r in range(15) if policies.checks(Ledger(stage="sample", stage_round=r), settings())]
+    assert checked == [5, 9, 13]
+    assert not policies.checks(Ledger(stage="equilibrate", stage_round=5), settings())
+
+
+GOOD = Goals(rounds=20, rhat_max=1.1, rhat_shared_max=1.02, ess_min=400, ess_median=900, ess_shared_min=1000)
+
+
+def unmet(goals, draws=4, chosen=None):
+    met = policies.goals_met(Ledger(goals=goals, draws=draws), chosen or settings())
+    return {name for name, is_met in met.items() if not is_met}
+
+
+def test_goals_met_at_their_very_limits():
+    assert unmet(GOOD) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"ess_min": 399.9}, "ess"),
+        ({"ess_min": None}, "ess"),
+        ({"ess_min": np.nan}, "ess"),
+        ({"rhat_max": 1.101}, "rhat"),
+        ({"rhat_max": None}, "rhat"),
+        ({"rhat_max": np.nan}, "rhat"),
+        ({"ess_shared_min": 999.0}, "shared_ess"),
+        ({"ess_shared_min": None}, "shared_ess"),
+        ({"ess_shared_min": np.nan}, "shared_ess"),
+        ({"rhat_shared_max": 1.021}, "shared_rhat"),
+        ({"rhat_shared_max": None}, "shared_rhat"),
+        ({"rhat_shared_max": np.nan}, "shared_rhat"),
+    ],
+)
+def test_each_goal_alone_keeps_the_run_going(change, name):
+    assert unmet(GOOD._replace(**change)) == {name}
+
+
+def test_too_few_draws_keep_the_run_going():
+    assert unmet(GOOD, draws=3) == {"draws"}
+
+
+def test_before_the_first_check_no_goal_but_draws_can_be_met():
+    assert unmet(Goals()) == {"ess", "rhat", "shared_ess", "shared_rhat"}
+
+
+def test_a_model_without_shared_parameters_has_no_goals_for_them():
+    chosen = settings(shard=shard_settings(shared=()))
+    assert unmet(GOOD._replace(ess_shared_min=None, rhat_shared_max=None), chosen=chosen) == set()
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "wall", "limit", "expected"),
+    [
+        (999, 1e9, None, None),
+        (1000, 0.0, None, "limits.sweeps = 1000"),
+        (0, 89.9, 90.0, None),
+        (0, 90.0, 90.0, "limits.minutes = 1.5"),
+        (1000, 90.0, 90.0, "limits.sweeps = 1000"),
+    ],
+)
+def test_limits(sweeps, wall, limit, expected):
+    ledger = Ledger(sweeps=sweeps, seconds={"wall": wall, "core": 0.0, "kernel": 0.0, "compile": 0.0})
+    assert policies.limit_reached(ledger, settings(limit_seconds=limit)) == expected
+
+
+def test_goals_of_summarises_all_and_shared_coordinates():
+    ess, rhat = np.array([500.0, 2000.0, 900.0]), np.array([1.05, 1.01, 1.2])
+    found = policies.goals_of(ess, rhat, np.array([False, True, False]), 40)
+    assert found == Goals(40, rhat_max=1.2, rhat_shared_max=1.01, ess_min=500, ess_median=900, ess_shared_min=2000)
+
+
+def test_goals_of_without_shared_coordinates():
+    found = policies.goals_of(np.array([500.0]), np.array([1.05]), np.array([False]), 40)
+    assert found.ess_shared_min is None
+    assert found.rhat_shared_max is None
+
+
+def test_goals_of_takes_nan_for_the_worst():
+    """A coordinate that never moved has neither ESS nor R-hat: it must not let the others' decide."""
+    nothing = np.zeros(2, bool)
+    found = policies.goals_of(np.array([np.nan, 900.0]), np.array([1.05, np.nan]), nothing, 40)
+    assert found == Goals(40)
+    assert unmet(found) >= {"ess", "rhat"}
+    shared = policies.goals_of(np.array([500.0, 900.0]), np.array([np.nan, 1.0]), np.array([True, False]), 40)
+    assert shared.rhat_max is None
+    assert shared.rhat_shared_max is None

@@ -1,0 +1,241 @@
+"""The sweep: what it counts, which levels move at which temperature, and that the same keys give the same bits.
+
+Counts and conservation are exact, so nothing here is left to chance.
+"""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ensemble.errors import MaxwellError
+from ensemble.keys import replica_keys
+from ensemble.sweeps import ApproximateKernelError, Sweeps
+from kernels.metropolis import Metropolis
+from kernels.momentum_diffusion import MomentumDiffusion
+from kernels.state import State, evaluate
+from tests.ensemble_models import GROUPS, controls, small
+
+REPLICAS, REPEATS, SWEEPS = 3, 2, 4
+
+
+def build(rungs, replicas=REPLICAS):
+    model = small()
+    return Sweeps(model.target, model.structure, model.moves, replicas=replicas, rungs=rungs, repeats=REPEATS)
+
+
+@cache
+def program(rungs):
+    """The compiled round for a number of rungs."""
+    return jax.jit(build(rungs).round)
+
+
+def states(rungs):
+    """Dispersed states, another for each replica and rung."""
+    model = small()
+    found = []
+    for rung in range(rungs):
+        keys = jax.random.split(jax.random.key(rung), REPLICAS)
+        position = jax.vmap(lambda key: model.target.initial(key, model.data))(keys)
+        found.append(jax.vmap(lambda p: evaluate(model.target, model.structure, p, model.data))(position))
+    return tuple(found)
+
+
+def keys(rungs, round_=0):
+    return replica_keys(0, "equilibrate", round_, 0, rungs * REPLICAS).reshape(rungs, REPLICAS)
+
+
+def with_mix(start, mix):
+    """Controls that propose from the fit with probability `mix` at the leaf level, at every rung."""
+    leaf = tuple(level._replace(mix=np.full(GROUPS, mix)) for level in start.levels["g"])
+    return start._replace(levels={**start.levels, "g": leaf})
+
+
+def run(rungs, start=None, before=None, round_=0):
+    chosen = start or controls(temperatures=(1.0, 3.0)[:rungs], sweeps=SWEEPS)
+    return program(rungs)(before or states(rungs), keys(rungs, round_), small().data, chosen)
+
+
+def assert_same_bits(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_structure_of_the_model_under_test():
+    """One global block of two joined sites, and a leaf level of blocks (x, b)."""
+    levels = small().structure.levels
+    assert [(level.name, level.n_blocks, level.width, level.leaf) for level in levels] == [
+        ("global", 1, 2, False),
+        ("g", GROUPS, 2, True),
+    ]
+    assert len(small().moves) == 2
+
+
+def test_tally_counts_every_proposal():
+    _, tally = run(1)
+    np.testing.assert_array_equal(tally.walk["g"][0][1], SWEEPS * REPLICAS)
+    np.testing.assert_array_equal(tally.walk["global"][0][1], SWEEPS * REPLICAS * REPEATS)
+    np.testing.assert_array_equal(tally.fitted["g"][0][1], 0)
+    assert ((tally.walk["g"][0][0] > 0) & (tally.walk["g"][0][0] < SWEEPS * REPLICAS)).all()
+    assert tally.swap == {}
+    assert int(tally.nonfinite) == 0
+
+
+def test_fitted_proposals_are_counted_apart():
+    chosen = with_mix(controls(sweeps=SWEEPS), 1.0)
+    _, tally = run(1, chosen)
+    np.testing.assert_array_equal(tally.fitted["g"][0][1], SWEEPS * REPLICAS)
+    np.testing.assert_array_equal(tally.walk["g"][0][1], 0)
+    _, tally = run(1, with_mix(chosen, 0.5))
+    together = tally.fitted["g"][0][1] + tally.walk["g"][0][1]
+    np.testing.assert_array_equal(together, SWEEPS * REPLICAS)
+    assert 0 < tally.fitted["g"][0][1].sum() < together.sum()
+
+
+def test_totals_are_about_the_controls_mean():
+    """One sweep: the totals are the last states' coordinates less the mean."""
+    mean = np.random.default_rng(0).normal(size=(2, GROUPS))
+    chosen = controls(sweeps=1)
+    chosen = chosen._replace(levels={**chosen.levels, "g": (chosen.levels["g"][0]._replace(mean=mean),)})
+    (cold,), tally = run(1, chosen)
+    offset = jnp.stack([cold.position["x"], cold.position["b"]], axis=1) - mean
+    np.testing.assert_allclose(tally.total["g"], offset, rtol=1e-12)
+    np.testing.assert_allclose(tally.square["g"], (offset**2).sum(axis=0), rtol=1e-12)
+    hyper = jnp.stack([cold.position["mu"], cold.position["log_sd"]], axis=1)[..., None]
+    np.testing.assert_allclose(tally.total["global"], hyper, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"), [([0, 1, 2, 0], [2, 1]), ([2, 2, 2, 2], [0, 0]), ([1, 1, 1, 1], [0, 4])]
+)
+def test_interweaving_follows_the_schedule(schedule, expected):
+    """Move 2 of 2 is none."""
+    _, tally = run(1, controls(sweeps=SWEEPS)._replace(schedule=np.asarray(schedule)))
+    np.testing.assert_array_equal(tally.interweave[1], REPLICAS * np.asarray(expected))
+    np.testing.assert_array_equal(tally.interweave[0] > 0, np.asarray(expected) > 0)
+
+
+def still(start):
+    """Controls under which no Metropolis proposal goes anywhere and no interweaving is scheduled."""
+    levels = {
+        name: tuple(level._replace(log_scale=np.full_like(level.log_scale, -np.inf)) for level in rungs)
+        for name, rungs in start.levels.items()
+    }
+    return start._replace(levels=levels, schedule=np.full(SWEEPS, 2))
+
+
+def test_a_move_without_a_step_changes_nothing():
+    chosen = still(controls(sweeps=SWEEPS))
+    (cold,), tally = run(1, chosen)
+    assert_same_bits(cold.position, states(1)[0].position)
+    np.testing.assert_allclose(tally.walk["g"][0][0], tally.walk["g"][0][1], rtol=1e-12)
+
+
+def test_hot_replicas_move_their_leaf_blocks_only():
+    """Their other levels stay at the auxiliary target's; cold replicas move in every level."""
+    before = states(2)
+    (cold, hot), tally = run(2, before=before)
+    for site in ("mu", "log_sd"):
+        assert sorted(np.asarray(hot.position[site])) == sorted(np.asarray(before[1].position[site]))
+        assert (cold.position[site] != before[0].position[site]).any()
+    for site in ("x", "b"):
+        assert not np.isin(np.asarray(hot.position[site]), np.asarray(before[1].position[site])).all()
+    assert len(tally.walk["g"]) == 2
+    assert len(tally.walk["global"]) == 1
+
+
+def blocks_of(rungs):
+    """The leaf blocks of all replicas of all rungs, [rungs R, 2, GROUPS]."""
+    return np.concatenate([np.stack([s.position["x"], s.position["b"]], axis=1) for s in rungs])
+
+
+def test_swaps_exchange_blocks_and_lose_none():
+    """With every other move standing still, both rungs together hold each block's values as often as before."""
+    before = states(2)
+    chosen = still(controls(temperatures=(1.0, 3.0), sweeps=SWEEPS))
+    (cold, hot), tally = run(2, chosen, before)
+    np.testing.assert_array_equal(tally.swap["g"][1], SWEEPS * REPLICAS)
+    blocks = [blocks_of(rungs) for rungs in (before, (cold, hot))]
+    for group in range(GROUPS):
+        was, now = ([tuple(row) for row in values[:, :, group]] for values in blocks)
+        assert sorted(was) == sorted(now)
+    assert not np.array_equal(cold.position["x"], before[0].position["x"])
+    for site in ("mu", "log_sd"):
+        np.testing.assert_array_equal(cold.position[site], before[0].position[site])
+
+
+def test_cached_terms_belong_to_the_positions():
+    """After all kinds of moves at two temperatures: every cell as computed anew."""
+    model = small()
+    rungs, _ = run(2, with_mix(controls(temperatures=(1.0, 3.0), sweeps=SWEEPS), 0.3))
+    for state in rungs:
+        fresh = jax.vmap(lambda p: evaluate(model.target, model.structure, p, model.data))(state.position)
+        for name, cells in state.cells.items():
+            np.testing.assert_allclose(cells, fresh.cells[name], rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("rungs", [1, 2])
+def test_frozen_controls_give_the_same_bits_twice_and_other_keys_do_not(rungs):
+    assert_same_bits(run(rungs), run(rungs))
+    with pytest.raises(AssertionError):
+        assert_same_bits(run(rungs), run(rungs, round_=1))
+
+
+def test_replicas_with_equal_states_go_different_ways():
+    """Every replica has keys of its own, at every rung."""
+    same = tuple(jax.tree.map(lambda x: jnp.repeat(x[:1], REPLICAS, axis=0), state) for state in states(2))
+    rungs, _ = run(2, before=same)
+    x = np.concatenate([state.position["x"] for state in rungs])
+    assert len(np.unique(x, axis=0)) == 2 * REPLICAS
+
+
+def test_three_rungs_are_refused():
+    with pytest.raises(ValueError, match="3 rungs"):
+        build(3)
+
+
+@pytest.mark.parametrize("rungs", [1, 2])
+def test_the_kernels_of_a_sweep_are_exact(rungs):
+    build(rungs).require_exact()
+
+
+def test_an_approximate_kernel_is_refused_by_name_and_with_a_remedy():
+    sweeps = build(1)
+    sweeps.kernels["g"] = MomentumDiffusion(sweeps.views["g"])  # type: ignore[assignment]
+    with pytest.raises(
+        ApproximateKernelError, match=r"MomentumDiffusion is approximate.*`scout`.*Metropolis"
+    ) as caught:
+        sweeps.require_exact()
+    assert isinstance(caught.value, MaxwellError)
+
+
+def test_the_refusal_looks_at_swaps_and_interweaving_too():
+    for part in ("swaps", "interweave"):
+        sweeps = build(2)
+        kernel = sweeps.swaps["g"] if part == "swaps" else sweeps.interweave
+        kernel.exact = False
+        with pytest.raises(ApproximateKernelError):
+            sweeps.require_exact()
+    assert Metropolis.exact
+
+
+def test_a_nonfinite_density_is_rejected_and_counted():
+    """b beyond 0.5 has no density: nothing goes there, and the attempts are counted."""
+    model = small()
+
+    def walled(position, data):
+        terms = model.target.log_terms(position, data)
+        return {**terms, "b": jnp.where(jnp.abs(position["b"]) > 0.5, jnp.nan, terms["b"])}
+
+    target = model.target.__class__(**{**vars(model.target), "log_terms": walled})
+    sweeps = Sweeps(target, model.structure, (), replicas=REPLICAS, rungs=1, repeats=1)
+    position = {n: jnp.zeros((REPLICAS, *site.shape)) for n, site in target.sites.items()}
+    start = jax.vmap(lambda p: evaluate(target, model.structure, p, model.data))(position)
+    chosen = controls(sweeps=8)._replace(interweave=np.zeros(0), schedule=np.zeros(8, int))
+    (cold,), tally = jax.jit(sweeps.round)((State(*start),), keys(1), model.data, chosen)
+    assert int(tally.nonfinite) > 0
+    assert float(jnp.abs(cold.position["b"]).max()) <= 0.5
+    assert all(bool(jnp.isfinite(cells).all()) for cells in cold.cells.values())
+    assert not np.array_equal(cold.position["b"], position["b"])

@@ -1,0 +1,21 @@
+"""Models, settings, pipeline and command line: `from workflows import run, resume, open_run`."""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "run": "workflows.pipeline",
+    "resume": "workflows.pipeline",
+    "open_run": "workflows.pipeline",
+    "numpyro_model": "workflows.frontends.numpyro",
+    "function_model": "workflows.frontends.function",
+}
+
+__all__ = ["function_model", "numpyro_model", "open_run", "resume", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: the command line must answer before JAX is loaded."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

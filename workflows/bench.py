@@ -1,0 +1,111 @@
+"""Kernel throughput: nanoseconds per coordinate and sweep beside the bound measured in the same run.
+
+    python -m workflows.bench            (make bench)
+
+The bound of a move of all leaf blocks is one evaluation of log_terms plus its random numbers (p normals and two uniforms
+a block); nothing that proposes and decides each block once can cost less. Medians over repeats, the variants taken in
+turn so that a noisy machine disturbs all of them alike. All on one thread (PJRT_NPROC=1), as in a worker.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+os.environ["PJRT_NPROC"] = "1"
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensemble.controls import first_controls
+from ensemble.sweeps import Sweeps
+from kernels import metropolis
+from kernels.interweaving_discovery import find_interweavings
+from kernels.state import evaluate
+from kernels.structure import discover
+from workflows import model as models
+
+REPLICAS = 4
+REPEATS = 15
+SWEEPS = 8
+CASES: dict[str, tuple[str, dict[str, Any], int]] = {
+    "airway, 2,000 genes": ("airway", {"genes": 2000}, 1),
+    "airway, 22,369 genes": ("airway", {}, 1),
+    "airway, 22,369 genes, cell effects": ("airway", {"cells": True}, 1),
+    "scorpio, 1,000 copies, T = 1 and 3.5": ("scorpio", {"copies": 1_000}, 2),
+    "scorpio, 100,000 copies, T = 1 and 3.5": ("scorpio", {"copies": 100_000}, 2),
+}
+
+
+class Row(NamedTuple):
+    """Nanoseconds per coordinate and replica: the bound, one leaf move, one whole sweep."""
+
+    bound: float
+    move: float
+    sweep: float
+
+
+def measure(name: str, keys: dict[str, Any], rungs: int) -> Row:
+    """Time one model's shard of REPLICAS replicas a rung."""
+    model = models.build(name, keys)
+    target, data, key = model.target, jax.tree.map(jnp.asarray, model.data), jax.random.key(0)
+    start = target.initial(key, data)
+    structure = discover(target, data, start, key=key)
+    moves = find_interweavings(target, structure, data, start, key)
+    position = {site: jnp.repeat(x[None], REPLICAS, axis=0) for site, x in start.items()}
+    state = jax.jit(jax.vmap(lambda p, d: evaluate(target, structure, p, d), in_axes=(0, None)))(position, data)
+    controls = first_controls(structure, 1.0 / np.array([1.0, 3.5][:rungs]), len(moves), SWEEPS)
+    sweeps = Sweeps(target, structure, moves, replicas=REPLICAS, rungs=rungs, repeats=4)
+    leaf = next(level for level in reversed(structure.levels) if level.leaf)
+    move_keys = jax.random.split(key, REPLICAS)
+    round_keys = jax.random.split(key, (rungs, REPLICAS))
+
+    def bound(position: Any, keys: jax.Array, data: Any) -> Any:
+        shape = (leaf.width, leaf.n_blocks)
+        normals = jax.vmap(lambda k: jax.random.normal(k, shape, jnp.float32))(keys)
+        uniforms = jax.vmap(lambda k: jax.random.uniform(k, (2, leaf.n_blocks), jnp.float32))(keys)
+        return jax.vmap(target.log_terms, in_axes=(0, None))(position, data), normals, uniforms
+
+    def move(state: Any, keys: jax.Array, data: Any) -> Any:
+        level = metropolis.Controls(jnp.ones(()), *controls.levels[leaf.name][0])
+        return jax.vmap(sweeps.kernels[leaf.name].step, in_axes=(0, 0, None, None))(keys, state, data, level)
+
+    seconds = _medians(
+        [
+            _compiled(bound, position, move_keys, data),
+            _compiled(move, state, move_keys, data),
+            _compiled(sweeps.round, (state,) * rungs, round_keys, data, controls),
+        ]
+    )
+    coordinates = target.dimension * REPLICAS
+    return Row(*(1e9 * s / coordinates for s in (seconds[0], seconds[1], seconds[2] / SWEEPS / rungs)))
+
+
+def _compiled(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    executable = jax.jit(function).lower(*arguments).compile()
+    return lambda: jax.block_until_ready(executable(*arguments))
+
+
+def _medians(calls: list[Callable[[], Any]]) -> list[float]:
+    """Median seconds of each call, in turn."""
+    times = np.zeros((REPEATS + 1, len(calls)))
+    for repeat in range(REPEATS + 1):
+        for number, call in enumerate(calls):
+            began = time.perf_counter()
+            call()
+            times[repeat, number] = time.perf_counter() - began
+    return [float(median) for median in np.median(times[1:], axis=0)]
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"ns per coordinate, {REPLICAS} replicas a rung, one thread, medians of {REPEATS}")
+    print(f"{'model':<42}{'bound':>8}{'move':>8}{'ratio':>8}{'sweep':>8}")
+    for label, case in CASES.items():
+        row = measure(*case)
+        print(f"{label:<42}{row.bound:>8.1f}{row.move:>8.1f}{row.move / row.bound:>8.2f}{row.sweep:>8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

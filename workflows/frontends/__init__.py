@@ -1,0 +1,1 @@
+"""Ways to state a model: a NumPyro model or plain JAX functions."""
