@@ -62,7 +62,8 @@ def _add(one: Level, other: Level) -> Level:
 
 
 def report(accumulators: Accumulators) -> Arrays:
-    """What the coordinator needs, O(d): sums over the replicas of the shard."""
+    """What the coordinator needs, O(d), summed over the replicas of the shard: of the chains since the start, of
+    squares and batches since the last `drained`."""
     arrays: Arrays = {"rounds": np.asarray(accumulators.rounds)}
     for name, chain in accumulators.chain.items():
         arrays[f"sum/{name}"] = chain.sum(axis=0)
@@ -74,11 +75,28 @@ def report(accumulators: Accumulators) -> Arrays:
     return arrays
 
 
+def drained(accumulators: Accumulators) -> Accumulators:
+    """What remains in the shard once a report is out: the coordinator keeps the squares and batches, once for all
+    shards, which makes checkpoints smaller."""
+    return accumulators._replace(square={}, batches=[])
+
+
+def collect(kept: Arrays, reports: list[Arrays]) -> Arrays:
+    """The coordinator's sums of squares and batches with those of new reports, in shard order."""
+    total = dict(kept)
+    for arrays in reports:
+        for name, values in arrays.items():
+            if name.startswith(("square/", "batch_")):
+                total[name] = total[name] + values if name in total else values
+    return total
+
+
 def pack(accumulators: Accumulators) -> Arrays:
     """Flat arrays for a checkpoint."""
     arrays: Arrays = {"rounds": np.asarray(accumulators.rounds), "levels": np.asarray(len(accumulators.batches))}
     for name, chain in accumulators.chain.items():
-        arrays[f"chain/{name}"], arrays[f"square/{name}"] = chain, accumulators.square[name]
+        arrays[f"chain/{name}"] = chain
+    arrays.update({f"square/{name}": values for name, values in accumulators.square.items()})
     for level, (sums, squares) in enumerate(accumulators.batches):
         for name in sums:
             arrays[f"batch/{level}/sum/{name}"], arrays[f"batch/{level}/square/{name}"] = sums[name], squares[name]
@@ -90,6 +108,7 @@ def pack(accumulators: Accumulators) -> Arrays:
 def unpack(arrays: Arrays) -> Accumulators:
     """The accumulators that `pack` flattened."""
     names = [name.removeprefix("chain/") for name in arrays if name.startswith("chain/")]
+    drained = not any(name.startswith("square/") for name in arrays)
     batches = [
         tuple({name: arrays[f"batch/{level}/{kind}/{name}"] for name in names} for kind in ("sum", "square"))
         for level in range(int(arrays["levels"]))
@@ -100,5 +119,5 @@ def unpack(arrays: Arrays) -> Accumulators:
             _, level, name = key.split("/", 2)
             waiting.setdefault(int(level), {})[name] = array
     chain = {name: arrays[f"chain/{name}"] for name in names}
-    square = {name: arrays[f"square/{name}"] for name in names}
+    square = {} if drained else {name: arrays[f"square/{name}"] for name in names}
     return Accumulators(int(arrays["rounds"]), chain, square, batches, waiting)  # type: ignore[arg-type]

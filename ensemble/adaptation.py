@@ -130,16 +130,17 @@ def cholesky(matrices: np.ndarray) -> np.ndarray:
     return factor
 
 
-def adapt_scout(controls: Controls, statistics: list[Arrays], replicas: int, round_: int) -> Controls:
+def adapt_scout(controls: Controls, statistics: list[Arrays], round_: int) -> Controls:
     """Step sizes of the trajectories and scales of the other levels' walks."""
-    count, scout = replicas * len(statistics), {}
+    scout = {}
     for name, numbers in controls.scout.items():
-        score = summed(statistics, f"score/{name}") / count
+        score = rate(statistics, f"score/{name}/0")
         scout[name] = {"step": np.exp(steered(np.log(numbers["step"]), score, SCORE, round_))}
     levels = dict(controls.levels)
     for name in levels:
-        if f"walk/{name}/0" in statistics[0]:
-            levels[name] = (_walk_scale(levels[name][0], rate(statistics, f"walk/{name}"), round_), *levels[name][1:])
+        if f"walk/{name}/0/0" in statistics[0]:
+            seen = rate(statistics, f"walk/{name}/0")
+            levels[name] = (_walk_scale(levels[name][0], seen, round_), *levels[name][1:])
     return controls._replace(scout=scout, levels=levels)
 
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ensemble.errors import MaxwellError
+from kernels.batching import over_replicas
 from kernels.state import State, evaluate
 from kernels.structure import Structure
 from kernels.target import Target
@@ -22,7 +23,8 @@ Found = dict[str, tuple[jax.Array, jax.Array]]
 
 def staleness(target: Target, structure: Structure, states: State, data: Data) -> Found:
     """For each term: the largest |cached - fresh| / max(1, |fresh|) over replicas and cells, and the cell."""
-    fresh = jax.vmap(lambda position: evaluate(target, structure, position, data).cells)(states.position)
+    anew = over_replicas(lambda position: evaluate(target, structure, position, data).cells, target.dimension)
+    fresh = anew(states.position)
     found = {}
     for name, cached in states.cells.items():
         error = jnp.abs(cached - fresh[name]) / jnp.maximum(1.0, jnp.abs(fresh[name]))

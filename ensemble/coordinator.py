@@ -1,19 +1,22 @@
 """The coordinator: next round, run it, absorb it, record, commit, decide."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from ensemble import adaptation, policies, summary
+from ensemble.accumulators import collect
 from ensemble.checkpoint import Checkpoint
 from ensemble.controls import Controls, first_controls
-from ensemble.diagnostics import Diagnostics, diagnose, pack_diagnostics, unpack_diagnostics
+from ensemble.diagnostics import Diagnostics, diagnose
 from ensemble.flat import flatten, prefixed, under, unflatten
 from ensemble.fleet import Fleet
 from ensemble.ledger import Goals, Ledger
-from ensemble.messages import RoundPlan, RoundReport
+from ensemble.messages import Arrays, RoundPlan, RoundReport
 from ensemble.scouts import scout_controls
 from ensemble.settings import RunSettings
 from ensemble.status import Progress, Status
@@ -49,14 +52,18 @@ class Coordinator:
         *,
         progress: Progress,
         stop_requested: Callable[[], bool] = lambda: False,
+        attributes: Mapping[str, Any] = MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """attributes: of the store, changed by this sitting (new goals or limits) and committed with all else."""
         self.fleet, self.store, self.structure, self.moves, self.settings = fleet, store, structure, moves, settings
         self.progress, self.stop_requested, self.clock = progress, stop_requested, clock
+        self.attributes = dict(attributes)
         self.dimension = sum(int(level.sizes.sum()) for level in structure.levels)
         self.ledger = Ledger(stage=policies.first_stage(settings), useful=(True,) * len(moves))
         self.controls = self._first_controls(self.ledger.stage)
         self.moments = adaptation.first_moments(self.controls)
+        self.kept: Arrays = {}
         self.diagnostics: Diagnostics | None = None
         self._ticked = self._now()
 
@@ -73,7 +80,8 @@ class Coordinator:
         self.controls = unflatten(self._first_controls(self.ledger.stage), under("controls", checkpoint.coordinator))
         moments = adaptation.first_moments(self.controls)
         self.moments = unflatten(moments, under("moments", checkpoint.coordinator))
-        self.diagnostics = unpack_diagnostics(under("diagnostics", checkpoint.coordinator))
+        self.kept = under("kept", checkpoint.coordinator)
+        self.diagnostics = self._unpack_diagnostics(under("diagnostics", checkpoint.coordinator))
         self.fleet.load(self.ledger.epoch - 1, checkpoint.shards)
 
     def run(self) -> Outcome:
@@ -120,22 +128,26 @@ class Coordinator:
     def _absorb(self, plan: RoundPlan, reports: list[RoundReport]) -> None:
         """Adapt by the round's statistics, or, in stage `sample`, look at the goals."""
         statistics = [report.statistics for report in reports]
+        if plan.reset:
+            self.kept = {}
         replicas, round_ = self.settings.shard.replicas, self.ledger.phase_round
         if plan.stage != "sample":
             self.moments = adaptation.absorb_moments(self.moments, self.controls, statistics, replicas, round_)
         if plan.stage == "scout":
-            self.controls = adaptation.adapt_scout(self.controls, statistics, replicas, round_)
+            self.controls = adaptation.adapt_scout(self.controls, statistics, round_)
         elif plan.stage == "equilibrate":
             self.controls = adaptation.adapt_equilibrate(
                 self.controls, self.moments, statistics, self.structure, self.moves, round_
             )
         elif plan.report:
             accumulated = [under("accumulated", arrays) for arrays in statistics]
-            self.diagnostics = diagnose(accumulated, replicas, plan.sweeps)
+            self.kept = collect(self.kept, accumulated)
+            self.diagnostics = diagnose(accumulated, self.kept, replicas, plan.sweeps)
             self.ledger = self.ledger._replace(goals=self._goals(self.diagnostics))
         lp = tuple(float(arrays["lp"].mean()) for arrays in statistics)
         self.ledger = self.ledger._replace(
-            lp=(*self.ledger.lp, lp),
+            # Only the warm-up's stages are steered by it; in `sample` the store has it.
+            lp=self.ledger.lp if plan.stage == "sample" else (*self.ledger.lp, lp),
             rates=summary.add_rates(self.ledger.rates, statistics),
             nonfinite=self.ledger.nonfinite + sum(int(arrays.get("nonfinite", 0)) for arrays in statistics),
         )
@@ -189,11 +201,29 @@ class Coordinator:
     def _commit(self) -> None:
         """Draws so far and the state from which they go on, as one."""
         arrays = prefixed("controls", flatten(self.controls)) | prefixed("moments", flatten(self.moments))
-        if self.diagnostics is not None:
-            arrays |= prefixed("diagnostics", pack_diagnostics(self.diagnostics))
+        arrays |= prefixed("kept", self.kept) | prefixed("diagnostics", self._pack_diagnostics())
         checkpoint = Checkpoint(self.ledger.epoch, self.fleet.states(), arrays, self.ledger.to_json())
-        self.store.commit(checkpoint, {"summary": self._summary()})
+        self.store.commit(checkpoint, {**self.attributes, "summary": self._summary()})
         self.fleet.committed()
+
+    def _pack_diagnostics(self) -> Arrays:
+        """ess and rhat of every site in its own shape, for readers too."""
+        found = self.diagnostics
+        if found is None:
+            return {}
+        arrays = {"rounds": np.asarray(found.rounds)}
+        for kind, values in (("ess", found.ess), ("rhat", found.rhat)):
+            for level in self.structure.levels:
+                sites = level.scatter({}, jnp.asarray(values[level.name]))
+                arrays.update({f"{kind}/{site}": np.asarray(array) for site, array in sites.items()})
+        return arrays
+
+    def _unpack_diagnostics(self, arrays: Arrays) -> Diagnostics | None:
+        if not arrays:
+            return None
+        sites = ({name: jnp.asarray(array) for name, array in under(kind, arrays).items()} for kind in ("ess", "rhat"))
+        kinds = ({level.name: np.asarray(level.gather(of)) for level in self.structure.levels} for of in sites)
+        return Diagnostics(int(arrays["rounds"]), *kinds)
 
     def _summary(self) -> dict[str, Any]:
         found = summary.summarise(self.ledger, self.diagnostics, self.structure, self.moves, self.settings)

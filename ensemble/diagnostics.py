@@ -16,11 +16,9 @@ ROUNDING = 1e-12
 
 
 class Diagnostics(NamedTuple):
-    """For each level and coordinate [p, B]: mean (less the controls' mean) and sd, ess_online, nested R-hat."""
+    """For each level and coordinate [p, B]: ess_online and nested R-hat over so many rounds."""
 
     rounds: int
-    mean: dict[str, np.ndarray]
-    sd: dict[str, np.ndarray]
     ess: dict[str, np.ndarray]
     rhat: dict[str, np.ndarray]
 
@@ -34,30 +32,30 @@ def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
     return float(np.sqrt(1 + superchains * chi2.ppf(1 - 0.01 / dimension, free) / free / ess))
 
 
-def diagnose(reports: list[Arrays], replicas: int, sweeps: int) -> Diagnostics:
-    """Merge one accumulator report per superchain. replicas: in each superchain; sweeps: in each round."""
+def diagnose(reports: list[Arrays], kept: Arrays, replicas: int, sweeps: int) -> Diagnostics:
+    """From the last accumulator report of each superchain and what `collect` kept of all reports.
+
+    replicas: in each superchain; sweeps: in each round.
+    """
     rounds = int(reports[0]["rounds"])
-    names = [name.removeprefix("sum/") for name in reports[0] if name.startswith("sum/")]
-    mean, sd, ess, rhat = {}, {}, {}, {}
-    for name in names:
+    draws, chains = rounds * sweeps, replicas * len(reports)
+    ess, rhat = {}, {}
+    for name in [name.removeprefix("sum/") for name in reports[0] if name.startswith("sum/")]:
         sums = np.stack([report[f"sum/{name}"] for report in reports])
-        squares = np.stack([report[f"square/{name}"] for report in reports])
         chain_squares = np.stack([report[f"chain_square/{name}"] for report in reports])
-        draws = rounds * sweeps
-        count = draws * replicas * len(reports)
-        mean[name] = sums.sum(axis=0) / count
-        variance = (squares.sum(axis=0) - count * mean[name] ** 2) / (count - 1)
-        sd[name] = np.sqrt(np.maximum(variance, 0.0))
-        asymptotic = _asymptotic_variance(reports, name, mean[name], variance, replicas * len(reports), sweeps)
-        still = variance <= ROUNDING * squares.sum(axis=0) / count
+        squares, count = kept[f"square/{name}"], draws * chains
+        mean = sums.sum(axis=0) / count
+        variance = (squares - count * mean**2) / (count - 1)
+        asymptotic = _asymptotic_variance(kept, name, mean, variance, chains, rounds, sweeps)
+        still = variance <= ROUNDING * squares / count
         with np.errstate(divide="ignore", invalid="ignore"):
             ess[name] = np.where(still, np.nan, count * variance / asymptotic)
         rhat[name] = np.where(still, np.nan, _nested_rhat(sums, squares, chain_squares, draws, replicas))
-    return Diagnostics(rounds, mean, sd, ess, rhat)
+    return Diagnostics(rounds, ess, rhat)
 
 
 def _asymptotic_variance(
-    reports: list[Arrays], name: str, mean: np.ndarray, variance: np.ndarray, chains: int, sweeps: int
+    kept: Arrays, name: str, mean: np.ndarray, variance: np.ndarray, chains: int, rounds: int, sweeps: int
 ) -> np.ndarray:
     """The variance in the central limit theorem from batch means, NaN before each chain has BATCHES batches.
 
@@ -67,7 +65,6 @@ def _asymptotic_variance(
     of which each chain has BATCHES. Longer ones, down to one a chain, may only raise the result, and only beyond their
     noise: they are lowered by Z standard errors, so that over 1e5 coordinates chance alone does not decide.
     """
-    rounds = int(reports[0]["rounds"])
     # A batch of one draw says nothing of autocorrelation.
     lengths = range(0 if sweeps > 1 else 1, rounds.bit_length())
     base = max((k for k in lengths if rounds >> k >= BATCHES), default=None)
@@ -76,7 +73,7 @@ def _asymptotic_variance(
     result = np.zeros(mean.shape)
     for level in range(base, rounds.bit_length()):
         length, batches = sweeps << level, (rounds >> level) * chains
-        estimate = _batch_variance(reports, name, mean, length, batches, level)
+        estimate = _batch_variance(kept, name, mean, length, batches, level)
         noise = 1 + Z * np.sqrt(2 / (batches - 1)) if level > base else 1.0
         result = np.maximum(result, corrected(estimate / noise, variance, length))
     return result
@@ -98,12 +95,9 @@ def corrected(estimate: np.ndarray, variance: np.ndarray, length: int) -> np.nda
     return np.where(ratio > 1, np.interp(ratio, seen, time) * variance, estimate)
 
 
-def _batch_variance(
-    reports: list[Arrays], name: str, mean: np.ndarray, length: int, batches: int, level: int
-) -> np.ndarray:
+def _batch_variance(kept: Arrays, name: str, mean: np.ndarray, length: int, batches: int, level: int) -> np.ndarray:
     """length times the variance of the means of all finished batches of one batch level."""
-    sums = np.stack([report[f"batch_sum/{level}/{name}"] for report in reports]).sum(axis=0)
-    squares = np.stack([report[f"batch_square/{level}/{name}"] for report in reports]).sum(axis=0)
+    sums, squares = kept[f"batch_sum/{level}/{name}"], kept[f"batch_square/{level}/{name}"]
     centred = squares - 2 * length * mean * sums + batches * (length * mean) ** 2
     variance: np.ndarray = centred / (length * (batches - 1))
     return variance
@@ -114,30 +108,13 @@ def _nested_rhat(
 ) -> np.ndarray:
     """sqrt(1 + B / W): B variance between superchain means, W mean over superchains of the variance between their
     chains' means plus the mean variance within chains (Margossian, Hoffman, Sountsov, Riou-Durand, Vehtari, Gelman,
-    Nested R-hat, 2024)."""
+    Nested R-hat, 2024). sums, chain_squares: of each superchain; squares: of all."""
+    superchains = len(sums)
     superchain_mean = sums / (draws * replicas)
     between = superchain_mean.var(axis=0, ddof=1)
-    within_chains = (squares - chain_squares / draws) / (replicas * max(draws - 1, 1))
+    within_chains = (squares - chain_squares.sum(axis=0) / draws) / (superchains * replicas * max(draws - 1, 1))
     spread = np.maximum(chain_squares / draws**2 - replicas * superchain_mean**2, 0.0)
-    between_chains = spread / (replicas - 1) if replicas > 1 else 0.0
+    between_chains = spread.mean(axis=0) / (replicas - 1) if replicas > 1 else 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        rhat: np.ndarray = np.sqrt(1 + between / (within_chains + between_chains).mean(axis=0))
+        rhat: np.ndarray = np.sqrt(1 + between / (within_chains + between_chains))
     return rhat
-
-
-def pack_diagnostics(diagnostics: Diagnostics) -> Arrays:
-    """Flat arrays for a checkpoint."""
-    arrays = {"rounds": np.asarray(diagnostics.rounds)}
-    for kind in Diagnostics._fields[1:]:
-        arrays.update({f"{kind}/{name}": values for name, values in getattr(diagnostics, kind).items()})
-    return arrays
-
-
-def unpack_diagnostics(arrays: Arrays) -> Diagnostics | None:
-    """The diagnostics that pack_diagnostics flattened; None where there were none."""
-    if not arrays:
-        return None
-    kinds = (
-        {n.split("/", 1)[1]: x for n, x in arrays.items() if n.startswith(f"{k}/")} for k in Diagnostics._fields[1:]
-    )
-    return Diagnostics(int(arrays["rounds"]), *kinds)

@@ -13,16 +13,13 @@ import functools
 import logging
 import os
 import resource
-import secrets
 import shutil
-import site
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 
 import numpy as np
@@ -40,18 +37,23 @@ from ray.exceptions import (
 from ensemble.errors import FleetError
 from ensemble.fleet import build_runner
 from ensemble.messages import Arrays, RoundPlan, RoundReport, Runner, RunnerSpec
+from ensemble.ray_environment import (
+    private_environment,
+    set_environment,
+    shipped_code,
+    short_folder,
+    store_bytes,
+    worker_environment,
+)
 
 DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError, NodeDiedError, ObjectLostError)
 """What a call raises when the worker, its process or its machine is gone, and not the work at fault."""
 MOST_DEATHS = 5
 """A shard that loses its worker this many times before it answers once is given up."""
 POLL_SECONDS = 1.0
-OBJECT_STORE_BYTES = 2 << 30
-PACKAGES = ("kernels", "ensemble", "workflows", "configs")
 READY = "ray address "
 LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Ray on Linux puts an address that other machines reach in the place of 127.0.0.1; it leaves 127.0.0.2 alone."""
-NOT_SHIPPED = [".venv", ".git", ".cache", "runs", "*.zarr"]
 
 logger = logging.getLogger(__name__)
 
@@ -380,20 +382,6 @@ def _actor_options(gpus: int) -> dict[str, Any]:
     }
 
 
-def worker_environment() -> dict[str, str]:
-    """The environment variables of a worker: one thread, JAX as in the driver, compiled programs kept on disk.
-
-    PJRT_NPROC is what limits the threads of XLA on a CPU; the law of equal bits holds for one.
-    """
-    defaults = {
-        "JAX_COMPILATION_CACHE_DIR": str(Path.home() / ".cache" / "maxwell" / "jax"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    as_here = {name: value for name, value in os.environ.items() if name.startswith("JAX_") or name == "XLA_FLAGS"}
-    return defaults | as_here | {"PJRT_NPROC": "1", "OMP_NUM_THREADS": "1"}
-
-
 @contextmanager
 def _connection(address: str | None, workers: int) -> Iterator[None]:
     """This process connected to a Ray, which is left as it was found: one that was connected before stays so."""
@@ -401,7 +389,7 @@ def _connection(address: str | None, workers: int) -> Iterator[None]:
         yield
         return
     with nullcontext(address) if address else _private_ray(workers) as where:
-        shipped = _shipped_code() if address else {}
+        shipped = shipped_code() if address else {}
         ray.init(address=where, runtime_env=shipped, log_to_driver=False, configure_logging=False)
         try:
             yield
@@ -409,27 +397,14 @@ def _connection(address: str | None, workers: int) -> Iterator[None]:
             ray.shutdown()
 
 
-def _shipped_code() -> dict[str, Any]:
-    """The part of a runtime environment that makes this code and the modules in the current folder importable.
-
-    Empty in a submitted Ray job, which has shipped its own folder. Installed packages are taken as installed there too.
-    """
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
-        return {}
-    here, root = Path.cwd(), Path(__file__).resolve().parent.parent
-    found = root == here or str(root) in site.getsitepackages()
-    packages = [] if found else [str(root / name) for name in PACKAGES if (root / name).is_dir()]
-    return {"working_dir": str(here), "excludes": NOT_SHIPPED, "py_modules": packages}
-
-
 @contextmanager
 def _private_ray(workers: int) -> Iterator[str]:
     """A Ray of this machine's own, on a loopback address, ended with the block; yields its address."""
-    folder = _short_folder()
-    with _environment(_private_environment(folder)), tempfile.TemporaryFile("w+") as errors:
+    folder = short_folder()
+    with set_environment(private_environment(folder)), tempfile.TemporaryFile("w+") as errors:
         # Ray read its configuration when it was imported, before RAY_AUTH_MODE was settled.
         Config.initialize("")
-        command = [sys.executable, "-m", "ensemble.ray_fleet", str(folder), str(workers), str(_store_bytes())]
+        command = [sys.executable, "-m", "ensemble.ray_fleet", str(folder), str(workers), str(store_bytes())]
         pipe = subprocess.PIPE
         # A session of its own keeps the terminal's Ctrl-C from the workers. Leaving the block closes the pipes, which
         # ends the holder, and waits for it.
@@ -450,58 +425,6 @@ def _address(holder: "subprocess.Popen[str]", errors: IO[str]) -> str:
             f"Ray says: {errors.read()[-2000:]}"
         )
     return address
-
-
-def _private_environment(folder: Path) -> dict[str, str]:
-    """What the private Ray is told by environment variables; a caller's own authentication settings are kept.
-
-    The token is one for the whole life of this process, because Ray reads it once.
-    """
-    path = [entry or os.getcwd() for entry in sys.path]
-    settings = {"PYTHONPATH": os.pathsep.join(path), "RAY_USAGE_STATS_ENABLED": "0"}
-    settings["RAY_AUTH_MODE"] = os.environ.get("RAY_AUTH_MODE", "token")
-    own_token = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    if settings["RAY_AUTH_MODE"] == "token" and not own_token:
-        settings["RAY_AUTH_TOKEN_PATH"] = str(_write_private(folder / "token", _token()))
-    return settings
-
-
-@functools.cache
-def _token() -> str:
-    return secrets.token_hex(32)
-
-
-def _write_private(path: Path, text: str) -> Path:
-    """Write a new file that only its owner may read."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    return path
-
-
-def _short_folder() -> Path:
-    """A private temporary folder: short, since Ray puts Unix sockets 60 characters deeper, of at most 107 in all."""
-    usual = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="maxwell-", dir=usual if len(usual) <= 24 else "/tmp"))
-
-
-def _store_bytes() -> int:
-    """The size of the object store: 2 GiB, or a quarter of the machine where that is less."""
-    return min(OBJECT_STORE_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
-
-
-@contextmanager
-def _environment(changes: dict[str, str]) -> Iterator[None]:
-    """Environment variables for the length of a block."""
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _hold_ray(folder: str, workers: str, store_bytes: str) -> None:

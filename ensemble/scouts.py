@@ -9,6 +9,7 @@ import numpy as np
 
 from ensemble.controls import Controls, metropolis_controls
 from kernels import metropolis, momentum_diffusion
+from kernels.batching import over_replicas
 from kernels.metropolis import Metropolis
 from kernels.momentum_diffusion import MomentumDiffusion
 from kernels.state import LevelView, State
@@ -32,7 +33,8 @@ def make_scout(target: Target, structure: Structure, settings: dict[str, Any]) -
     """A function (cold states [R], keys [R], data, controls) -> (states, statistics): one trajectory of every block of
     the leaf levels, then random-walk Metropolis on the others, `repeats` times.
 
-    statistics: {"score": {leaf level: [B]}, "walk": {other level: ([B], [B])}}, summed over replicas.
+    statistics: {"score": {leaf level: ((sum [B], count [B]),)}, "walk": the same of the other levels}, for the one rung
+    there is, and "nonfinite": points without a finite density, a count; all summed over replicas.
     """
     views = [LevelView(target, structure, level) for level in reversed(structure.levels)]
     kernel = KERNELS[settings["kernel"]]
@@ -40,19 +42,23 @@ def make_scout(target: Target, structure: Structure, settings: dict[str, Any]) -
     walks = {view.level.name: Metropolis(view) for view in views if not view.level.leaf}
 
     def one(key: jax.Array, state: State, data: Data, controls: Controls) -> tuple[State, Any]:
-        score, walk = {}, {}
+        score, walk, nonfinite = {}, {}, jnp.zeros((), jnp.int64)
         for number, (name, scout) in enumerate(scouts.items()):
             fresh = jax.random.fold_in(key, number)
             state, info = scout.step(fresh, state, data, _scout_controls(controls, name, settings))
-            score[name] = info.accepted
+            score[name] = ((info.accepted, jnp.ones_like(info.accepted)),)
+            nonfinite = nonfinite + info.nonfinite
         for number, (name, kernel) in enumerate(walks.items()):
             level = metropolis_controls(controls, name, 0)
             fresh = jax.random.fold_in(key, len(scouts) + number)
-            state, walk[name] = _repeated(kernel, fresh, state, data, level, settings["repeats"])
-        return state, {"score": score, "walk": walk}
+            state, sums, rejected = _repeated(kernel, fresh, state, data, level, settings["repeats"])
+            walk[name] = (sums,)
+            nonfinite = nonfinite + rejected
+        return state, {"score": score, "walk": walk, "nonfinite": nonfinite}
 
     def scout_round(states: State, keys: jax.Array, data: Data, controls: Controls) -> tuple[State, Any]:
-        states, statistics = jax.vmap(one, in_axes=(0, 0, None, None))(keys, states, data, controls)
+        batched = over_replicas(lambda key, state: one(key, state, data, controls), target.dimension)
+        states, statistics = batched(keys, states)
         return states, jax.tree.map(lambda values: jnp.sum(values, axis=0), statistics)
 
     return scout_round
@@ -60,17 +66,19 @@ def make_scout(target: Target, structure: Structure, settings: dict[str, Any]) -
 
 def _repeated(
     kernel: Metropolis, key: jax.Array, state: State, data: Data, controls: metropolis.Controls, repeats: int
-) -> tuple[State, tuple[jax.Array, jax.Array]]:
-    """Several steps of one kernel: the state, and the sums of acceptance probabilities and of tries, [B]."""
+) -> tuple[State, tuple[jax.Array, jax.Array], jax.Array]:
+    """Several steps of one kernel: the state, the sums of acceptance probabilities and of tries, [B], and the count of
+    proposals without a finite density."""
 
     def body(repeat: jax.Array, carry: Any) -> Any:
-        state, accepted, tried = carry
+        state, accepted, tried, nonfinite = carry
         state, info = kernel.step(jax.random.fold_in(key, repeat), state, data, controls)
-        return state, accepted + info.walk[0], tried + info.walk[1]
+        return state, accepted + info.walk[0], tried + info.walk[1], nonfinite + jnp.sum(info.nonfinite)
 
     nothing = jnp.zeros(kernel.view.level.n_blocks)
-    state, accepted, tried = jax.lax.fori_loop(0, repeats, body, (state, nothing, nothing))
-    return state, (accepted, tried)
+    start = state, nothing, nothing, jnp.zeros((), jnp.int64)
+    state, accepted, tried, nonfinite = jax.lax.fori_loop(0, repeats, body, start)
+    return state, (accepted, tried), nonfinite
 
 
 def _scout_controls(controls: Controls, name: str, settings: dict[str, Any]) -> momentum_diffusion.Controls:

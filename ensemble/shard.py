@@ -120,6 +120,7 @@ class ShardRunner:
             statistics.update(prefixed("moments", flatten(self._moments(rungs, controls))))
         if plan.report:
             statistics.update(prefixed("accumulated", accumulators.report(sums)))
+            sums = accumulators.drained(sums)
         self._live[shard] = Live(plan.epoch, rungs, sums)
         draws = self._draws(shard, rungs[0], statistics, plan)
         return RoundReport(plan.epoch, shard, statistics, draws, *self.clock.read())
@@ -209,7 +210,7 @@ class ShardRunner:
         stats = {
             "lp": statistics["lp"][None, :count],
             "replica": np.arange(first, first + count)[None],
-            "acceptance_rate": np.full((1, count), acceptance(statistics, self.structure.levels[-1].name)),
+            "acceptance_rate": np.full((1, count), acceptance(statistics, self.structure)),
         }
         if not warmup:
             return {"posterior": values, "sample_stats": stats}
@@ -242,11 +243,12 @@ def _statistics(tally: Tally, *, condensed: bool) -> Arrays:
     return flatten({**rates, "nonfinite": tally.nonfinite})
 
 
-def acceptance(statistics: Arrays, level: str) -> float:
-    """Mean acceptance probability of a level's moves at the cold rung in one report (walk and fitted together)."""
-    kinds = [name for name in ("walk", "fitted") if f"{name}/{level}/0/0" in statistics]
-    tried = sum(float(statistics[f"{kind}/{level}/0/1"].sum()) for kind in kinds)
-    return sum(float(statistics[f"{kind}/{level}/0/0"].sum()) for kind in kinds) / tried if tried else float("nan")
+def acceptance(statistics: Arrays, structure: Structure) -> float:
+    """Mean acceptance of the finest leaf level's moves at the cold rung: walk and fitted, or the scout's score."""
+    level = next(level.name for level in reversed(structure.levels) if level.leaf)
+    names = [n for kind in ("walk", "fitted", "score") if (n := f"{kind}/{level}/0") + "/0" in statistics]
+    tried = sum(float(statistics[f"{name}/1"].sum()) for name in names)
+    return sum(float(statistics[f"{name}/0"].sum()) for name in names) / tried
 
 
 def _pack(live: Live) -> Arrays:

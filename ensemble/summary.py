@@ -17,7 +17,7 @@ from kernels.structure import Interweaving, Level, Structure
 
 WORST = 10
 """How many of the slowest coordinates a summary names."""
-RATE = re.compile(r"(?P<name>(?:walk|fitted|swap|interweave)(?:/.+)?)/(?P<part>[01])$")
+RATE = re.compile(r"(?P<name>(?:walk|fitted|score|swap|interweave)(?:/.+)?)/(?P<part>[01])$")
 
 
 def add_rates(rates: Mapping[str, Pair], statistics: list[Arrays]) -> dict[str, Pair]:
@@ -50,11 +50,10 @@ def _mean(pair: Pair) -> float | None:
 
 
 def acceptance_by_level(rates: Mapping[str, Pair], structure: Structure) -> dict[str, float]:
-    """Acceptance of the cold replicas' moves by level: the walk and the fitted proposals together."""
+    """Acceptance of the cold replicas' moves by level: walk and fitted together, or the scout's score."""
     found = {}
     for level in structure.levels:
-        pairs = [rates[n] for kind in ("walk", "fitted") if (n := f"{kind}/{level.name}/0") in rates]
-        pairs = pairs or [rates[n] for n in (f"walk/{level.name}",) if n in rates]
+        pairs = [rates[n] for kind in ("walk", "fitted", "score") if (n := f"{kind}/{level.name}/0") in rates]
         value = _mean((sum(p[0] for p in pairs), sum(p[1] for p in pairs)))
         if value is not None:
             found[level.name] = value

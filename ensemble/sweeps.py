@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from ensemble.controls import Controls, level_rungs, metropolis_controls
 from ensemble.errors import MaxwellError
 from kernels import block_swap, interweaving
+from kernels.batching import over_replicas
 from kernels.block_swap import BlockSwap
 from kernels.interweaving import Interweave
 from kernels.metropolis import Metropolis
@@ -64,6 +65,7 @@ class Sweeps:
         self.moves = len(moves)
         self.interweave = Interweave(target, structure, moves)
         self.swaps = {n: BlockSwap(v) for n, v in self.views.items() if v.level.leaf and rungs > 1}
+        self._batched = partial(over_replicas, coordinates=target.dimension)
         # Fine levels first: the parents then see children that have just moved.
         self.order = tuple(reversed(structure.levels))
 
@@ -124,8 +126,8 @@ class Sweeps:
         walk, fitted, nonfinite = list(tally.walk[name]), list(tally.fitted[name]), tally.nonfinite
         for rung in range(len(controls.levels[name])):
             kernel_controls = metropolis_controls(controls, name, rung)
-            vectorised = jax.vmap(step, in_axes=(0, 0, None, None))
-            moved[rung], info = vectorised(keys[rung], states[rung], data, kernel_controls)
+            batched = self._batched(lambda key, state, c=kernel_controls: step(key, state, data, c))
+            moved[rung], info = batched(keys[rung], states[rung])
             walk[rung] = _add(walk[rung], info.walk)
             fitted[rung] = _add(fitted[rung], info.fitted)
             nonfinite = nonfinite + jnp.sum(info.nonfinite)
@@ -140,10 +142,10 @@ class Sweeps:
         """The scheduled move on the cold replicas; the index past the last move does nothing."""
         which = jnp.minimum(move, self.moves - 1)
         chosen = interweaving.Controls(which, controls.interweave[which])
-        step = jax.vmap(self.interweave.step, in_axes=(0, 0, None, None))
+        step = self._batched(lambda key, state: self.interweave.step(key, state, data, chosen))
         nothing = Info(jnp.zeros(self.replicas), jnp.zeros(self.replicas, jnp.int64))
         cold, info = jax.lax.cond(
-            move < self.moves, lambda cold: step(keys, cold, data, chosen), lambda cold: (cold, nothing), states[0]
+            move < self.moves, lambda cold: step(keys, cold), lambda cold: (cold, nothing), states[0]
         )
         here = jnp.arange(self.moves) == move
         sums = _add(tally.interweave, (jnp.outer(info.accepted, here), jnp.tile(here, (self.replicas, 1))))
@@ -159,8 +161,8 @@ class Sweeps:
         # Hot walkers are exchangeable and not stored, so they may stay in the new order.
         hot = jax.tree.map(lambda array: array[order], states[1])
         betas = block_swap.Controls(controls.betas[0], controls.betas[1])
-        step = jax.vmap(self.swaps[name].step, in_axes=(0, 0, None, None))
-        (cold, hot), info = step(swap_keys, (states[0], hot), data, betas)
+        step = self._batched(lambda key, pair: self.swaps[name].step(key, pair, data, betas))
+        (cold, hot), info = step(swap_keys, (states[0], hot))
         accepted = (tally.swap[name][0] + jnp.sum(info.accepted, axis=0), tally.swap[name][1] + self.replicas)
         tally = tally._replace(swap={**tally.swap, name: accepted}, nonfinite=tally.nonfinite + jnp.sum(info.nonfinite))
         return (cold, hot), tally

@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.metric import multiply, solve
 from kernels.special import log
-from kernels.state import Info, LevelView, State, decide
+from kernels.state import LevelView, State, decide
 from kernels.types import Data
 
 SPREADS = np.array([1.0, 2.0, 5.0])

@@ -63,11 +63,7 @@ class Axes(Segments):
     summed: tuple[int, ...]
 
     def sum(self, values: jax.Array) -> jax.Array:
-        """A product with ones: XLA's CPU backend computes a reduction over a leading axis, and the terms fused into it, one
-        element after another, and terms without a reduction again for each use of the sum. A product does neither."""
-        for axis in reversed(self.summed):
-            values = jnp.tensordot(jnp.ones(values.shape[axis], values.dtype), values, axes=(0, axis))
-        return jnp.reshape(values, (self.n,))
+        return jnp.reshape(jnp.sum(values, axis=self.summed), (self.n,))
 
     def spread(self, groups: jax.Array, fill: jax.Array | float | bool) -> jax.Array:
         kept = tuple(1 if axis in self.summed else length for axis, length in enumerate(self.shape))

@@ -12,6 +12,7 @@ from kernels.layout import Layout, layout
 from kernels.owners import Couplings, Owned, Search, find_owners
 from kernels.probing import GLOBAL, Plan, Prober, StructureError
 from kernels.segments import Segments, segments
+from kernels.special import materialised
 from kernels.target import Site, Target
 from kernels.types import Cells, Data, Position, Terms
 
@@ -71,8 +72,11 @@ class Structure:
     joined: tuple[str, ...]
 
     def reduce(self, terms: Terms) -> Cells:
-        """The given terms, each summed over the elements of its cells, float64."""
-        return {name: self.cells[name].sum(values.astype(jnp.float64)) for name, values in terms.items()}
+        """The given terms, each summed over the elements of its cells, float64.
+
+        Terms are materialised, lest they be computed anew for every use of the cells (proposal, decision, cache).
+        """
+        return {name: self.cells[name].sum(materialised(v.astype(jnp.float64))) for name, v in terms.items()}
 
     def level(self, name: str) -> Level:
         """The level of this name."""

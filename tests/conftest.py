@@ -1,8 +1,10 @@
 """The environment of every test, set before JAX or Ray is imported: one CPU thread, no telemetry, repeatable draws."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -33,3 +35,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("ray"):
             item.add_marker(pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Stores are written without fsync: no test pulls the plug (power cuts are simulated, and one test looks whether
+    the real file system would sync)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """The draws of the small run of tests.runs, undisturbed and in this process."""
+    from tests.runs import SETTINGS, draws
+    from workflows import run
+
+    return draws(run(SETTINGS, out=tmp_path_factory.mktemp("runs") / "local.zarr", local=True))
+
+
+@pytest.fixture(scope="session")
+def private_ray() -> Iterator[str]:
+    """The address of one private Ray with two places for all tests: as a fleet starts it, which takes seconds."""
+    from ensemble import ray_fleet
+
+    with ray_fleet._private_ray(2) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def connected_ray(private_ray: str) -> Iterator[None]:
+    """This process connected to that Ray: fleets without an address use it and leave it as it is."""
+    import ray
+
+    ray.init(address=private_ray, log_to_driver=False, configure_logging=False)
+    yield
+    ray.shutdown()

@@ -90,8 +90,8 @@ class FakeFleet:
         rungs_of = [("global", 0), *(("g", rung) for rung in range(rungs))]
         statistics = {"lp": np.full(REPLICAS, -100.0) + 0.1 * self.x[shard]}
         if plan.stage == "scout":
-            score = {"score/g": np.full(GROUPS, 0.6 * REPLICAS)}
-            score |= {"walk/global/0": np.ones(1), "walk/global/1": np.ones(1)}
+            score = {"score/g/0/0": np.full(GROUPS, 0.6 * REPLICAS), "score/g/0/1": np.full(GROUPS, REPLICAS)}
+            score |= {"walk/global/0/0": np.ones(1), "walk/global/0/1": np.full(1, 2.0), "nonfinite": np.asarray(2)}
             return statistics | score | moments(rng, rungs_of)
         for level, rung in rungs_of:
             for kind, share in (("walk", 0.4), ("fitted", 0.8)):
@@ -111,7 +111,11 @@ class FakeFleet:
         totals = {level: values.sum(axis=0) for level, values in x.items()}
         squares = {level: (values**2).sum(axis=(0, 1)) for level, values in x.items()}
         self.sums[shard] = accumulators.absorb(start, totals, squares)
-        return prefixed("accumulated", accumulators.report(self.sums[shard])) if plan.report else {}
+        if not plan.report:
+            return {}
+        report = accumulators.report(self.sums[shard])
+        self.sums[shard] = accumulators.drained(self.sums[shard])
+        return prefixed("accumulated", report)
 
     def _draws(self, shard: int, plan: RoundPlan) -> dict[str, Arrays]:
         lp = np.full((1, STORED), self.x[shard])

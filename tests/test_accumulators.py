@@ -31,7 +31,7 @@ def assert_same_bits(one: Accumulators, other: Accumulators) -> None:
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
-@pytest.mark.parametrize("rounds", [1, 2, 7, 8, 13])
+@pytest.mark.parametrize("rounds", [1, 2, 7, 8, 13, 40])
 def test_sums_are_those_of_the_stored_draws(rounds):
     x = draws(rounds)
     report = accumulators.report(absorb(x))
@@ -43,7 +43,7 @@ def test_sums_are_those_of_the_stored_draws(rounds):
     np.testing.assert_allclose(report["sum/b"], -report["sum/a"])
 
 
-@pytest.mark.parametrize("rounds", [1, 2, 7, 8, 13])
+@pytest.mark.parametrize("rounds", [1, 2, 7, 8, 13, 40])
 def test_batches_of_every_length_are_those_of_the_stored_draws(rounds):
     """Single precision is kept for batches that wait: relative 1e-6."""
     x = draws(rounds)
@@ -69,6 +69,38 @@ def test_packed_and_unpacked_in_the_middle_is_the_same_bit_for_bit(half):
     x = draws(11)
     middle = accumulators.unpack(accumulators.pack(absorb(x[:half])))
     assert_same_bits(absorb(x[half:], start=middle), absorb(x))
+
+
+@pytest.mark.parametrize("check", [1, 4, 6, 10])
+def test_drained_accumulators_go_on_from_a_checkpoint_bit_for_bit(check):
+    """Saved right after a report and later: the next report and the state are those of a run that was not saved."""
+    x = draws(11)
+    after = accumulators.drained(absorb(x[:check]))
+    for saved in range(check, 11):
+        middle = absorb(x[check:saved], start=after)
+        resumed = absorb(x[saved:], start=accumulators.unpack(accumulators.pack(middle)))
+        assert_same_bits(resumed, absorb(x[check:], start=after))
+
+
+@pytest.mark.parametrize("checks", [(3,), (1, 2, 3, 4), (8, 12)])
+def test_reports_collected_are_the_report_of_all_rounds(checks):
+    """The coordinator's sums of squares and batches, of two shards, with the shards drained at every report."""
+    shards, kept, begun = [draws(13), draws(13, seed=1)], {}, 0
+    states = [accumulators.empty()] * 2
+    for end in (*checks, 13):
+        states = [absorb(x[begun:end], start=state) for x, state in zip(shards, states, strict=True)]
+        kept, begun = accumulators.collect(kept, [accumulators.report(state) for state in states]), end
+        states = [accumulators.drained(state) for state in states]
+    whole = [accumulators.report(absorb(x)) for x in shards]
+    assert kept.keys() == {name for name in whole[0] if name.startswith(("square/", "batch_"))}
+    for name, values in kept.items():
+        np.testing.assert_allclose(values, whole[0][name] + whole[1][name], rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_draining_leaves_less_to_save():
+    state = absorb(draws(12))
+    assert len(accumulators.pack(accumulators.drained(state))) < len(accumulators.pack(state))
+    assert not any(name.startswith(("square/", "batch/")) for name in accumulators.pack(accumulators.drained(state)))
 
 
 def test_different_draws_give_different_accumulators():

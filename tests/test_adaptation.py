@@ -216,8 +216,15 @@ def test_fitted_proposals_start_late_with_half_and_follow_their_acceptance():
 def test_scout_steers_steps_by_their_score_and_walks_by_their_acceptance():
     start = controls()._replace(scout={"g": {"step": np.full(GROUPS, 0.1)}})
     score = np.linspace(0, 1, GROUPS) * REPLICAS
-    report = [{"score/g": score, "walk/global/0": np.array([1.0]), "walk/global/1": np.array([100.0])}]
-    found = adaptation.adapt_scout(start, report, REPLICAS, 0)
+    report = [
+        {
+            "score/g/0/0": score,
+            "score/g/0/1": np.full(GROUPS, REPLICAS),
+            "walk/global/0/0": np.array([1.0]),
+            "walk/global/0/1": np.array([100.0]),
+        }
+    ]
+    found = adaptation.adapt_scout(start, report, 0)
     rose = found.scout["g"]["step"] > 0.1
     np.testing.assert_array_equal(rose, np.linspace(0, 1, GROUPS) > adaptation.SCORE)
     assert found.levels["global"][0].log_scale < start.levels["global"][0].log_scale

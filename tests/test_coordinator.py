@@ -5,7 +5,6 @@ of equilibrate until it settles and 10 more, then sample; independent draws meet
 """
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 
 from ensemble import adaptation
 from ensemble.coordinator import Coordinator, Outcome
-from ensemble.filesystem import Filesystem
 from ensemble.messages import RoundPlan
 from ensemble.status import NullProgress, Status
 from ensemble.store import Layout, Store, Variable
@@ -40,24 +38,14 @@ class Heard(NullProgress):
         self.statuses.append(status)
 
 
-class Unsynced(Filesystem):
-    """A file system that does not wait for the disk: no test here pulls the plug."""
-
-    def write_new(self, path: Path, data: bytes | memoryview) -> None:
-        path.write_bytes(data)
-
-    def sync_folder(self, path: Path) -> None:
-        pass
-
-
 def reopened(path):
-    return Store.reopen(path / "run.zarr", Unsynced())
+    return Store.reopen(path / "run.zarr")
 
 
 def create(path):
     stats = {"lp": Variable("float64")}
     groups = {"posterior": {"mu": Variable("float64")}, "sample_stats": stats, "warmup_sample_stats": stats}
-    return Store.create(path / "run.zarr", Layout(groups, STORED, 4, 4, {}, {}), {"seed": 0}, Unsynced())
+    return Store.create(path / "run.zarr", Layout(groups, STORED, 4, 4, {}, {}), {"seed": 0})
 
 
 def coordinator(fleet, store, **options: Any) -> Coordinator:
@@ -123,6 +111,19 @@ def assert_same_draws(path, expected):
         np.testing.assert_array_equal(values, other[name], err_msg=str(name))
 
 
+def assert_same_checkpoints(path, expected):
+    """The last states of the shards and the coordinator's arrays (what it kept of all reports, ess, rhat)."""
+    with reopened(path) as store, reopened(expected) as other:
+        one, two = store.load_checkpoint(), other.load_checkpoint()
+    assert any(name.startswith("kept/batch_") for name in one.coordinator)
+    assert any(name.startswith("diagnostics/ess/") for name in one.coordinator)
+    pairs = [(one.coordinator, two.coordinator), *zip(one.shards, two.shards, strict=True)]
+    for found, arrays in pairs:
+        assert found.keys() == arrays.keys()
+        for name, values in found.items():
+            np.testing.assert_array_equal(values, arrays[name], err_msg=name)
+
+
 def test_stages_follow_one_another(whole):
     fleet, _ = whole
     expected = ["scout"] * SCOUT + ["equilibrate"] * EQUILIBRATE + ["sample"] * SAMPLE
@@ -185,7 +186,7 @@ def test_the_store_holds_all_draws_and_the_last_state(whole):
         summary = store.attributes["summary"]
     assert summary["goals_met"] == {"ess": True, "rhat": True, "draws": True, "shared_ess": True, "shared_rhat": True}
     assert summary["sweeps"] == SCOUT + 4 * (EQUILIBRATE + SAMPLE)
-    assert summary["nonfinite"] == 4 * (EQUILIBRATE + SAMPLE)
+    assert summary["nonfinite"] == 4 * (2 * SCOUT + EQUILIBRATE + SAMPLE)
     assert summary["d"] == 12
 
 
@@ -199,6 +200,7 @@ def test_progress_hears_of_every_stage_and_round(tmp_path):
     assert last.ess_min >= 400
     assert last.acceptance["g"] == pytest.approx(0.6, abs=0.05)
     assert heard.statuses[0].ess_min is None
+    assert heard.statuses[0].acceptance == {"global": 0.5, "g": pytest.approx(0.6)}
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 7, 8, 23])
@@ -211,9 +213,10 @@ def test_a_stop_request_ends_the_run_between_rounds_with_a_commit(tmp_path, roun
         assert store.load_checkpoint().epoch == rounds
 
 
-@pytest.mark.parametrize("rounds", [0, 3, 6, 12, 13, 22, 25, 41])
+@pytest.mark.parametrize("rounds", [0, 3, 6, 12, 13, 22, 25, 28, 41])
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(whole, tmp_path, rounds):
-    """Stopped in each stage, at its edges, at the settling and in the unrecorded interval: the same plans and draws."""
+    """Stopped in each stage, at its edges, at the settling, in the unrecorded interval, right after a report (28, when
+    the shards hold no squares or batches of their own) and between two: the same plans, draws and diagnostics."""
     uninterrupted, expected = whole
     first, _ = drive(tmp_path, stop_requested=stop_after(rounds))
     second, outcome = resume(tmp_path)
@@ -221,6 +224,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(whole, tmp_path, rou
     assert outcome.done
     assert_same_plans(first.plans + second.plans, uninterrupted.plans)
     assert_same_draws(tmp_path, expected)
+    assert_same_checkpoints(tmp_path, expected)
 
 
 @pytest.mark.parametrize("epoch", [2, 11, 26, 43])

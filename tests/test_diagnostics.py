@@ -9,14 +9,9 @@ import pytest
 from scipy.signal import lfilter
 
 from ensemble import accumulators
-from ensemble.diagnostics import (
-    Diagnostics,
-    corrected,
-    diagnose,
-    pack_diagnostics,
-    rhat_limit,
-    unpack_diagnostics,
-)
+from ensemble.accumulators import Accumulators
+from ensemble.diagnostics import Diagnostics, corrected, diagnose, rhat_limit
+from ensemble.messages import Arrays
 
 SUPERCHAINS, REPLICAS, SWEEPS = 8, 8, 8
 
@@ -32,17 +27,27 @@ def chains(rho, rounds, seed=0):
     return np.stack(found, axis=-1)
 
 
-def diagnosed(x, sweeps=SWEEPS) -> Diagnostics:
-    """Diagnostics of draws [draws, K, M, coordinates], absorbed round by round by every superchain."""
+def diagnosed(x, sweeps=SWEEPS, checks=()) -> Diagnostics:
+    """Diagnostics of draws [draws, K, M, coordinates], absorbed round by round by every superchain.
+
+    checks: rounds after which the superchains also reported, and were drained of what they reported.
+    """
     draws, superchains, replicas, coordinates = x.shape
-    reports = []
-    for superchain in range(superchains):
-        rounds = x[:, superchain].reshape(draws // sweeps, sweeps, replicas, 1, coordinates)
-        state = accumulators.empty()
-        for block in rounds:
-            state = accumulators.absorb(state, {"x": block.sum(axis=0)}, {"x": (block**2).sum(axis=(0, 1))})
-        reports.append(accumulators.report(state))
-    return diagnose(reports, replicas, sweeps)
+    rounds = np.moveaxis(x, 1, 0).reshape(superchains, draws // sweeps, sweeps, replicas, 1, coordinates)
+    states, kept = [accumulators.empty()] * superchains, dict[str, np.ndarray]()
+    reports: list[Arrays] = []
+    for number in range(draws // sweeps):
+        states = [absorbed(state, rounds[k, number]) for k, state in enumerate(states)]
+        if number + 1 in (*checks, draws // sweeps):
+            reports = [accumulators.report(state) for state in states]
+            states = [accumulators.drained(state) for state in states]
+            kept = accumulators.collect(kept, reports)
+    return diagnose(reports, kept, replicas, sweeps)
+
+
+def absorbed(state: Accumulators, block: np.ndarray) -> Accumulators:
+    """The accumulators of one superchain after one more round [sweeps, M, 1, coordinates]."""
+    return accumulators.absorb(state, {"x": block.sum(axis=0)}, {"x": (block**2).sum(axis=(0, 1))})
 
 
 def textbook_nested_rhat(x):
@@ -55,12 +60,14 @@ def textbook_nested_rhat(x):
     return np.sqrt(1 + between_superchains / (between_chains + within_chains).mean(axis=0))
 
 
-def test_mean_and_sd_are_those_of_all_draws():
-    x = 3 + 2 * chains((0.0, 0.5), 4)
-    found = diagnosed(x)
-    assert found.rounds == 4
-    np.testing.assert_allclose(found.mean["x"][0], x.mean(axis=(0, 1, 2)), rtol=1e-10)
-    np.testing.assert_allclose(found.sd["x"][0], x.reshape(-1, 2).std(axis=0, ddof=1), rtol=1e-10)
+@pytest.mark.parametrize("checks", [(1,), (8, 16, 32), (3, 7, 20, 41, 42), tuple(range(1, 50))])
+def test_reports_on_the_way_change_nothing(checks):
+    """Squares and batches are handed over with each report; what is found at the end is the same, to rounding."""
+    x = 3 + chains((0.0, 0.9), 50)
+    found, expected = diagnosed(x, checks=checks), diagnosed(x)
+    assert found.rounds == expected.rounds == 50
+    np.testing.assert_allclose(found.ess["x"], expected.ess["x"], rtol=1e-9)
+    np.testing.assert_allclose(found.rhat["x"], expected.rhat["x"], rtol=1e-9)
 
 
 def test_ess_of_autoregressive_chains():
@@ -175,13 +182,3 @@ def test_correction_inverts_what_short_batches_show(rho, length):
 
 def test_correction_leaves_anticorrelated_batches_alone():
     np.testing.assert_array_equal(corrected(np.asarray([0.25, 1.0]), np.ones(2), 8), [0.25, 1.0])
-
-
-def test_packed_diagnostics_come_back():
-    found = diagnosed(chains((0.0, 0.5), 20))
-    back = unpack_diagnostics(pack_diagnostics(found))
-    assert back is not None
-    assert back.rounds == found.rounds
-    for kind in ("mean", "sd", "ess", "rhat"):
-        np.testing.assert_array_equal(getattr(back, kind)["x"], getattr(found, kind)["x"])
-    assert unpack_diagnostics({}) is None

@@ -23,7 +23,9 @@ def controls(scale: Any, **changes: float) -> Controls:
     """A plain set of controls with some changed; `scale` is [p, B]."""
     plain = {"step": 0.2, "difference": 1e-3, "noise": 0.3, "viscosity": 0.1, "hot_start": 1.0}
     values = plain | {"trigger": 10.0, "delta": 1.0, "slack": 1.0} | changes
-    return Controls(scale=jnp.asarray(scale), **{name: jnp.asarray(value) for name, value in values.items()})
+    # A dtype is given because an array made from a Python number alone is weakly typed and would be traced anew.
+    arrays = {name: jnp.asarray(value, jnp.float64) for name, value in values.items()}
+    return Controls(scale=jnp.asarray(scale, jnp.float64), **arrays)
 
 
 def independent(width: int, kind: str, blocks: int = BLOCKS) -> LevelView:
@@ -56,23 +58,21 @@ def start(own: LevelView, x: jax.Array) -> State:
 def rounds(kernel: MomentumDiffusion, states: State, count: int) -> tuple[State, Controls]:
     """The rule of the docstring, played by a coordinator: 10 steps a round, then log h and scale adapted by block."""
 
-    @jax.jit
-    def sweep(key: jax.Array, states: State, used: Controls) -> tuple[State, ScoutInfo]:
-        def body(states: State, key: jax.Array) -> tuple[State, ScoutInfo]:
+    def one_round(carry: tuple[State, Controls], key: jax.Array) -> tuple[tuple[State, Controls], None]:
+        def sweep(states: State, key: jax.Array) -> tuple[State, ScoutInfo]:
             keys = jax.random.split(key, REPLICAS)
-            return jax.vmap(lambda k, s: kernel.step(k, s, None, used))(keys, states)
+            return jax.vmap(lambda k, s: kernel.step(k, s, None, carry[1]))(keys, states)
 
-        return jax.lax.scan(body, states, jax.random.split(key, 10))
+        states, info = jax.lax.scan(sweep, carry[0], jax.random.split(key, 10))
+        scale = jnp.std(states.position["x"], axis=0).T
+        shrunk = jnp.mean(jnp.log(carry[1].scale / scale), axis=0)
+        log_step = jnp.log(carry[1].step) + jnp.mean(info.accepted, axis=(0, 1)) - 0.7 + shrunk
+        return (states, carry[1]._replace(step=jnp.exp(log_step), scale=scale)), None
 
     scale = jnp.std(states.position["x"], axis=0).T
-    used = controls(scale, step=0.2)._replace(step=jnp.full(scale.shape[1], 0.2))
-    for number in range(count):
-        states, info = sweep(jax.random.fold_in(jax.random.key(1), number), states, used)
-        scale = jnp.std(states.position["x"], axis=0).T
-        shrunk = jnp.mean(jnp.log(used.scale / scale), axis=0)
-        log_step = jnp.log(used.step) + jnp.mean(info.accepted, axis=(0, 1)) - 0.7 + shrunk
-        used = used._replace(step=jnp.exp(log_step), scale=scale)
-    return states, used
+    used = controls(scale)._replace(step=jnp.full(scale.shape[1], 0.2, jnp.float64))
+    keys = jax.random.split(jax.random.key(1), count)
+    return jax.jit(lambda carry: jax.lax.scan(one_round, carry, keys)[0])((states, used))
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_hot_start_crosses_a_barrier() -> None:
         states, _ = jax.lax.scan(body, states, jax.random.split(jax.random.key(3), 10))
         return jnp.mean(states.position["x"] > 0.0)
 
-    assert float(crossed(jnp.asarray(1.0))) < 0.05
-    assert float(crossed(jnp.asarray(4.0))) > 0.2
+    assert float(crossed(jnp.asarray(1.0, jnp.float64))) < 0.05
+    assert float(crossed(jnp.asarray(4.0, jnp.float64))) > 0.2
 
 
 @cache

@@ -181,7 +181,22 @@ def test_stopped_and_loaded_elsewhere_it_goes_on_bit_for_bit(half, stages):
     assert_same_bits(other.state(0), expected)
 
 
-def test_another_seed_another_shard_and_another_round_give_other_draws():
+def test_keys_differ_between_shards_and_rounds():
+    """From one and the same state: shard 0, shard 1 and the next round of shard 0 go different ways."""
+    start(runner())
+    carry(runner(), 0, 0, 1)
+    state = runner().state(0)
+    found = []
+    for shard, round_ in ((0, 0), (1, 0), (0, 1), (0, 0)):
+        runner().load(shard, 0, state)
+        runner().run(shard, plan(1, round=round_))
+        found.append(runner().state(shard)["rung/0/position/x"])
+    assert not np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
+    np.testing.assert_array_equal(found[0], found[3])
+
+
+def test_other_shards_and_rounds_give_other_draws():
     """The comparison of bits sees a difference where there must be one."""
     start(runner(), 0)
     start(runner(), 1)
@@ -263,7 +278,10 @@ def test_adapting_and_freezing_do_not_compile_anew():
 def test_reports_carry_what_each_stage_needs():
     start(runner())
     scout, equilibrate, _, unreset, sample, later = (report.statistics for report in carry(runner(), 0, 0, 6))
-    assert scout["score/g"].shape == (GROUPS,)
+    assert scout["score/g/0/0"].shape == scout["score/g/0/1"].shape == (GROUPS,)
+    np.testing.assert_array_equal(scout["score/g/0/1"], REPLICAS)
+    np.testing.assert_array_equal(scout["walk/global/0/1"], REPLICAS * SCOUT["repeats"])
+    assert not any(name.startswith(("walk/g/", "score/global")) for name in scout)
     assert equilibrate["walk/g/1/0"].shape == (GROUPS,)
     assert equilibrate["moments/g/1/outer"].shape == (2, 2, GROUPS)
     assert sample["walk/g/0/0"].shape == ()

@@ -13,10 +13,11 @@ import pytest
 from ensemble.errors import MaxwellError
 from ensemble.keys import replica_keys
 from ensemble.sweeps import ApproximateKernelError, Sweeps
+from kernels import batching
 from kernels.metropolis import Metropolis
 from kernels.momentum_diffusion import MomentumDiffusion
-from kernels.state import State, evaluate
-from tests.ensemble_models import GROUPS, controls, small
+from kernels.state import evaluate
+from tests.ensemble_models import GROUPS, controls, small, target
 
 REPLICAS, REPEATS, SWEEPS = 3, 2, 4
 
@@ -183,6 +184,16 @@ def test_frozen_controls_give_the_same_bits_twice_and_other_keys_do_not(rungs):
         assert_same_bits(run(rungs), run(rungs, round_=1))
 
 
+def test_replicas_in_turn_do_as_replicas_together(monkeypatch):
+    """On processors, large models step one replica after another: the same moves, to rounding, and the same counts."""
+    together, tally = run(2)
+    monkeypatch.setattr(batching, "CACHED_COORDINATES", 0)
+    chosen = controls(temperatures=(1.0, 3.0), sweeps=SWEEPS)
+    in_turn, turns = jax.jit(build(2).round)(states(2), keys(2), small().data, chosen)
+    for one, other in zip(jax.tree.leaves((together, tally)), jax.tree.leaves((in_turn, turns)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
 def test_replicas_with_equal_states_go_different_ways():
     """Every replica has keys of its own, at every rung."""
     same = tuple(jax.tree.map(lambda x: jnp.repeat(x[:1], REPLICAS, axis=0), state) for state in states(2))
@@ -221,21 +232,56 @@ def test_the_refusal_looks_at_swaps_and_interweaving_too():
     assert Metropolis.exact
 
 
-def test_a_nonfinite_density_is_rejected_and_counted():
-    """b beyond 0.5 has no density: nothing goes there, and the attempts are counted."""
+@cache
+def walled():
+    """A round of a target whose slopes beyond 0.5 have the density exp(data["wall"]), and its start."""
     model = small()
 
-    def walled(position, data):
+    def log_terms(position, data):
         terms = model.target.log_terms(position, data)
-        return {**terms, "b": jnp.where(jnp.abs(position["b"]) > 0.5, jnp.nan, terms["b"])}
+        return {**terms, "b": jnp.where(jnp.abs(position["b"]) > 0.5, data["wall"], terms["b"])}
 
-    target = model.target.__class__(**{**vars(model.target), "log_terms": walled})
-    sweeps = Sweeps(target, model.structure, (), replicas=REPLICAS, rungs=1, repeats=1)
-    position = {n: jnp.zeros((REPLICAS, *site.shape)) for n, site in target.sites.items()}
-    start = jax.vmap(lambda p: evaluate(target, model.structure, p, model.data))(position)
+    found = target(log_terms)
+    position = {name: jnp.zeros((REPLICAS, *site.shape)) for name, site in found.sites.items()}
+    data = {**model.data, "wall": 0.0}
+    start = jax.vmap(lambda p: evaluate(found, model.structure, p, data))(position)
+    return jax.jit(Sweeps(found, model.structure, (), replicas=REPLICAS, rungs=1, repeats=1).round), start
+
+
+@pytest.mark.parametrize("wall", [np.nan, np.inf, -np.inf])
+def test_a_nonfinite_density_is_rejected_and_counted(wall):
+    """Nothing goes where the density is not finite, not even where it is infinite; the attempts are counted."""
+    sweep, start = walled()
     chosen = controls(sweeps=8)._replace(interweave=np.zeros(0), schedule=np.zeros(8, int))
-    (cold,), tally = jax.jit(sweeps.round)((State(*start),), keys(1), model.data, chosen)
+    (cold,), tally = sweep((start,), keys(1), {**small().data, "wall": wall}, chosen)
     assert int(tally.nonfinite) > 0
     assert float(jnp.abs(cold.position["b"]).max()) <= 0.5
     assert all(bool(jnp.isfinite(cells).all()) for cells in cold.cells.values())
-    assert not np.array_equal(cold.position["b"], position["b"])
+    assert not np.array_equal(cold.position["b"], start.position["b"])
+
+
+class Spy:
+    """A kernel that notes the key of every step."""
+
+    exact = True
+
+    def __init__(self, kernel, seen):
+        self.kernel, self.seen = kernel, seen
+
+    def step(self, key, *rest):
+        jax.debug.callback(lambda data: self.seen.append(tuple(data.tolist())), jax.random.key_data(key))
+        return self.kernel.step(key, *rest)
+
+
+def test_no_key_is_used_twice_in_a_round():
+    """Over sweeps, repeats, levels, rungs, interweaving and swaps."""
+    sweeps, seen = build(2), []
+    sweeps.kernels = {name: Spy(kernel, seen) for name, kernel in sweeps.kernels.items()}
+    sweeps.swaps = {name: Spy(kernel, seen) for name, kernel in sweeps.swaps.items()}
+    sweeps.interweave = Spy(sweeps.interweave, seen)
+    chosen = controls(temperatures=(1.0, 3.0), sweeps=SWEEPS)._replace(schedule=np.array([0, 1, 0, 1]))
+    jax.block_until_ready(jax.jit(sweeps.round)(states(2), keys(2), small().data, chosen))
+    jax.effects_barrier()
+    leaf, shared, interweaving, swaps = 2 * REPLICAS, REPEATS * REPLICAS, REPLICAS, REPLICAS
+    assert len(seen) == SWEEPS * (leaf + shared + interweaving + swaps)
+    assert len(set(seen)) == len(seen)

@@ -2,9 +2,9 @@
 
     python -m workflows.bench            (make bench)
 
-The bound of a move of all leaf blocks is one evaluation of log_terms plus its random numbers (p normals and two uniforms
-a block); nothing that proposes and decides each block once can cost less. Medians over repeats, the variants taken in
-turn so that a noisy machine disturbs all of them alike. All on one thread (PJRT_NPROC=1), as in a worker.
+The bound of a move of all leaf blocks is one evaluation of log_terms plus its random numbers (p normals and two
+uniforms a block); nothing that proposes and decides each block once can cost less. Medians over repeats, the variants
+taken in turn so that a noisy machine disturbs all of them alike. All on one thread (PJRT_NPROC=1), as in a worker.
 """
 
 import os
@@ -18,9 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble.controls import first_controls
+from ensemble.controls import first_controls, metropolis_controls
 from ensemble.sweeps import Sweeps
-from kernels import metropolis
 from kernels.interweaving_discovery import find_interweavings
 from kernels.state import evaluate
 from kernels.structure import discover
@@ -68,7 +67,7 @@ def measure(name: str, keys: dict[str, Any], rungs: int) -> Row:
         return jax.vmap(target.log_terms, in_axes=(0, None))(position, data), normals, uniforms
 
     def move(state: Any, keys: jax.Array, data: Any) -> Any:
-        level = metropolis.Controls(jnp.ones(()), *controls.levels[leaf.name][0])
+        level = metropolis_controls(controls, leaf.name, 0)
         return jax.vmap(sweeps.kernels[leaf.name].step, in_axes=(0, 0, None, None))(keys, state, data, level)
 
     seconds = _medians(

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
+from ensemble.errors import MaxwellError
 from kernels.target import Target
-from workflows.fingerprint import compare_fingerprints, fingerprint, term_sums
+from workflows.fingerprint import compare_fingerprints, fingerprint
 
 __all__ = [
     "Entry",
@@ -22,7 +21,6 @@ __all__ = [
     "Static",
     "available",
     "build",
-    "check_starts",
     "compare_fingerprints",
     "fingerprint",
     "require_same",
@@ -31,7 +29,7 @@ __all__ = [
 Static = int | str | bool | None
 
 
-class ModelError(ValueError):
+class ModelError(MaxwellError):
     """A model or its settings cannot be used as given; the message says what is allowed."""
 
 
@@ -164,33 +162,3 @@ def require_same(recorded: dict[str, Any], model: Model) -> None:
             f"model {model.name!r} is not the one that was recorded: {'; '.join(differences)}. "
             "Give the same model, settings and data, or start a new run"
         )
-
-
-def check_starts(model: Model, *, seed: int, starts: int = 8) -> np.ndarray:
-    """Try some starts: bool [starts], True where the position and every term are finite.
-
-    Raises ModelError, naming the sites or terms that are not finite, where no start can be used.
-    """
-
-    def attempt(key: jax.Array, data: Any) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
-        position = model.target.initial(key, data)
-        sites = {name: jnp.all(jnp.isfinite(values)) for name, values in position.items()}
-        terms = {name: jnp.isfinite(value) for name, value in term_sums(model.target, position, data).items()}
-        return sites, terms
-
-    sites, terms = jax.jit(jax.vmap(attempt, (0, None)))(jax.random.split(jax.random.key(seed), starts), model.data)
-    good = np.all([np.asarray(v) for v in (*sites.values(), *terms.values())], axis=0)
-    if not good.any():
-        raise ModelError(_start_message(model.name, len(good), sites, terms))
-    return good
-
-
-def _start_message(name: str, n: int, sites: Mapping[str, jax.Array], terms: Mapping[str, jax.Array]) -> str:
-    """Which sites and terms were not finite, and in how many starts."""
-    failed = [("site", site, n - int(ok.sum())) for site, ok in sites.items()]
-    failed += [("term", term, n - int(ok.sum())) for term, ok in terms.items()]
-    listing = ", ".join(f"{kind} {label!r} in {count}" for kind, label, count in failed if count)
-    return (
-        f"model {name!r}: none of {n} starts has a finite log density; not finite: {listing}. "
-        "Check that the data lie inside the likelihood's support, or give starts through `initial`"
-    )

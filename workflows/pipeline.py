@@ -5,6 +5,7 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -20,12 +21,13 @@ from ensemble.shard import ShardSettings
 from ensemble.status import NullProgress, Progress
 from ensemble.store import Layout, Store, Variable, read_attributes
 from kernels.interweaving_discovery import find_interweavings
-from kernels.structure import Interweaving, Structure, discover
+from kernels.structure import Interweaving, Structure, StructureError, discover
+from kernels.types import Position
 from workflows import model as models
 from workflows.interrupt import StopOnSignal
-from workflows.model import Model
-from workflows.run import Run
+from workflows.model import Model, ModelError
 from workflows.settings import Settings, SettingsError, load_settings, make_settings, resume_settings
+from workflows.stored_run import Run
 
 PACKAGES = ("maxwell", "jax", "numpy", "ray", "zarr", "xarray", "arviz", "numpyro")
 PROBE = 0
@@ -49,11 +51,19 @@ class Prepared:
         target, data = self.model.target, self.model.data
         key = jax.random.key(PROBE)
         position = target.initial(key, data)
-        self.structure: Structure = discover(target, data, position, key=key, couplings=settings.structure.couplings)
+        self.structure: Structure = self._discover(position, key)
         self.moves: tuple[Interweaving, ...] = ()
         if settings.equilibrate.interweaving:
             self.moves = find_interweavings(target, self.structure, data, position, key)
         self.shared = tuple(name for name, site in target.sites.items() if not site.plates)
+
+    def _discover(self, position: Position, key: jax.Array) -> Structure:
+        """The model's structure. Raises ModelError where it has none to work with."""
+        target, data, couplings = self.model.target, self.model.data, self.settings.structure.couplings
+        try:
+            return discover(target, data, position, key=key, couplings=couplings)
+        except StructureError as error:
+            raise ModelError(f"model {self.model.name!r}: {error}") from error
 
     @property
     def run_settings(self) -> RunSettings:
@@ -93,18 +103,20 @@ class Prepared:
         )
 
     def _affordable_draws(self, shard: ShardSettings) -> int:
-        """Draws a chain that fit into the budget beside two checkpoints: from shapes alone, so that it never changes."""
+        """Draws a chain that fit into the budget beside two checkpoints: of shapes alone, so that it never changes."""
         goals, store = self.settings.goals, self.settings.store
         coordinates = self.model.target.dimension
         cells = sum(segments.n for segments in self.structure.cells.values())
         superchains = self.settings.ensemble.superchains
-        # A replica's position and cells in each rung, the sums of its accumulators, and two waiting batches in float32.
-        replica = 8 * (coordinates + cells) * len(shard.temperatures) + 8 * coordinates + 2 * 4 * coordinates
+        # A replica's position and cells in each rung, its sums, and four batches in float32 that wait for their halves;
+        # with the controls, moments and sums over all replicas, as much as three replicas more.
+        replica = 8 * (coordinates + cells) * len(shard.temperatures) + (8 + 4 * 4) * coordinates
+        checkpoint = (superchains * shard.replicas + 3) * replica
         values = sum(int(np.prod(v.shape)) for v in self.variables()["posterior"].values())
         draw = superchains * shard.stored * (4 * values + 24)
-        room = int(1e6 * store.budget_mb - 2 * superchains * shard.replicas * replica) // draw
+        room = int(1e6 * store.budget_mb - 2 * checkpoint) // draw
         if room < goals.draws:
-            needed = (2 * superchains * shard.replicas * replica + goals.draws * draw) / 1e6
+            needed = (2 * checkpoint + goals.draws * draw) / 1e6
             raise SettingsError(
                 "the settings",
                 [
@@ -199,7 +211,8 @@ def resume(
             shown.message(line)
         run_settings = prepared.run_settings
         with _fleet(prepared.runner_spec(run_settings.shard), settings, local) as fleet:
-            coordinator = _coordinator(fleet, opened, prepared, run_settings, progress)
+            changed = {"settings": settings.model_dump(mode="json"), "resumed_with": _versions()}
+            coordinator = _coordinator(fleet, opened, prepared, run_settings, progress, changed)
             coordinator.resume()
             return _drive(coordinator, path)
 
@@ -220,26 +233,35 @@ def _settings(config: str | Path | Mapping[str, Any] | Settings, overrides: Iter
 @contextmanager
 def _fleet(spec: RunnerSpec, settings: Settings, local: bool) -> Iterator[Fleet]:
     """The shards' carrier, released at the end whatever happens."""
-    shards, fleet = settings.ensemble.superchains, None
-    if local:
-        fleet = LocalFleet(spec, shards)
-    else:
-        from ensemble.ray_fleet import RayFleet  # Ray takes seconds to import: not for --local
-
-        fleet = RayFleet(spec, shards, settings.ensemble.worker_count(), settings.ensemble.address)
+    fleet = _started(spec, settings, local)
     try:
         yield fleet
     finally:
         fleet.close()
 
 
+def _started(spec: RunnerSpec, settings: Settings, local: bool) -> Fleet:
+    if local:
+        return LocalFleet(spec, settings.ensemble.superchains)
+    from ensemble.ray_fleet import RayFleet  # Ray takes seconds to import: not for --local
+
+    return RayFleet(spec, settings.ensemble.superchains, settings.ensemble.worker_count(), settings.ensemble.address)
+
+
 def _coordinator(
-    fleet: Fleet, store: Store, prepared: Prepared, settings: RunSettings, progress: Progress | None
+    fleet: Fleet,
+    store: Store,
+    prepared: Prepared,
+    settings: RunSettings,
+    progress: Progress | None,
+    attributes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Coordinator:
     shown = progress or NullProgress()
     for sentence in prepared.structure.joined:
         shown.message(sentence)
-    return Coordinator(fleet, store, prepared.structure, prepared.moves, settings, progress=shown)
+    return Coordinator(
+        fleet, store, prepared.structure, prepared.moves, settings, progress=shown, attributes=attributes
+    )
 
 
 def _drive(coordinator: Coordinator, path: Path) -> Run:

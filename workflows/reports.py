@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from workflows.run import Run
+    from workflows.stored_run import Run
 
 ROWS = 10
 """Rows of a table of strongest effects."""
@@ -15,7 +15,7 @@ INTERVAL = 0.95
 
 def lines(run: "Run") -> list[str]:
     """The report of the run's model, one string a line; empty for a model without one, or before there are draws."""
-    writers = {"airway": strongest_effects}
+    writers = {"airway": strongest_effects, "scorpio": mode_masses}
     attributes = run.attributes
     writer = writers.get(attributes["model"])
     if writer is None or attributes["summary"]["draws"] == 0:
@@ -44,4 +44,29 @@ def strongest_effects(run: "Run") -> list[str]:
         sure = f"> {1 - 1 / len(draws):.4f}" if agree == 1.0 else f"{agree:.4f}"
         interval = f"[{low[place]:6.2f}, {high[place]:6.2f}]"
         table.append(f"  {genes[gene]!s:<18}{mean[gene]:>17.2f}{interval:>21}{sure:>11}")
+    return table
+
+
+def mode_masses(run: "Run") -> list[str]:
+    """The mass of each mode of scorpio: its mean responsibility over draws and copies, whose expectation is its weight.
+
+    The Monte Carlo error comes from the superchains, which are independent.
+    """
+    from workflows.models.scorpio import WEIGHTS, responsibilities
+
+    posterior = run.data()["posterior"]
+    superchains = run.attributes["settings"]["ensemble"]["superchains"]
+    copies = posterior.sizes["copy"]
+    by_superchain = np.stack(
+        [
+            np.asarray(responsibilities(x, y)).reshape(len(WEIGHTS), -1).mean(axis=1)
+            for x, y in zip(
+                *(np.array_split(posterior[name].values.astype(float), superchains) for name in ("x", "y")), strict=True
+            )
+        ]
+    )
+    mass, error = by_superchain.mean(axis=0), by_superchain.std(axis=0, ddof=1) / math.sqrt(superchains)
+    table = [f"Masses of the modes ({copies:,} copies)", f"  {'mode':<10}{'mass':>9}{'error':>9}{'exact':>8}"]
+    for name, *row in zip(("body", "tail", "tail", "stinger"), mass, error, WEIGHTS, strict=True):
+        table.append(f"  {name:<10}{row[0]:>9.4f}{row[1]:>9.4f}{row[2]:>8.1f}")
     return table

@@ -116,13 +116,13 @@ class ScoutSettings(Section):
     directions: Count = _key(1, COUNT, "random directions averaged in one SPSA force")
     step: Positive = _key(0.1, POSITIVE, "step size h, in units of the metric")
     noise: NotNegative = _key(0.1, NOT_NEGATIVE, "sigma, the noise added to the momentum")
-    viscosity: NotNegative = _key(0.1, NOT_NEGATIVE, "kappa, how strongly the Hamiltonian is pulled back")
+    viscosity: NotNegative = _key(0.05, NOT_NEGATIVE, "kappa, how strongly the Hamiltonian is pulled back")
     repeats: Count = _key(16, COUNT, "updates of the shared parameters after each trajectory")
     difference: Positive = _key(0.01, POSITIVE, "c, half the distance between the two points of an SPSA difference")
     hot_start: Positive = _key(1.0, POSITIVE, "factor on the first momentum, to punch through barriers")
-    trigger: Positive = _key(1e3, POSITIVE, "change of the Hamiltonian in one step that redraws the momentum")
+    trigger: Positive = _key(10.0, POSITIVE, "change of the Hamiltonian in one step that redraws the momentum")
     delta: Positive = _key(1.0, POSITIVE, "width of the Hamiltonian window in choosing the end point")
-    slack: NotNegative = _key(0.1, NOT_NEGATIVE, "error in H forgiven for each unit of log density gained")
+    slack: NotNegative = _key(0.3, NOT_NEGATIVE, "error in H forgiven for each unit of log density gained")
 
 
 class EquilibrateSettings(Section):

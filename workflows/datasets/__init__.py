@@ -3,8 +3,10 @@
 import hashlib
 from importlib.resources import files
 
+from ensemble.errors import MaxwellError
 
-class DatasetError(ValueError):
+
+class DatasetError(MaxwellError):
     """A shipped data file is absent or is not the one that was published with this version."""
 
 

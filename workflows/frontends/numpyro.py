@@ -76,8 +76,8 @@ def numpyro_model(
     coords: labels by dim, the plates' included. dims: names of the event axes of a variable (after its plates), or of
     all its axes. constant: arrays for ArviZ's constant_data, with dims under the same names.
 
-    Raises ModelError for discrete latent sites, subsampled plates, param, mutable, scan and cond, and where the model
-    needs a number (a size) that was given as an array.
+    Raises ModelError for discrete latent sites, empty and subsampled plates, param, mutable, scan and cond, and where
+    the model needs a number (a size) that was given as an array.
     """
     label = name or str(getattr(model, "__name__", "numpyro_model"))
     arrays, static = traced_and_static(dict(data or {}))
@@ -205,9 +205,17 @@ def _support_name(support: Any) -> str:
 
 @contextmanager
 def _explained(label: str) -> Iterator[None]:
-    """Turn JAX's complaint about a value needed while tracing into a ModelError that says what to do."""
+    """Turn complaints of NumPyro and JAX about what a model does while it is traced into a ModelError."""
     try:
         yield
+    except AssertionError as error:
+        # NumPyro refuses an empty plate by an assertion.
+        if "size of plate" not in str(error):
+            raise
+        raise ModelError(
+            f"model {label!r} has a plate of no elements: check the sizes of its plates, or leave it out. "
+            f"NumPyro says: {error}"
+        ) from error
     except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
         raise ModelError(
             f"model {label!r} needs the value of an array while it is traced (a plate's size or a branch, say): pass "

@@ -1,0 +1,78 @@
+"""airway_small against a long NUTS run; and the comparison itself, on draws whose distribution is known.
+
+False alarms: the largest of n |z| passes its limit with probability 1e-6 under normality, by the union bound.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workflows import run
+from workflows.agreement import Moments, biased, compare, moments, of_reference, of_run
+
+REFERENCE = Path(__file__).parent / "references" / "airway_small.npz"
+CHAINS, DRAWS, D = 32, 120, 500
+
+
+@pytest.fixture(scope="module")
+def exact() -> Moments:
+    """A standard normal posterior, known to a fraction of the errors of what is compared with it."""
+    zeros, small = np.zeros(D), np.full(D, 1e-6)
+    return Moments(zeros, small, np.ones(D), small)
+
+
+def chains(seed: int, rho: float = 0.8) -> np.ndarray:
+    """Stationary AR(1) chains of standard normals, [CHAINS, DRAWS, D]."""
+    rng = np.random.default_rng(seed)
+    x = np.empty((CHAINS, DRAWS, D))
+    x[:, 0] = rng.standard_normal((CHAINS, D))
+    for t in range(1, DRAWS):
+        x[:, t] = rho * x[:, t - 1] + np.sqrt(1 - rho**2) * rng.standard_normal((CHAINS, D))
+    return x
+
+
+def test_right_draws_agree(exact: Moments) -> None:
+    found = compare(moments(chains(0)), exact)
+    assert found.holds
+    assert found.n == 2 * D
+
+
+def test_biased_means_differ(exact: Moments) -> None:
+    assert not compare(biased(moments(chains(0))), exact).holds
+
+
+def test_wrong_sds_differ(exact: Moments) -> None:
+    assert not compare(moments(1.2 * chains(0)), exact).holds
+
+
+def test_errors_that_ignore_correlation_differ(exact: Moments) -> None:
+    ours = moments(chains(0))
+    naive = ours._replace(mean_error=ours.sd / np.sqrt(CHAINS * DRAWS), sd_error=ours.sd / np.sqrt(2 * CHAINS * DRAWS))
+    assert not compare(naive, exact).holds
+
+
+def test_errors_that_are_too_large_differ(exact: Moments) -> None:
+    ours = moments(chains(0))
+    assert not compare(ours._replace(mean_error=2 * ours.mean_error, sd_error=2 * ours.sd_error), exact).holds
+
+
+def test_the_reference_has_the_published_values() -> None:
+    """Two other samplers' means on these genes, to their two or three digits and the reference's own error."""
+    reference = of_reference(REFERENCE)
+    published = np.array([4.325, 2.490, 0.222, -3.54, 1.60])
+    rounding = np.array([0.0005, 0.0005, 0.0005, 0.005, 0.005])
+    distance = np.abs(reference.mean[:5] - published) - rounding
+    assert (distance < 6 * reference.mean_error[:5] + 0.1 * reference.sd[:5]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_airway_small_agrees_with_nuts(tmp_path: Path) -> None:
+    goals = ["goals.draws=192", "goals.ess=1000"]
+    ours = of_run(run("configs/airway_small.yaml", goals, out=tmp_path / "small.zarr"))
+    reference = of_reference(REFERENCE)
+    found = compare(ours, reference)
+    assert found.n == 12_010
+    assert found.holds, found
+    assert not compare(biased(ours), reference).holds
