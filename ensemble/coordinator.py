@@ -135,11 +135,11 @@ class Coordinator:
             self.moments = adaptation.absorb_moments(self.moments, self.controls, statistics, replicas, round_)
         if plan.stage == "scout":
             self.controls = adaptation.adapt_scout(self.controls, statistics, round_)
-        elif plan.stage == "equilibrate":
+        elif plan.stage == "equilibrate" and not policies.holds(self.ledger):
             self.controls = adaptation.adapt_equilibrate(
                 self.controls, self.moments, statistics, self.structure, self.moves, round_
             )
-        elif plan.report:
+        if plan.report:
             accumulated = [under("accumulated", arrays) for arrays in statistics]
             self.kept = collect(self.kept, accumulated)
             self.diagnostics = diagnose(accumulated, self.kept, replicas, plan.sweeps)
@@ -227,7 +227,14 @@ class Coordinator:
 
     def _summary(self) -> dict[str, Any]:
         found = summary.summarise(self.ledger, self.diagnostics, self.structure, self.moves, self.settings)
-        return {**found, "worker_peak_bytes": self.fleet.peak_memory(), "workers": self.fleet.workers}
+        workers = self.fleet.workers
+        outside = summary.outside_kernels(self.ledger, workers)
+        return {
+            **found,
+            "workers": workers,
+            "worker_peak_bytes": self.fleet.peak_memory(),
+            "outside_kernels": outside,
+        }
 
     def _now(self) -> tuple[float, float]:
         return self.clock(), time.process_time()

@@ -8,6 +8,9 @@ from ensemble.settings import RunSettings
 SETTLED = 0.25
 """A window whose mean log density moved by less than this many standard deviations of one replica has settled."""
 
+HOLD = 6
+"""Rounds over which moments are gathered anew before they count."""
+
 
 def first_stage(settings: RunSettings) -> str:
     """Where a run begins."""
@@ -43,6 +46,12 @@ def settles(ledger: Ledger, dimension: int) -> bool:
     if ledger.stage != "equilibrate" or ledger.settled is not None:
         return False
     return settled(ledger.lp, dimension, max(3, ledger.stage_round // 8))
+
+
+def holds(ledger: Ledger) -> bool:
+    """Whether controls stay as they are although the ensemble still adapts: after it settled, until the fresh moments
+    have enough draws. Factors from a round or two would follow the very states they then propose from."""
+    return ledger.settled is not None and ledger.phase_round < HOLD
 
 
 def records(ledger: Ledger, settings: RunSettings) -> bool:

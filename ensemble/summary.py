@@ -132,6 +132,15 @@ def summarise(
     }
 
 
+def outside_kernels(ledger: Ledger, workers: int) -> float | None:
+    """Share of the workers' time that was not spent in compiled kernels (Ray, coordinator, store), compilation apart.
+
+    True for a run on one number of workers from start to end.
+    """
+    available = workers * ledger.seconds["wall"] - ledger.seconds["compile"]
+    return 1.0 - ledger.seconds["kernel"] / available if available > 0 else None
+
+
 def status(ledger: Ledger, reports: list[RoundReport], structure: Structure, settings: RunSettings) -> Status:
     """What the progress display shows after a round."""
     goals = ledger.goals

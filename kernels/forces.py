@@ -25,6 +25,17 @@ Force = Callable[[jax.Array, jax.Array], jax.Array]
 """(key, offsets [p, B]) -> dU / d offsets, [p, B]."""
 
 
+class Trajectory:
+    """What kernels of trajectories are made of: a level's view, steps in a trajectory, directions in an SPSA force."""
+
+    def __init__(self, view: LevelView, n_steps: int = 10, directions: int = 1) -> None:
+        if n_steps < 1 or directions < 1:
+            raise ValueError(f"n_steps = {n_steps} and directions = {directions} were given; both must be 1 or more")
+        self.view = view
+        self.n_steps = n_steps
+        self.directions = directions
+
+
 def whole_level(target: Target, structure: Structure) -> Level:
     """All sites in one block: a level whose moves are those of the whole vector, with one decision."""
     shapes = {name: site.shape for name, site in target.sites.items()}

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kernels.forces import kinetic, normals, scaled_potential, spsa_force
-from kernels.state import Info, LevelView, State, decide
+from kernels.forces import Trajectory, kinetic, normals, scaled_potential, spsa_force
+from kernels.state import Info, State, decide
 from kernels.types import Data
 
 
@@ -20,7 +20,7 @@ class Controls(NamedTuple):
     difference: jax.Array
 
 
-class GradientFreeHMC:
+class GradientFreeHMC(Trajectory):
     """Drift-kick-drift with SPSA forces, every block accepted on its own true H. Exact, whatever the forces are.
 
     p ~ N(0, I); for each of n steps with its own random directions Delta: q += h p / 2, p -= h g(q, Delta),
@@ -37,13 +37,6 @@ class GradientFreeHMC:
     """
 
     exact = True
-
-    def __init__(self, view: LevelView, n_steps: int = 10, directions: int = 1) -> None:
-        if n_steps < 1 or directions < 1:
-            raise ValueError(f"n_steps = {n_steps} and directions = {directions} were given; both must be 1 or more")
-        self.view = view
-        self.n_steps = n_steps
-        self.directions = directions
 
     def step(self, key: jax.Array, state: State, data: Data, controls: Controls) -> tuple[State, Info]:
         """One trajectory of every block."""

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kernels.forces import block_potential, kinetic, normals, scaled_potential, spsa_force
-from kernels.state import LevelView, State
+from kernels.forces import Trajectory, block_potential, kinetic, normals, scaled_potential, spsa_force
+from kernels.state import State
 from kernels.types import Data
 
 STRONGEST_CONTROL = 0.5
@@ -64,7 +64,7 @@ class _Walk(NamedTuple):
     nonfinite: jax.Array
 
 
-class MomentumDiffusion:
+class MomentumDiffusion(Trajectory):
     """Noisy, energy-controlled Hamiltonian trajectories of all blocks of a level. Approximate: no known invariant law.
 
     Per block, with U = -(log density of the block's terms) and p ~ N(0, I): H0 = U + |p|^2 / 2, then p *= hot_start.
@@ -93,13 +93,6 @@ class MomentumDiffusion:
     """
 
     exact = False
-
-    def __init__(self, view: LevelView, n_steps: int = 10, directions: int = 1) -> None:
-        if n_steps < 1 or directions < 1:
-            raise ValueError(f"n_steps = {n_steps} and directions = {directions} were given; both must be 1 or more")
-        self.view = view
-        self.n_steps = n_steps
-        self.directions = directions
 
     def step(self, key: jax.Array, state: State, data: Data, controls: Controls) -> tuple[State, ScoutInfo]:
         """One trajectory of every block and the choice of one of its points."""

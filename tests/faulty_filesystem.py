@@ -1,6 +1,6 @@
-"""A file system that crashes after a number of operations, for tests of the store's writer, and what is left of a store.
+"""A file system that crashes after a number of operations, for tests of the store's writer.
 
-It works on real files, tears the file being written, and may take back whatever was not yet synced, as a power cut does.
+It works on real files, tears the file being written, and may take back what was not yet synced, as a power cut does.
 """
 
 import json

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workflows.frontends.function import function_model
-from workflows.model import ModelError, check_starts
+from workflows.model import ModelError
 
 
 def terms(position, data):
@@ -67,17 +67,3 @@ def test_wrong_declarations_are_refused(arguments, message) -> None:
     function = (lambda position, data: {"a": jnp.zeros(())}) if not arguments["sites"] else terms
     with pytest.raises(ModelError, match=message):
         function_model(function, **({"data": {"y": np.arange(3.0)}} | arguments))
-
-
-def test_starts_that_are_never_finite_name_the_term() -> None:
-    model = function_model(
-        lambda p, d: {"fit": jnp.log(-(p["x"] ** 2)), "prior": -p["x"]}, {"x": 2}, likelihood=["fit"]
-    )
-    with pytest.raises(ModelError, match=r"none of 5 starts has a finite log density; not finite: term 'fit' in 5\."):
-        check_starts(model, seed=0, starts=5)
-
-
-def test_starts_that_are_sometimes_finite_are_told_apart() -> None:
-    model = function_model(lambda p, d: jnp.where(p["x"].sum() > 0, 0.0, -jnp.inf), {"x": 1})
-    good = check_starts(model, seed=0, starts=40)
-    assert 0 < good.sum() < 40

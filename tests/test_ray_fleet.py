@@ -12,7 +12,8 @@ from ensemble import ray_fleet
 from ensemble.errors import FleetError
 from ensemble.fleet import Fleet, LocalFleet
 from ensemble.messages import Arrays, RoundPlan, RoundReport, RunnerSpec
-from ensemble.ray_fleet import RayFleet, worker_environment
+from ensemble.ray_environment import worker_environment
+from ensemble.ray_fleet import RayFleet
 from tests.fake_runner import FakeFailure
 
 pytestmark = pytest.mark.ray
@@ -43,7 +44,7 @@ def expected(rounds: int, folder: Path) -> tuple[list[list[RoundReport]], list[A
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RayFleet, Path]]:
+def shared(connected_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RayFleet, Path]]:
     folder = tmp_path_factory.mktemp("markers")
     with RayFleet(spec_in(folder), SHARDS, WORKERS) as fleet:
         yield fleet, folder

@@ -2,9 +2,9 @@
 
     python -m workflows.agreement runs/airway_small.zarr tests/references/airway_small.npz
 
-z = (ours - reference) / sqrt(ours' Monte Carlo variance + the reference's). Over the n means and sds the largest |z| must
-stay below the normal quantile at 5e-7 / n, and the root mean square of z must lie between .8 and 1.25, so that neither
-the values nor the error estimates are off. Controls, biased by .2 posterior sd, must fail.
+z = (ours - reference) / sqrt(ours' Monte Carlo variance + the reference's). Over the n means and sds the largest |z|
+must stay below the normal quantile at 5e-7 / n, and the root mean square of z must lie between .8 and 1.25, so that
+neither the values nor the error estimates are off. Controls, biased by .2 posterior sd, must fail.
 """
 
 import argparse

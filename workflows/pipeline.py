@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ensemble.coordinator import Coordinator
@@ -30,6 +31,8 @@ from workflows.settings import Settings, SettingsError, load_settings, make_sett
 from workflows.stored_run import Run
 
 PACKAGES = ("maxwell", "jax", "numpy", "ray", "zarr", "xarray", "arviz", "numpyro")
+STARTS = 32
+"""Starts tried before a model is refused."""
 PROBE = 0
 """Seed of the structure's probes: the structure belongs to the model, not to the run's seed."""
 
@@ -50,12 +53,31 @@ class Prepared:
         self.model: Model = models.build(settings.model.name, settings.model.keys)
         target, data = self.model.target, self.model.data
         key = jax.random.key(PROBE)
-        position = target.initial(key, data)
+        position = self._finite_start(key)
         self.structure: Structure = self._discover(position, key)
         self.moves: tuple[Interweaving, ...] = ()
         if settings.equilibrate.interweaving:
             self.moves = find_interweavings(target, self.structure, data, position, key)
         self.shared = tuple(name for name, site in target.sites.items() if not site.plates)
+
+    def _finite_start(self, key: jax.Array) -> Position:
+        """A start where every term is finite, for the probes to be taken around."""
+
+        def attempt(key: jax.Array, data: Any) -> tuple[Position, dict[str, jax.Array]]:
+            position = self.model.target.initial(key, data)
+            terms = self.model.target.log_terms(position, data)
+            return position, {name: jnp.all(jnp.isfinite(values)) for name, values in terms.items()}
+
+        compiled = jax.jit(attempt)
+        for number in range(STARTS):
+            position, finite = compiled(jax.random.fold_in(key, number), self.model.data)
+            if all(bool(good) for good in finite.values()):
+                return position
+        wrong = ", ".join(name for name, good in finite.items() if not bool(good))
+        raise ModelError(
+            f"model {self.model.name!r}: the log density is NaN or infinite at all {STARTS} starts; at the last one "
+            f"in these terms: {wrong}. Check them and the supports of their sites, or give starts inside the support."
+        )
 
     def _discover(self, position: Position, key: jax.Array) -> Structure:
         """The model's structure. Raises ModelError where it has none to work with."""

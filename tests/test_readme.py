@@ -1,0 +1,37 @@
+"""The README's own model runs as it stands there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from workflows import open_run
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def example() -> str:
+    """The code block that defines a user's model."""
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    (code,) = [block for block in blocks if "numpyro_model" in block]
+    return code
+
+
+def test_the_users_model_runs(tmp_path: Path) -> None:
+    call = 'out="runs/clinics.zarr"'
+    code = example()
+    assert call in code
+    # In this process and with small goals, to keep the test short.
+    quick = code.replace(call, f'("goals.ess=50", "goals.shared_ess=50", "goals.draws=8"), local=True, {call}')
+    (tmp_path / "clinics.py").write_text(quick)
+    environment = {**os.environ, "PYTHONPATH": str(README.parent)}
+    subprocess.run([sys.executable, "clinics.py"], cwd=tmp_path, check=True, capture_output=True, env=environment)
+    run = open_run(tmp_path / "runs" / "clinics.zarr")
+    posterior = run.data()["posterior"]
+    assert posterior["effect"].dims == ("chain", "draw", "clinic")
+    assert posterior.sizes["clinic"] == 1000
+    assert all(run.summary()["goals_met"].values())
+    # y has sd 1.5 against the model's 1: the clinics' means vary with 1.5 / sqrt(20) = .34 about 1.
+    assert abs(float(posterior["mu"].mean()) - 1.0) < 0.1
+    assert run.diagnostics()["effect_ess"].dims == ("clinic",)
