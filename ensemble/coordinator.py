@@ -144,10 +144,10 @@ class Coordinator:
             self.kept = collect(self.kept, accumulated)
             self.diagnostics = diagnose(accumulated, self.kept, replicas, plan.sweeps)
             self.ledger = self.ledger._replace(goals=self._goals(self.diagnostics))
-        lp = tuple(float(arrays["lp"].mean()) for arrays in statistics)
+        # Only the warm-up's stages are steered by the trace; in `sample` the store has the log density.
+        row = () if plan.stage == "sample" else (tuple(summary.trace_of(arrays) for arrays in statistics),)
         self.ledger = self.ledger._replace(
-            # Only the warm-up's stages are steered by it; in `sample` the store has it.
-            lp=self.ledger.lp if plan.stage == "sample" else (*self.ledger.lp, lp),
+            trace=self.ledger.trace + row,
             rates=summary.add_rates(self.ledger.rates, statistics),
             nonfinite=self.ledger.nonfinite + sum(int(arrays.get("nonfinite", 0)) for arrays in statistics),
         )
@@ -170,7 +170,7 @@ class Coordinator:
         ledger = self.ledger._replace(
             epoch=plan.epoch + 1, stage_round=plan.round + 1, sweeps=self.ledger.sweeps + plan.sweeps
         )
-        if policies.settles(ledger, self.dimension):
+        if policies.settles(ledger, self.settings, self.dimension):
             # The next round is the first of its phase: absorb_moments then forgets all before it.
             ledger = ledger._replace(settled=ledger.stage_round)
         stage = policies.next_stage(ledger, self.settings, self.dimension)
@@ -189,7 +189,7 @@ class Coordinator:
             ledger = ledger._replace(useful=tuple(bool(flag) for flag in useful))
         self.controls = adaptation.carried(before, self.controls, self.moments, anew=stage == "equilibrate")
         self.moments = adaptation.extended(self.moments, self.controls)
-        return ledger._replace(stage=stage, stage_round=0, settled=None, lp=(), rates={})
+        return ledger._replace(stage=stage, stage_round=0, settled=None, trace=(), rates={})
 
     def _first_controls(self, stage: str) -> Controls:
         temperatures = self.settings.shard.temperatures[: self.settings.shard.rungs(stage)]

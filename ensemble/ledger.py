@@ -22,9 +22,9 @@ class Ledger(NamedTuple):
     """epoch: finished rounds; stage and stage_round: those of the next round; sweeps, draws: done so far.
 
     settled: the round of `equilibrate` in which the ensemble had stopped drifting, from which adaptation starts afresh.
-    lp: for each round of the stage, the mean log density of each superchain. rates: sums and counts of acceptance of
-    the stage by kind and level. useful: interweaving moves in use. wall, core, kernel, compile: seconds, kept apart
-    from results: nothing is decided by them but limits.minutes.
+    trace: for each round of a warm-up stage and each superchain, the mean log density, then the mean of every term.
+    rates: sums and counts of acceptance of the stage by kind and level. useful: interweaving moves in use. wall, core,
+    kernel, compile: seconds, kept apart from results: nothing is decided by them but limits.minutes.
     """
 
     epoch: int = 0
@@ -33,7 +33,7 @@ class Ledger(NamedTuple):
     settled: int | None = None
     sweeps: int = 0
     draws: int = 0
-    lp: tuple[tuple[float, ...], ...] = ()
+    trace: tuple[tuple[tuple[float, ...], ...], ...] = ()
     rates: Mapping[str, Pair] = MappingProxyType({})
     useful: tuple[bool, ...] = ()
     nonfinite: int = 0
@@ -56,7 +56,7 @@ class Ledger(NamedTuple):
         return cls(
             **{
                 **values,
-                "lp": tuple(tuple(row) for row in values["lp"]),
+                "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
                 "rates": {name: (pair[0], pair[1]) for name, pair in values["rates"].items()},
                 "useful": tuple(values["useful"]),
                 "goals": Goals(**values["goals"]),

@@ -6,7 +6,10 @@ from ensemble.ledger import Goals, Ledger
 from ensemble.settings import RunSettings
 
 SETTLED = 0.25
-"""A window whose mean log density moved by less than this many standard deviations of one replica has settled."""
+"""What moved by less than this many standard deviations of one replica has settled, but for its noise."""
+
+NOISE = 2.0
+"""Standard errors of a move that noise alone explains: few replicas, or slow modes, never stand still."""
 
 HOLD = 6
 """Rounds over which moments are gathered anew before they count."""
@@ -17,22 +20,29 @@ def first_stage(settings: RunSettings) -> str:
     return "scout" if settings.scouting else "equilibrate"
 
 
-def settled(lp: tuple[tuple[float, ...], ...], dimension: int, window: int) -> bool:
-    """Whether the ensemble's mean log density has stopped moving between the last two windows of rounds.
+def settled(trace: tuple[tuple[tuple[float, ...], ...], ...], dimension: int, replicas: int, window: int) -> bool:
+    """Whether the ensemble has stopped moving between the last two windows of rounds.
 
-    The log density of d near-normal coordinates has a standard deviation of about sqrt(d / 2): that is the unit.
+    trace: for each round and superchain the means over its `replicas` of the log density and of each term's sum. The
+    log density of d near-normal coordinates has a standard deviation of about sqrt(d / 2), which is its unit; a term's
+    is its spread over the replicas, and shows slow shared parameters that the total hides. A move counts beyond NOISE
+    standard errors, taken from the superchains.
     """
-    if len(lp) < 2 * window:
+    if len(trace) < 2 * window:
         return False
-    means = np.asarray(lp).mean(axis=1)
-    moved = means[-window:].mean() - means[-2 * window : -window].mean()
-    return bool(abs(moved) < SETTLED * np.sqrt(dimension / 2))
+    last = np.asarray(trace[-2 * window :], float)
+    moved = last[window:].mean(axis=0) - last[:window].mean(axis=0)
+    error = moved.std(axis=0, ddof=1) / np.sqrt(len(moved))
+    unit = np.sqrt(replicas) * last[window:].std(axis=1, ddof=1).mean(axis=0)
+    unit[0] = np.sqrt(dimension / 2)
+    return bool(np.all(np.abs(moved.mean(axis=0)) <= SETTLED * unit + NOISE * error))
 
 
 def next_stage(ledger: Ledger, settings: RunSettings, dimension: int) -> str:
     """The stage of the next round."""
     if ledger.stage == "scout":
-        done = settled(ledger.lp, dimension, 3) or ledger.stage_round >= settings.scout_rounds
+        still = settled(ledger.trace, dimension, settings.shard.replicas, 3)
+        done = still or ledger.stage_round >= settings.scout_rounds
         return "equilibrate" if done else "scout"
     if ledger.stage == "equilibrate":
         refined = ledger.settled is not None and ledger.phase_round >= settings.refine_rounds
@@ -40,12 +50,12 @@ def next_stage(ledger: Ledger, settings: RunSettings, dimension: int) -> str:
     return "sample"
 
 
-def settles(ledger: Ledger, dimension: int) -> bool:
+def settles(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     """Whether the ensemble has stopped drifting: what was learned on the way is then forgotten, for the far excursions
     of a few replicas would spoil the covariances of their blocks."""
     if ledger.stage != "equilibrate" or ledger.settled is not None:
         return False
-    return settled(ledger.lp, dimension, max(3, ledger.stage_round // 8))
+    return settled(ledger.trace, dimension, settings.shard.replicas, max(3, ledger.stage_round // 8))
 
 
 def holds(ledger: Ledger) -> bool:

@@ -77,6 +77,7 @@ class ShardRunner:
         )
         self._stale = Compiled(lambda states, data: audit.staleness(target, structure, states, data), self.clock)
         self._moments = Compiled(self._moments_of, self.clock)
+        self._term_means = Compiled(lambda cells: {n: jnp.sum(x) / len(x) for n, x in cells.items()}, self.clock)
         self._constrain = Compiled(self._constrained, self.clock)
         self._start = Compiled(target.initial, self.clock)
 
@@ -118,6 +119,7 @@ class ShardRunner:
         statistics["lp"] = np.asarray(jax.vmap(log_density)(rungs[0].cells))
         if plan.stage != "sample":
             statistics.update(prefixed("moments", flatten(self._moments(rungs, controls))))
+            statistics.update(prefixed("term", flatten(self._term_means(rungs[0].cells))))
         if plan.report:
             statistics.update(prefixed("accumulated", accumulators.report(sums)))
             sums = accumulators.drained(sums)

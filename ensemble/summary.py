@@ -20,6 +20,12 @@ WORST = 10
 RATE = re.compile(r"(?P<name>(?:walk|fitted|score|swap|interweave)(?:/.+)?)/(?P<part>[01])$")
 
 
+def trace_of(statistics: Arrays) -> tuple[float, ...]:
+    """A superchain's row of the ledger's trace: the mean over its replicas of the log density, then of each term."""
+    terms = [float(value) for name, value in sorted(statistics.items()) if name.startswith("term/")]
+    return (float(statistics["lp"].mean()), *terms)
+
+
 def add_rates(rates: Mapping[str, Pair], statistics: list[Arrays]) -> dict[str, Pair]:
     """Add a round's acceptance (sums and counts, over blocks and shards) to those of the stage.
 

@@ -92,7 +92,7 @@ class FakeFleet:
         if plan.stage == "scout":
             score = {"score/g/0/0": np.full(GROUPS, 0.6 * REPLICAS), "score/g/0/1": np.full(GROUPS, REPLICAS)}
             score |= {"walk/global/0/0": np.ones(1), "walk/global/0/1": np.full(1, 2.0), "nonfinite": np.asarray(2)}
-            return statistics | score | moments(rng, rungs_of)
+            return statistics | score | moments(rng, rungs_of) | {"term/x": np.asarray(-1.0)}
         for level, rung in rungs_of:
             for kind, share in (("walk", 0.4), ("fitted", 0.8)):
                 shape = () if plan.stage == "sample" else WIDTHS[level][1:]
@@ -101,7 +101,7 @@ class FakeFleet:
         statistics |= {"interweave/0": np.array([6.0, 7.0]), "interweave/1": np.full(2, 10.0)}
         statistics["nonfinite"] = np.asarray(1)
         if plan.stage != "sample":
-            return statistics | moments(rng, rungs_of)
+            return statistics | moments(rng, rungs_of) | {"term/x": np.asarray(-1.0)}
         return statistics | self._accumulated(shard, plan, rng)
 
     def _accumulated(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> Arrays:

@@ -22,7 +22,7 @@ FULL = Ledger(
     settled=2,
     sweeps=112,
     draws=2,
-    lp=((-1.5, -2.25), (-1e300, 0.1)),
+    trace=(((-1.5, 2.0), (-2.25, 0.0)), ((-1e300, 3.0), (0.1, -1.0))),
     rates={"walk/g/0": (1.5, 3.0), "interweave/0": (0.0, 0.0)},
     useful=(True, False),
     nonfinite=4,
@@ -38,7 +38,7 @@ def test_a_ledger_survives_json(ledger):
 
 def test_a_ledger_differs_from_another():
     """The comparison above sees the smallest difference."""
-    assert FULL._replace(lp=((-1.5, -2.25), (-1e300, np.nextafter(0.1, 1.0)))) != FULL
+    assert FULL._replace(trace=(*FULL.trace[:1], ((-1e300, 3.0), (np.nextafter(0.1, 1.0), -1.0)))) != FULL
 
 
 def test_new_ledgers_share_nothing_that_changes():

@@ -10,16 +10,25 @@ from tests.ensemble_models import shard_settings
 
 DIMENSION = 200
 SD = np.sqrt(DIMENSION / 2)
+REPLICAS = settings().shard.replicas
 
 
 def flat(rounds, superchains=4):
     """Log densities that stand still."""
-    return ((-100.0,) * superchains,) * rounds
+    return (((-100.0,),) * superchains,) * rounds
 
 
 def rising(rounds, step):
     """Log densities that rise by `step` standard deviations a round."""
-    return tuple((step * SD * round_,) * 4 for round_ in range(rounds))
+    return tuple(((step * SD * round_,),) * 4 for round_ in range(rounds))
+
+
+def beside(rounds, term):
+    """Log densities that stand still beside one term, given as a function of round and superchain."""
+    return tuple(tuple((-100.0, term(round_, chain)) for chain in range(4)) for round_ in range(rounds))
+
+
+NAN = (((np.nan,),) * 4,)
 
 
 def test_settings_count_cold_replicas():
@@ -40,17 +49,31 @@ def test_first_stage():
         (rising(6, 0.08), True),
         (rising(6, -0.1), False),
         (rising(6, 10.0) + flat(6), True),
-        ((*flat(5), (np.nan,) * 4), False),
+        (flat(5) + NAN, False),
     ],
 )
 def test_settled_compares_the_last_two_windows(lp, expected):
     """Windows of 3 rounds lie 3 rounds apart: they settle below a rise of 0.25 / 3 = 0.083 sd a round."""
-    assert policies.settled(lp, DIMENSION, 3) is expected
+    assert policies.settled(lp, DIMENSION, REPLICAS, 3) is expected
 
 
-def test_settled_is_about_the_mean_of_the_superchains():
-    lp = (((-1e6, 1e6, -5.0, 5.0),) * 3) + (((1e6, -1e6, 5.0, -5.0),) * 3)
-    assert policies.settled(lp, DIMENSION, 3)
+def test_what_superchains_do_not_agree_on_is_noise():
+    """Moves of +1, -1, 1.2 and -.8 sd: a mean of .1 with a standard error of .56 sd."""
+    after = tuple((-100.0 + step * SD,) for step in (1.0, -1.0, 1.2, -0.8))
+    assert policies.settled(flat(3) + (after,) * 3, DIMENSION, REPLICAS, 3)
+
+
+@pytest.mark.parametrize(("common", "expected"), [(0.24, True), (0.26, False)])
+def test_a_move_common_to_all_superchains_is_none(common, expected):
+    assert policies.settled(flat(3) + (((-100.0 + common * SD,),) * 4,) * 3, DIMENSION, REPLICAS, 3) is expected
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0.0, True), (0.03, True), (0.3, False)])
+def test_a_term_that_drifts_under_a_still_total_has_not_settled(step, expected):
+    """Superchains spread by 1 have replicas spread by sqrt(replicas): the unit of the drift over three rounds."""
+    spread = np.array([-1.0, 1.0, -1.0, 1.0]) * np.sqrt(3 / 4)
+    trace = beside(6, lambda round_, chain: spread[chain] + step * np.sqrt(REPLICAS) * round_)
+    assert policies.settled(trace, DIMENSION, REPLICAS, 3) is expected
 
 
 @pytest.mark.parametrize(
@@ -66,14 +89,14 @@ def test_settled_is_about_the_mean_of_the_superchains():
         ("equilibrate", 20, 10, flat(20), "sample"),
         ("equilibrate", 50, 45, flat(50), "sample"),
         ("equilibrate", 50, 50, flat(50), "sample"),
-        ("equilibrate", 10, None, ((np.nan,) * 4,) * 10, "equilibrate"),
+        ("equilibrate", 10, None, NAN * 10, "equilibrate"),
         ("sample", 0, None, (), "sample"),
         ("sample", 10_000, None, flat(10_000), "sample"),
     ],
 )
 def test_next_stage(stage, stage_round, settled, lp, expected):
     """`equilibrate` goes on for 10 rounds after it settled, and for 50 at most."""
-    ledger = Ledger(stage=stage, stage_round=stage_round, settled=settled, lp=lp)
+    ledger = Ledger(stage=stage, stage_round=stage_round, settled=settled, trace=lp)
     assert policies.next_stage(ledger, settings(), DIMENSION) == expected
 
 
@@ -86,19 +109,19 @@ def test_next_stage(stage, stage_round, settled, lp, expected):
         ("scout", None, flat(6), False),
         ("sample", None, flat(6), False),
         ("equilibrate", None, rising(6, 1), False),
-        ("equilibrate", None, ((np.nan,) * 4,) * 10, False),
+        ("equilibrate", None, NAN * 10, False),
     ],
 )
 def test_the_ensemble_settles_once_and_in_equilibrate_only(stage, settled, lp, expected):
-    ledger = Ledger(stage=stage, stage_round=len(lp), settled=settled, lp=lp)
-    assert policies.settles(ledger, DIMENSION) is expected
+    ledger = Ledger(stage=stage, stage_round=len(lp), settled=settled, trace=lp)
+    assert policies.settles(ledger, settings(), DIMENSION) is expected
 
 
 def test_the_window_of_equilibrate_grows_with_the_stage():
     """A slow drift that three rounds do not show shows over an eighth of the stage."""
     lp = rising(80, 0.05)
-    assert policies.settled(lp, DIMENSION, 3)
-    assert not policies.settles(Ledger(stage="equilibrate", stage_round=80, lp=lp), DIMENSION)
+    assert policies.settled(lp, DIMENSION, REPLICAS, 3)
+    assert not policies.settles(Ledger(stage="equilibrate", stage_round=80, trace=lp), settings(), DIMENSION)
 
 
 def test_rounds_of_a_phase_count_from_where_the_ensemble_settled():
