@@ -22,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup python-check run test test-slow bench lint format lock wheel-check clean
+.PHONY: help setup python-check run test test-slow bench bench-depth lint format lock wheel-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -53,6 +53,9 @@ python-check:
 run: setup ## sample the airway posterior; CONFIG=... for another configuration, ARGS=... for more options
 	$(BIN)/maxwell run $(CONFIG) $(ARGS)
 
+bench-depth: setup ## gradients to equilibrium beside other ensemble samplers (half an hour)
+	$(BIN)/python -m workflows.bench_depth $(ARGS)
+
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -70,6 +73,7 @@ test-slow: setup ## the slow tests
 
 bench: setup ## the benchmarks of docs/benchmarks.md
 	$(BIN)/python -m workflows.bench $(ARGS)
+	$(BIN)/python -m workflows.bench_nuts
 
 lock: setup ## renew both lock files; ARGS=--upgrade takes the newest versions
 	$(UV_COMPILE) $(ARGS) --output-file requirements.lock

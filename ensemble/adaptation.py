@@ -1,12 +1,13 @@
 """Pure adaptation: from the shards' statistics of a round to the controls of the next. In NumPy and in shard order."""
 
-from typing import NamedTuple
-
 import jax.numpy as jnp
 import numpy as np
 
+from ensemble import pooled_metric
 from ensemble.controls import Controls, LevelControls, is_dense
 from ensemble.messages import Arrays
+from ensemble.moments import LevelMoments, Moments, summed
+from kernels.metric import LowRank
 from kernels.structure import Interweaving, Level, Structure
 
 SCORE = 0.7
@@ -15,35 +16,16 @@ SHRINKAGE = 10.0
 """Pseudo-observations that pull a block's correlations towards zero."""
 LEAST_USEFUL = 0.02
 """A move whose expected squared step is below this share of its parent's variance is not worth its evaluation."""
+GOLDEN = (5.0**0.5 - 1.0) / 2.0
+"""Multiples of it fill the unit interval evenly (Weyl's sequence)."""
+TRAJECTORY_ACCEPTANCE = {"hmc": 0.85, "nuts": 0.8}
+"""Acceptance that step sizes of trajectories are steered to."""
+STEEPEST = 2.0
+"""Largest force, in units of the usual one; with room for 3 more, which is far out where p is small."""
+CAREFUL = 0.3
+"""Share of the gain for step sizes of trajectories, which begin near their place and oscillate where they overshoot."""
 FITTED_ROUND = 6
 """First round of a phase of `equilibrate` with fitted proposals: before it the covariances are too uncertain."""
-
-
-class Moments(NamedTuple):
-    """Forgetting moments of a level's blocks at one rung: weight, mean [p, B], scatter [p, p, B] or [p, B]."""
-
-    weight: np.ndarray
-    mean: np.ndarray
-    scatter: np.ndarray
-
-
-LevelMoments = dict[str, tuple[Moments, ...]]
-
-
-def first_moments(controls: Controls) -> LevelMoments:
-    """Before any round."""
-    return {
-        name: tuple(Moments(np.zeros(()), np.zeros_like(c.mean), np.zeros_like(c.factor)) for c in rungs)
-        for name, rungs in controls.levels.items()
-    }
-
-
-def summed(statistics: list[Arrays], name: str) -> np.ndarray:
-    """One statistic summed over shards, in shard order."""
-    total = np.array(statistics[0][name], float)
-    for arrays in statistics[1:]:
-        total += arrays[name]
-    return total
 
 
 def rate(statistics: list[Arrays], name: str) -> np.ndarray:
@@ -64,42 +46,11 @@ def gain(round_: int) -> float:
     return 3.0 / (1.0 + round_) ** 0.6
 
 
-def steered(log_value: np.ndarray, seen: np.ndarray, wanted: np.ndarray | float, round_: int) -> np.ndarray:
+def steered(
+    log_value: np.ndarray, seen: np.ndarray, wanted: np.ndarray | float, round_: int, share: float = 1.0
+) -> np.ndarray:
     """One Robbins-Monro step where something was seen."""
-    return np.where(np.isnan(seen), log_value, log_value + gain(round_) * (np.nan_to_num(seen) - wanted))
-
-
-def absorb_moments(
-    moments: LevelMoments, controls: Controls, statistics: list[Arrays], replicas: int, round_: int
-) -> LevelMoments:
-    """Merge a round's moments (Chan, Golub and LeVeque 1983), forgetting so that about the last third counts."""
-    keep = max(0.0, 1.0 - 3.0 / (round_ + 3.0))
-    count = replicas * len(statistics)
-    merged = {}
-    for name, rungs in moments.items():
-        level = []
-        for rung, old in enumerate(rungs):
-            prefix = f"moments/{name}/{rung}"
-            if f"{prefix}/sum" not in statistics[0]:
-                level.append(old)
-                continue
-            offset = summed(statistics, f"{prefix}/sum") / count
-            scatter = summed(statistics, f"{prefix}/outer") - count * _square(offset, old.scatter.ndim)
-            level.append(_merge(old, keep, count, controls.levels[name][rung].mean + offset, scatter))
-        merged[name] = tuple(level)
-    return merged
-
-
-def _square(x: np.ndarray, ndim: int) -> np.ndarray:
-    return x[:, None] * x[None, :] if ndim == 3 else x**2
-
-
-def _merge(old: Moments, keep: float, count: int, mean: np.ndarray, scatter: np.ndarray) -> Moments:
-    before = keep * old.weight
-    weight = before + count
-    delta = mean - old.mean
-    scatter = keep * old.scatter + scatter + before * count / weight * _square(delta, scatter.ndim)
-    return Moments(weight, old.mean + delta * count / weight, scatter)
+    return np.where(np.isnan(seen), log_value, log_value + share * gain(round_) * (np.nan_to_num(seen) - wanted))
 
 
 def covariance_factor(moments: Moments, previous: np.ndarray) -> np.ndarray:
@@ -148,7 +99,7 @@ def _walk_scale(level: LevelControls, seen: np.ndarray, round_: int, sizes: np.n
     return level._replace(log_scale=steered(level.log_scale, seen, target_acceptance(np.asarray(sizes)), round_))
 
 
-def adapt_equilibrate(
+def adapt(
     controls: Controls,
     moments: LevelMoments,
     statistics: list[Arrays],
@@ -159,24 +110,49 @@ def adapt_equilibrate(
     """Scales, covariances, fitted proposals and their share, step sizes of the interweaving moves."""
     levels = {
         level.name: tuple(
-            _adapt_level(old, moments[level.name][rung], statistics, level, rung, round_)
+            _adapt_level(old, moments, statistics, level, rung, round_)
             for rung, old in enumerate(controls.levels[level.name])
         )
         for level in structure.levels
     }
+    steepest = bounds(structure, statistics, controls.steepest)
+    controls = _with_sketches(controls._replace(levels=levels, steepest=steepest), moments, statistics)
     if not moves:
-        return controls._replace(levels=levels)
+        return controls
     interweave = steered(controls.interweave, rate(statistics, "interweave"), 0.44, round_)
-    return controls._replace(levels=levels, interweave=interweave)
+    return controls._replace(interweave=interweave)
+
+
+def _with_sketches(controls: Controls, moments: LevelMoments, statistics: list[Arrays]) -> Controls:
+    """The low-rank metrics, and the directions that the next round looks along."""
+    levels, sketches = dict(controls.levels), dict(controls.sketch)
+    for name, directions in controls.sketch.items():
+        rungs, following = [], []
+        for rung, old in enumerate(controls.levels[name]):
+            known = moments[name][rung], moments[f"gradient/{name}"][rung]
+            prefix = f"moments/sketch/{name}/{rung}"
+            assert isinstance(old.factor, LowRank)
+            factor, sketch = pooled_metric.low_rank(*known, old.factor, directions[rung], statistics, prefix)
+            rungs.append(old._replace(factor=factor))
+            following.append(sketch)
+        levels[name], sketches[name] = tuple(rungs), np.stack(following)
+    return controls._replace(levels=levels, sketch=sketches)
 
 
 def _adapt_level(
-    old: LevelControls, moments: Moments, statistics: list[Arrays], level: Level, rung: int, round_: int
+    old: LevelControls, moments: LevelMoments, statistics: list[Arrays], level: Level, rung: int, round_: int
 ) -> LevelControls:
-    walk = rate(statistics, f"walk/{level.name}/{rung}")
-    new = _walk_scale(old, walk, round_, level.sizes)
-    factor = covariance_factor(moments, old.factor)
-    return new._replace(mean=moments.mean, factor=factor, mix=_mix(old.mix, statistics, level, rung, round_))
+    seen, known = rate(statistics, f"walk/{level.name}/{rung}"), moments[level.name][rung]
+    if level.move.gradients:
+        scale = steered(old.log_scale, seen, TRAJECTORY_ACCEPTANCE[level.move.kernel], round_, CAREFUL)
+        new = old._replace(log_scale=scale, mean=known.mean)
+        if isinstance(old.factor, LowRank):
+            return new
+        factor = pooled_metric.factor(known, moments[f"gradient/{level.name}"][rung], old.factor)
+        return new._replace(factor=factor)
+    new = _walk_scale(old, seen, round_, level.sizes)
+    factor = covariance_factor(known, np.asarray(old.factor))
+    return new._replace(mean=known.mean, factor=factor, mix=_mix(old.mix, statistics, level, rung, round_))
 
 
 def _mix(old: np.ndarray, statistics: list[Arrays], level: Level, rung: int, round_: int) -> np.ndarray:
@@ -186,6 +162,46 @@ def _mix(old: np.ndarray, statistics: list[Arrays], level: Level, rung: int, rou
     accepted = rate(statistics, f"fitted/{level.name}/{rung}")
     wanted = np.clip(np.where(np.isnan(accepted), 0.5, accepted), 0.1, 0.7)
     return np.where(old == 0, 0.5, old + (wanted - old) * min(1.0, gain(round_)))
+
+
+def bounds(structure: Structure, statistics: list[Arrays], before: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The largest forces of the next round, [rungs] for each level that follows the gradient: STEEPEST times the usual
+    norm, that of equilibrium or, while the ensemble is still far from it, that of most replicas."""
+    found = dict(before)
+    for level in structure.levels:
+        if level.name in before:
+            usual = [
+                np.mean([s[f"moments/steepness/{level.name}/{rung}"] for s in statistics])
+                for rung in range(len(before[level.name]))
+            ]
+            found[level.name] = 3.0 + STEEPEST * np.sqrt(np.maximum(usual, level.width))
+    return found
+
+
+def trajectories(
+    controls: Controls, structure: Structure, sweeps: int, round_: int, *, most: int, jitter: float, first: bool
+) -> dict[str, np.ndarray]:
+    """The lengths of a round's trajectories, [rungs, sweeps] for each level that follows the gradient.
+
+    NUTS: doublings, at most `most` and what the level allows. HMC: integrator steps, at most 2 to the power of those,
+    of a time of pi / 2 in units of the metric, where an oscillator has forgotten its start; times a quasi-random factor
+    between 1 - jitter and 1 + jitter, the same for all replicas, lest a frequency be in step with it. first: the first
+    round of a run, in which nothing moves: it measures the gradients at the starts.
+    """
+    found = {}
+    for level in structure.levels:
+        if not level.move.gradients:
+            continue
+        depth = min(most, level.move.max_depth)
+        steps = np.exp([np.median(rung.log_scale) for rung in controls.levels[level.name]])
+        if level.move.kernel == "nuts":
+            chosen = np.full((len(steps), sweeps), depth)
+        else:
+            numbers = round_ * sweeps + np.arange(sweeps)
+            factor = 1.0 + jitter * (2.0 * ((0.5 + numbers * GOLDEN) % 1.0) - 1.0)
+            chosen = np.clip(np.rint(0.5 * np.pi * factor / steps[:, None]), 1, 2**depth).astype(np.int64)
+        found[level.name] = np.zeros_like(chosen) if first else chosen
+    return found
 
 
 def schedule(sweeps: int, round_: int, useful: np.ndarray) -> np.ndarray:
@@ -213,26 +229,29 @@ def useful_moves(
     return np.asarray(flags, bool)
 
 
-def carried(before: Controls, first: Controls, moments: LevelMoments, *, anew: bool) -> Controls:
-    """The controls of a new stage: what was learned, for as many rungs as the stage has.
+def carried(before: Controls, first: Controls, moments: LevelMoments, structure: Structure, *, anew: bool) -> Controls:
+    """The controls of a new stage: what was learned, for as many rungs as the stage has, and betas as they were where
+    that is as many as before.
 
     anew: step scales start from their defaults, in units of the ensemble's covariances.
     """
     levels = {}
-    for name, rungs in first.levels.items():
-        level = []
-        for rung, blank in enumerate(rungs):
+    for structured in structure.levels:
+        name, level = structured.name, []
+        for rung, blank in enumerate(first.levels[name]):
             source = min(rung, len(before.levels[name]) - 1)
             old, known = before.levels[name][source], moments[name][source]
-            factor = covariance_factor(known, old.factor)
-            level.append(blank._replace(mean=known.mean, factor=factor) if anew else old)
+            if anew and not structured.move.gradients:
+                factor = covariance_factor(known, np.asarray(old.factor))
+                old = blank._replace(mean=known.mean, factor=factor)
+            level.append(old)
         levels[name] = tuple(level)
-    return first._replace(levels=levels, interweave=before.interweave)
+    steepest, sketch = _kept(before.steepest, first.steepest), _kept(before.sketch, first.sketch)
+    betas = before.betas if len(before.betas) == len(first.betas) else first.betas
+    first = first._replace(levels=levels, betas=betas, interweave=before.interweave)
+    return first._replace(steepest=steepest, sketch=sketch)
 
 
-def extended(moments: LevelMoments, controls: Controls) -> LevelMoments:
-    """The moments for the rungs that the controls have: new rungs start as the hottest known."""
-    return {
-        name: tuple(moments[name][min(r, len(moments[name]) - 1)] for r in range(len(rungs)))
-        for name, rungs in controls.levels.items()
-    }
+def _kept(before: dict[str, np.ndarray], first: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays [rungs, ...] for as many rungs as the stage has."""
+    return {name: known[np.minimum(np.arange(len(first[name])), len(known) - 1)] for name, known in before.items()}

@@ -8,16 +8,19 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble import adaptation, policies, summary
+from ensemble import adaptation, ladder_books, policies, summary
 from ensemble.accumulators import collect
 from ensemble.checkpoint import Checkpoint
 from ensemble.controls import Controls, first_controls
 from ensemble.diagnostics import Diagnostics, diagnose
 from ensemble.flat import flatten, prefixed, under, unflatten
 from ensemble.fleet import Fleet
+from ensemble.handover import Handover, take_over
+from ensemble.ladder_books import LadderBooks
 from ensemble.ledger import Goals, Ledger
 from ensemble.messages import Arrays, RoundPlan, RoundReport
-from ensemble.scouts import scout_controls
+from ensemble.moments import FORGET, FORGET_FAST, absorb_moments, extended, first_moments
+from ensemble.scouts import scout_controls, scouts_by_name
 from ensemble.settings import RunSettings
 from ensemble.status import Progress, Status
 from ensemble.store import Store
@@ -31,6 +34,9 @@ class Outcome(NamedTuple):
     limit: str | None
     interrupted: bool
 
+
+LONGEST_DEPTH = 64
+"""More doublings than any level allows: its own limit holds."""
 
 STAGE_TEXT = {
     "scout": "from dispersed starts to the typical set",
@@ -62,14 +68,18 @@ class Coordinator:
         self.dimension = sum(int(level.sizes.sum()) for level in structure.levels)
         self.ledger = Ledger(stage=policies.first_stage(settings), useful=(True,) * len(moves))
         self.controls = self._first_controls(self.ledger.stage)
-        self.moments = adaptation.first_moments(self.controls)
+        self.moments = first_moments(self.controls)
         self.kept: Arrays = {}
         self.diagnostics: Diagnostics | None = None
         self._ticked = self._now()
 
-    def start(self) -> None:
-        """A new run: every shard at its start, committed."""
-        self.fleet.initialise()
+    def start(self, handover: Handover | None = None) -> None:
+        """A new run, its fleet standing at the starts: committed. handover: what it takes over from another run."""
+        if handover is not None:
+            taken = take_over(handover, len(self.moves), self._first_controls)
+            self.ledger, self.controls, self.moments = taken.ledger, taken.controls, taken.moments
+            for note in taken.notes:
+                self.progress.message(note)
         self._commit()
 
     def resume(self) -> None:
@@ -78,7 +88,7 @@ class Coordinator:
         self.store.rewind()
         self.ledger = Ledger.from_json(checkpoint.info)
         self.controls = unflatten(self._first_controls(self.ledger.stage), under("controls", checkpoint.coordinator))
-        moments = adaptation.first_moments(self.controls)
+        moments = first_moments(self.controls)
         self.moments = unflatten(moments, under("moments", checkpoint.coordinator))
         self.kept = under("kept", checkpoint.coordinator)
         self.diagnostics = self._unpack_diagnostics(under("diagnostics", checkpoint.coordinator))
@@ -112,14 +122,24 @@ class Coordinator:
 
     def _plan(self) -> RoundPlan:
         ledger, settings = self.ledger, self.settings
-        sweeps = 1 if ledger.stage == "scout" else settings.sweeps
+        sweeps = 1 if self._scouting(ledger.stage) else settings.sweeps
         schedule = adaptation.schedule(sweeps, ledger.stage_round, np.asarray(ledger.useful, bool))
+        parity = (ledger.stage_round * sweeps + np.arange(sweeps)) % 2
+        lengths = adaptation.trajectories(
+            self.controls,
+            self.structure,
+            sweeps,
+            ledger.stage_round,
+            most=settings.scout_depth if ledger.stage == "scout" else LONGEST_DEPTH,
+            jitter=settings.jitter,
+            first=ledger.epoch == 0 and ledger.stage != "sample",
+        )
         return RoundPlan(
             epoch=ledger.epoch,
             stage=ledger.stage,
             round=ledger.stage_round,
             sweeps=sweeps,
-            controls=flatten(self.controls._replace(schedule=schedule)),
+            controls=flatten(self.controls._replace(schedule=schedule, parity=parity, lengths=lengths)),
             record=policies.records(ledger, settings),
             reset=policies.resets(ledger, settings),
             report=policies.checks(ledger, settings),
@@ -132,13 +152,15 @@ class Coordinator:
             self.kept = {}
         replicas, round_ = self.settings.shard.replicas, self.ledger.phase_round
         if plan.stage != "sample":
-            self.moments = adaptation.absorb_moments(self.moments, self.controls, statistics, replicas, round_)
-        if plan.stage == "scout":
+            forget = FORGET_FAST if plan.stage == "scout" else FORGET
+            self.moments = absorb_moments(self.moments, self.controls, statistics, replicas, round_, forget)
+        if self._scouting(plan.stage):
             self.controls = adaptation.adapt_scout(self.controls, statistics, round_)
-        elif plan.stage == "equilibrate" and not policies.holds(self.ledger):
-            self.controls = adaptation.adapt_equilibrate(
+        elif plan.stage != "sample" and not policies.holds(self.ledger):
+            self.controls = adaptation.adapt(
                 self.controls, self.moments, statistics, self.structure, self.moves, round_
             )
+        self._absorb_ladder(plan, statistics)
         if plan.report:
             accumulated = [under("accumulated", arrays) for arrays in statistics]
             self.kept = collect(self.kept, accumulated)
@@ -148,15 +170,29 @@ class Coordinator:
         row = () if plan.stage == "sample" else (tuple(summary.trace_of(arrays) for arrays in statistics),)
         self.ledger = self.ledger._replace(
             trace=self.ledger.trace + row,
+            virial=tuple(summary.virial_of(arrays) for arrays in statistics),
             rates=summary.add_rates(self.ledger.rates, statistics),
             nonfinite=self.ledger.nonfinite + sum(int(arrays.get("nonfinite", 0)) for arrays in statistics),
+            gradients=summary.add_gradients(self.ledger.gradients, statistics, replicas),
         )
 
+    def _absorb_ladder(self, plan: RoundPlan, statistics: list[Arrays]) -> None:
+        """What the swaps tell: better temperatures in `equilibrate`, the evidence in `sample`."""
+        betas, chains = self.controls.betas, self.settings.replicas
+        books = ladder_books.absorb(self.ledger.ladder, statistics, betas, plan.stage, plan.round, plan.sweeps, chains)
+        if plan.stage == "equilibrate" and self.settings.shard.adapt:
+            books, betas = ladder_books.adapted(books, betas, self.ledger.phase_round)
+        if plan.stage == "sample":
+            self.kept = ladder_books.absorb_stones(self.kept, statistics)
+            books = ladder_books.with_evidence(books, self.kept, betas) if plan.report else books
+        self.ledger, self.controls = self.ledger._replace(ladder=books), self.controls._replace(betas=betas)
+
     def _goals(self, diagnostics: Diagnostics) -> Goals:
-        parts = [summary.coordinates(level, diagnostics) for level in self.structure.levels]
+        shared = self.settings.shard.shared
+        parts = [summary.coordinates(level, diagnostics, shared) for level in self.structure.levels]
         ess, rhat = (np.concatenate([part[kind] for part in parts]) for kind in ("ess", "rhat"))
-        shared = np.concatenate([part["shared"] for part in parts]).astype(bool)
-        return policies.goals_of(ess, rhat, shared, diagnostics.rounds)
+        of_shared = np.concatenate([part["shared"] for part in parts])
+        return policies.goals_of(ess, rhat, of_shared, diagnostics.rounds)
 
     def _record(self, reports: list[RoundReport]) -> None:
         """Hand the draws to the store, whose next commit makes them count."""
@@ -187,16 +223,23 @@ class Coordinator:
             seen = summary.rate_of(ledger.rates, "interweave", len(self.moves))
             useful = adaptation.useful_moves(before, self.moments, seen, self.structure, self.moves)
             ledger = ledger._replace(useful=tuple(bool(flag) for flag in useful))
-        self.controls = adaptation.carried(before, self.controls, self.moments, anew=stage == "equilibrate")
-        self.moments = adaptation.extended(self.moments, self.controls)
-        return ledger._replace(stage=stage, stage_round=0, settled=None, trace=(), rates={})
+        anew = stage == "equilibrate"
+        self.controls = adaptation.carried(before, self.controls, self.moments, self.structure, anew=anew)
+        self.moments = extended(self.moments, self.controls)
+        books = LadderBooks(rows=ledger.ladder.rows)
+        return ledger._replace(stage=stage, stage_round=0, settled=None, trace=(), rates={}, ladder=books)
 
     def _first_controls(self, stage: str) -> Controls:
         temperatures = self.settings.shard.temperatures[: self.settings.shard.rungs(stage)]
-        controls = first_controls(self.structure, 1 / np.asarray(temperatures), len(self.moves), 1)
-        if stage == "scout":
+        betas, whole = 1 / np.asarray(temperatures), self.settings.shard.whole
+        controls = first_controls(self.structure, betas, len(self.moves), 1, whole=whole)
+        if self._scouting(stage):
             controls = controls._replace(scout=scout_controls(self.structure, self.settings.shard.scout))
         return controls
+
+    def _scouting(self, stage: str) -> bool:
+        """Whether a stage runs a scout kernel, and not the levels' own."""
+        return stage == "scout" and scouts_by_name(self.settings.shard.scout)
 
     def _commit(self) -> None:
         """Draws so far and the state from which they go on, as one."""
@@ -229,8 +272,10 @@ class Coordinator:
         found = summary.summarise(self.ledger, self.diagnostics, self.structure, self.moves, self.settings)
         workers = self.fleet.workers
         outside = summary.outside_kernels(self.ledger, workers)
+        ladder = ladder_books.describe(self.ledger.ladder, self.controls.betas, self.settings.replicas)
         return {
             **found,
+            "ladder": ladder,
             "workers": workers,
             "worker_peak_bytes": self.fleet.peak_memory(),
             "outside_kernels": outside,

@@ -16,8 +16,8 @@ class Fleet(Protocol):
     remote: bool
     """Whether the shards run in other processes than the coordinator's."""
 
-    def initialise(self) -> None:
-        """Put every shard at its initial state, epoch -1."""
+    def initialise(self, starts: list[Arrays] | None = None) -> None:
+        """Put every shard at its initial state, epoch -1: that of the start given for it, or of its own."""
 
     def load(self, epoch: int, states: list[Arrays]) -> None:
         """Put every shard at a committed state."""
@@ -56,9 +56,10 @@ class LocalFleet:
         self.shards = shards
         self._runner = build_runner(spec)
 
-    def initialise(self) -> None:
+    def initialise(self, starts: list[Arrays] | None = None) -> None:
         for shard in range(self.shards):
-            self._runner.load(shard, -1, self._runner.initial(shard))
+            start = None if starts is None else starts[shard]
+            self._runner.load(shard, -1, self._runner.initial(shard, start))
 
     def load(self, epoch: int, states: list[Arrays]) -> None:
         for shard, state in enumerate(states):

@@ -4,6 +4,18 @@ import jax
 import jax.numpy as jnp
 
 STAGES = ("initialise", "scout", "equilibrate", "sample")
+GENERATION = len(STAGES)
+"""The purpose of a key, beside the stages, that runs started from other runs descend from."""
+
+
+def run_seed(seed: int, generation: int) -> int:
+    """The seed of a run that is `generation` runs away from one with starts of its own: other random numbers than any
+    run before it used, the same `seed` or not."""
+    if generation == 0:
+        return seed
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), GENERATION), generation)
+    high, low = (int(word) for word in jax.random.key_data(key))
+    return (high << 32 | low) & (2**63 - 1)
 
 
 def stage_key(seed: int, stage: str, round_: int) -> jax.Array:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-Pair = tuple[float, float]
+from ensemble.ladder_books import LadderBooks, Pair
 
 
 class Goals(NamedTuple):
@@ -22,22 +22,29 @@ class Ledger(NamedTuple):
     """epoch: finished rounds; stage and stage_round: those of the next round; sweeps, draws: done so far.
 
     settled: the round of `equilibrate` in which the ensemble had stopped drifting, from which adaptation starts afresh.
+    held: until then controls stay as they are, for they were taken over from another run.
     trace: for each round of a warm-up stage and each superchain, the mean log density, then the mean of every term.
-    rates: sums and counts of acceptance of the stage by kind and level. useful: interweaving moves in use. wall, core,
-    kernel, compile: seconds, kept apart from results: nothing is decided by them but limits.minutes.
+    virial: of the last round of warm-up and each superchain, the mean virial of each level that follows the gradient.
+    rates: sums and counts of acceptance of the stage by kind and level. useful: interweaving moves in use. gradients:
+    evaluations a replica, one after another (which all replicas of a shard wait for) and its own on average. seconds:
+    wall, core, kernel, compile, kept apart from results: nothing is decided by them but limits.minutes.
     """
 
     epoch: int = 0
     stage: str = "scout"
     stage_round: int = 0
     settled: int | None = None
+    held: bool = False
     sweeps: int = 0
     draws: int = 0
     trace: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    virial: tuple[tuple[float, ...], ...] = ()
     rates: Mapping[str, Pair] = MappingProxyType({})
     useful: tuple[bool, ...] = ()
     nonfinite: int = 0
+    gradients: Pair = (0.0, 0.0)
     goals: Goals = Goals()
+    ladder: LadderBooks = LadderBooks()
     seconds: Mapping[str, float] = MappingProxyType({"wall": 0.0, "core": 0.0, "kernel": 0.0, "compile": 0.0})
 
     @property
@@ -47,8 +54,8 @@ class Ledger(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Values that json keeps."""
-        books = {"goals": self.goals._asdict(), "rates": dict(self.rates), "seconds": dict(self.seconds)}
-        return {**self._asdict(), **books}
+        books = {"goals": self.goals._asdict(), "ladder": self.ladder._asdict()}
+        return {**self._asdict(), **books, "rates": dict(self.rates), "seconds": dict(self.seconds)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Ledger":
@@ -57,8 +64,11 @@ class Ledger(NamedTuple):
             **{
                 **values,
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
+                "virial": tuple(tuple(row) for row in values["virial"]),
                 "rates": {name: (pair[0], pair[1]) for name, pair in values["rates"].items()},
                 "useful": tuple(values["useful"]),
+                "gradients": tuple(values["gradients"]),
                 "goals": Goals(**values["goals"]),
+                "ladder": LadderBooks.from_json(values["ladder"]),
             }
         )

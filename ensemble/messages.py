@@ -56,8 +56,8 @@ class RoundReport(NamedTuple):
 class Runner(Protocol):
     """Runs shards inside one worker process."""
 
-    def initial(self, shard: int) -> Arrays:
-        """The complete state of a shard before the first round."""
+    def initial(self, shard: int, start: Arrays | None = None) -> Arrays:
+        """The complete state of a shard before the first round; at its own start where none is given."""
 
     def load(self, shard: int, epoch: int, state: Arrays) -> None:
         """Take over a shard whose last finished round is `epoch`."""

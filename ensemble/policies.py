@@ -11,6 +11,9 @@ SETTLED = 0.25
 NOISE = 2.0
 """Standard errors of a move that noise alone explains: few replicas, or slow modes, never stand still."""
 
+BALANCED = 0.1
+"""Distance of the mean virial from 1 that still counts as equilibrium, but for its noise."""
+
 HOLD = 6
 """Rounds over which moments are gathered anew before they count."""
 
@@ -38,10 +41,22 @@ def settled(trace: tuple[tuple[tuple[float, ...], ...], ...], dimension: int, re
     return bool(np.all(np.abs(moved.mean(axis=0)) <= SETTLED * unit + NOISE * error))
 
 
+def balanced(virial: tuple[tuple[float, ...], ...]) -> bool:
+    """Whether the ensemble's energy is in equilibrium with the force: E[-x.g] = p for any origin of x (equipartition).
+
+    It sees a bias that stands still. virial: for each superchain, -x.g / p of each level that follows the gradient.
+    """
+    means = np.asarray(virial, float)
+    if not means.size:
+        return True
+    error = means.std(axis=0, ddof=1) / np.sqrt(len(means))
+    return bool(np.all(np.abs(means.mean(axis=0) - 1.0) <= BALANCED + NOISE * error))
+
+
 def next_stage(ledger: Ledger, settings: RunSettings, dimension: int) -> str:
     """The stage of the next round."""
     if ledger.stage == "scout":
-        still = settled(ledger.trace, dimension, settings.shard.replicas, 3)
+        still = settled(ledger.trace, dimension, settings.shard.replicas, 3) and balanced(ledger.virial)
         done = still or ledger.stage_round >= settings.scout_rounds
         return "equilibrate" if done else "scout"
     if ledger.stage == "equilibrate":
@@ -55,13 +70,15 @@ def settles(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     of a few replicas would spoil the covariances of their blocks."""
     if ledger.stage != "equilibrate" or ledger.settled is not None:
         return False
-    return settled(ledger.trace, dimension, settings.shard.replicas, max(3, ledger.stage_round // 8))
+    window = max(3, ledger.stage_round // 8)
+    return balanced(ledger.virial) and settled(ledger.trace, dimension, settings.shard.replicas, window)
 
 
 def holds(ledger: Ledger) -> bool:
     """Whether controls stay as they are although the ensemble still adapts: after it settled, until the fresh moments
-    have enough draws. Factors from a round or two would follow the very states they then propose from."""
-    return ledger.settled is not None and ledger.phase_round < HOLD
+    have enough draws. Factors from a round or two would follow the very states they then propose from. Controls of
+    another run stay until it settles: dispersed starts would only spoil them."""
+    return ledger.held if ledger.settled is None else ledger.phase_round < HOLD
 
 
 def records(ledger: Ledger, settings: RunSettings) -> bool:

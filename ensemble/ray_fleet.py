@@ -72,9 +72,11 @@ class _Worker:
     def pid(self) -> int:
         return os.getpid()
 
-    def restore(self, shard: int, epoch: int, state: Arrays | None, *plans: RoundPlan) -> None:
-        """Put a shard at `state` (None: its initial state), then replay `plans`, reported before."""
-        self._runner.load(shard, epoch, self._runner.initial(shard) if state is None else state)
+    def restore(self, shard: int, epoch: int, state: Arrays | None, begin: bool, *plans: RoundPlan) -> None:
+        """Put a shard at `state`, then replay `plans`, reported before. begin: at the initial state of the start
+        `state`, None for the shard's own."""
+        complete = self._runner.initial(shard, state) if begin or state is None else state
+        self._runner.load(shard, epoch, complete)
         for plan in plans:
             self._runner.run(shard, plan)
 
@@ -89,15 +91,19 @@ class _Worker:
 
 
 class _Restart(NamedTuple):
-    """Where a lost shard starts again: states (None: the initial ones) after `epoch`, and the plans run since then."""
+    """Where a lost shard starts again: states (None: the initial ones) after `epoch`, and the plans run since then.
+
+    begin: the states are starts, which the runners have to complete.
+    """
 
     epoch: int
     states: list[Arrays] | None
     plans: list[ray.ObjectRef]
+    begin: bool = False
 
     def arguments(self, shard: int) -> tuple[Any, ...]:
         """The arguments of _Worker.restore."""
-        return shard, self.epoch, None if self.states is None else self.states[shard], *self.plans
+        return shard, self.epoch, None if self.states is None else self.states[shard], self.begin, *self.plans
 
 
 class _Call(NamedTuple):
@@ -176,14 +182,15 @@ class RayFleet:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def initialise(self) -> None:
-        """Put every shard at its initial state, epoch -1."""
-        self._start_from(_Restart(-1, None, []))
+    def initialise(self, starts: list[Arrays] | None = None) -> None:
+        """Put every shard at its initial state, epoch -1: that of the start given for it, or of its own."""
+        if starts is not None:
+            self._require_one_each("starts", starts)
+        self._start_from(_Restart(-1, starts, [], begin=True))
 
     def load(self, epoch: int, states: list[Arrays]) -> None:
         """Put every shard at a committed state."""
-        if len(states) != self.shards:
-            raise FleetError(f"{len(states)} states were given for {self.shards} shards: give one for each.")
+        self._require_one_each("states", states)
         self._start_from(_Restart(epoch, states, []))
 
     def run(self, plan: RoundPlan) -> list[RoundReport]:
@@ -361,6 +368,10 @@ class RayFleet:
                 f"The cluster has {total.get('CPU', 0):.0f} CPUs and {total.get('GPU', 0):.0f} GPUs in all. "
                 "Ask for fewer workers, or wait until its machines have joined and nothing else holds them."
             )
+
+    def _require_one_each(self, what: str, given: list[Arrays]) -> None:
+        if len(given) != self.shards:
+            raise FleetError(f"{len(given)} {what} were given for {self.shards} shards: give one for each.")
 
     def _require_whole(self, action: str) -> None:
         if not self._whole:

@@ -20,6 +20,12 @@ from kernels.types import Data
 KERNELS = {"momentum_diffusion": MomentumDiffusion}
 """Approximate kernels by name: fit for the scout stage only."""
 
+
+def scouts_by_name(settings: dict[str, Any]) -> bool:
+    """Whether the scout stage has a kernel of its own, and not the levels' kernels with short trajectories."""
+    return settings["kernel"] in KERNELS
+
+
 ScoutRound = Callable[[State, jax.Array, Data, Controls], tuple[State, Any]]
 
 

@@ -11,7 +11,8 @@ class RunSettings(NamedTuple):
     scout_rounds, equilibrate_rounds: at most; refine_rounds: of `equilibrate` after the ensemble settled.
     thin: rounds between stored draws; max_draws: draws a chain that the store's budget allows. check_rounds: rounds
     between commits, and between goal checks in stage `sample`. rhat: limit over all coordinates.
-    limit_seconds: None for no limit.
+    limit_seconds: None for no limit. scout_depth: doublings of a NUTS trajectory at most in `scout`; jitter: half the
+    range of the factor on HMC's trajectories.
     """
 
     shard: ShardSettings
@@ -32,6 +33,8 @@ class RunSettings(NamedTuple):
     draws: int
     limit_sweeps: int
     limit_seconds: float | None
+    scout_depth: int
+    jitter: float
 
     @property
     def replicas(self) -> int:

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import xarray
 
+from ensemble import checkpoint as checkpoints
+from ensemble.checkpoint import Checkpoint
+from ensemble.errors import StoreError
 from ensemble.store_chunks import require_chunks
 from ensemble.store_layout import DRAW
 from ensemble.store_root import RECORD, Root, read_root, record_as_json
@@ -30,6 +33,15 @@ def read_attributes(path: str | Path) -> dict[str, Any]:
     """The attributes of the run, and under "maxwell" the store's own: draws by group, checkpoints, writer, version."""
     root = read_root(Path(path))
     return {**root.attributes, RECORD: record_as_json(root.record)}
+
+
+def last_checkpoint(path: str | Path) -> Checkpoint:
+    """The last committed checkpoint, every hash verified, without the lock. StoreError where there is none yet,
+    StoreDamaged."""
+    named = read_root(Path(path)).record.checkpoints
+    if not named:
+        raise StoreError(f"{path} has no checkpoint yet: let its run begin, or name another one.")
+    return checkpoints.read(Path(path), named[-1])
 
 
 def store_bytes(path: str | Path) -> int:

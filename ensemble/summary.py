@@ -1,14 +1,15 @@
 """A run in numbers: for the progress display, and for the store's attributes that `inspect` reads."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from ensemble.diagnostics import Diagnostics
-from ensemble.ledger import Ledger, Pair
+from ensemble.ladder_books import Pair
+from ensemble.ledger import Ledger
 from ensemble.messages import Arrays, RoundReport
 from ensemble.policies import goals_met
 from ensemble.settings import RunSettings
@@ -45,6 +46,19 @@ def add_rates(rates: Mapping[str, Pair], statistics: list[Arrays]) -> dict[str, 
     return added
 
 
+def virial_of(statistics: Arrays) -> tuple[float, ...]:
+    """A superchain's mean virial -x.g / p of each level that follows the gradient, at the cold rung."""
+    found = (value for name, value in sorted(statistics.items()) if re.fullmatch(r"moments/virial/.+/0", name))
+    return tuple(float(value) for value in found)
+
+
+def add_gradients(gradients: Pair, statistics: list[Arrays], replicas: int) -> Pair:
+    """Add a round's evaluations of the gradient: the mean over shards of those in lock-step, the mean over replicas of
+    their own."""
+    lockstep, own = (float(np.mean([s["gradients"][part] for s in statistics])) for part in (0, 1))
+    return gradients[0] + lockstep, gradients[1] + own / (replicas / len(statistics))
+
+
 def rate_of(rates: Mapping[str, Pair], kind: str, count: int) -> np.ndarray:
     """Mean acceptance of the numbered entries of a kind, NaN where nothing was tried."""
     pairs = [rates.get(f"{kind}/{index}", (0.0, 0.0)) for index in range(count)]
@@ -67,18 +81,19 @@ def acceptance_by_level(rates: Mapping[str, Pair], structure: Structure) -> dict
 
 
 def swap_rates(rates: Mapping[str, Pair]) -> dict[str, float]:
-    """Acceptance of block swaps by level."""
+    """Acceptance of swaps by "LEVEL/r-s": of a level's blocks, or of whole replicas, between the rungs r and s."""
     found = {name.removeprefix("swap/"): _mean(pair) for name, pair in rates.items() if name.startswith("swap/")}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def coordinates(level: Level, diagnostics: Diagnostics) -> dict[str, np.ndarray]:
-    """Flat arrays over a level's coordinates, block by block: ess, rhat, shared (of an unplated site)."""
+def coordinates(level: Level, diagnostics: Diagnostics, shared: Collection[str]) -> dict[str, np.ndarray]:
+    """Flat arrays over a level's coordinates, block by block: ess, rhat, shared (of one of the sites named)."""
     there = np.ones((level.width, level.n_blocks), bool) if level.mask is None else level.mask
+    marks = {name: jnp.full(shape, name in shared) for name, shape in level.layout.shapes.items()}
     return {
         "ess": diagnostics.ess[level.name][there],
         "rhat": diagnostics.rhat[level.name][there],
-        "shared": np.full(int(there.sum()), level.name == "global", bool),
+        "shared": np.asarray(level.gather(marks)).astype(bool)[there],
     }
 
 

@@ -2,20 +2,17 @@
 
 Every force has one signature, force(key, offsets) -> gradient, both [p, B]; the exact one ignores its key. The
 potential is that of each block on its own terms, [B], so that the noise of an estimate is that of the block's own
-width p. The force on the whole vector is the same thing on the level `whole_level`: p = d, B = 1.
+width p. The force on the whole vector is the same thing on the level
+`joining.whole_level`: p = d, B = 1.
 """
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from kernels.layout import layout
-from kernels.segments import segments
+from kernels.metric import Factor, multiply
 from kernels.state import LevelView
-from kernels.structure import Level, Structure
-from kernels.target import Target
 from kernels.types import Cells, Data, Position
 
 Potential = Callable[[jax.Array], jax.Array]
@@ -36,48 +33,48 @@ class Trajectory:
         self.directions = directions
 
 
-def whole_level(target: Target, structure: Structure) -> Level:
-    """All sites in one block: a level whose moves are those of the whole vector, with one decision."""
-    shapes = {name: site.shape for name, site in target.sites.items()}
-    arranged = layout(shapes, {name: np.zeros(shape, np.int64) for name, shape in shapes.items()})
-    owners = {term: segments(np.zeros(cells.n, np.int32), 1) for term, cells in structure.cells.items()}
-    return Level(
-        name="whole",
-        sites=tuple(shapes),
-        n_blocks=1,
-        width=int(arranged.sizes[0]),
-        sizes=arranged.sizes,
-        terms=tuple(structure.cells),
-        owners=owners,
-        leaf=True,
-        mask=None,
-        layout=arranged,
-    )
-
-
-def block_potential(view: LevelView, cells: Cells) -> jax.Array:
-    """U of each block from the cells of its terms, [B]; not finite where one of them is not."""
+def block_potential(view: LevelView, cells: Cells, beta: jax.Array | float = 1.0) -> jax.Array:
+    """U of each block at inverse temperature beta from the cells of its terms, [B]; not finite where one is not."""
     total = jnp.zeros(view.level.n_blocks)
     for name in view.level.terms:
-        total = total - view.level.owners[name].sum(cells[name])
+        total = total - view.weight(name, beta) * view.level.owners[name].sum(cells[name])
     return total
 
 
 def scaled_potential(
-    view: LevelView, position: Position, data: Data, scale: jax.Array, beta: jax.Array | float = 1.0
+    view: LevelView, position: Position, data: Data, factor: Factor, beta: jax.Array | float = 1.0
 ) -> Potential:
-    """U at the position with the level's blocks at x + scale * offset, other levels fixed; scale [p, B], beta > 0.
+    """U at the position with the level's blocks at x + L offset, other levels fixed; L: a factor of `metric`.
 
-    Measuring offsets in units of `scale` is a diagonal mass matrix: one step size then serves every coordinate, and
-    offset 0 gives back the position to the last bit.
+    Measuring offsets in units of L is a mass matrix (L L')^-1: one step size then serves every coordinate, and offset 0
+    gives back the position to the last bit.
     """
     origin = view.blocks(position)
 
     def potential(offset: jax.Array) -> jax.Array:
-        moved = view.level.scatter(position, origin + scale * offset)
-        return beta * block_potential(view, view.cells_at(moved, data))
+        moved = view.level.scatter(position, origin + multiply(factor, offset))
+        return block_potential(view, view.cells_at(moved, data), beta)
 
     return potential
+
+
+def log_density_gradient(view: LevelView, position: Position, data: Data, beta: jax.Array | float = 1.0) -> jax.Array:
+    """d log density / d x of the level's coordinates at inverse temperature beta, [p, B]; 0 in padding."""
+    potential = scaled_potential(view, position, data, jnp.ones(_shape(view)), beta)
+    return masked(view, -jax.grad(lambda offset: jnp.sum(potential(offset)))(jnp.zeros(_shape(view))))
+
+
+def bounded(gradient: jax.Array, steepest: jax.Array | float, axis: int) -> jax.Array:
+    """The gradient with its norm along `axis` cut to `steepest`; 0 where it is not finite.
+
+    One step size serves the whole ensemble: a straggler on a slope far steeper than the others' would overshoot in
+    every trajectory and never come down. The bounded force is still a function of the position alone: a kick by it
+    preserves volume and is undone with the momentum reversed, so what is accepted on the true H is exact.
+    """
+    square = jnp.sum(gradient**2, axis=axis, keepdims=True)
+    steep = square > steepest**2
+    cut = jnp.where(steep, gradient * (steepest / jnp.sqrt(jnp.where(steep, square, 1.0))), gradient)
+    return jnp.where(jnp.isfinite(square), cut, 0.0)
 
 
 def exact_force(potential: Potential) -> Force:

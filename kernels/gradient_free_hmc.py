@@ -30,8 +30,8 @@ class GradientFreeHMC(Trajectory):
     or not f is a gradient, so the map preserves volume; run from (q', -p') with the Deltas in reverse order it leads
     back to (q, -p), and the reversed sequence is as likely. So the kernel is a mixture of reversible kernels.
 
-    On the level `whole_level` the same class moves the whole vector with one decision. Energy errors grow with the
-    noise of the forces, a variance of order h (p - 1) / K a unit of time: for wide blocks h shrinks, without a gain
+    On the level `joining.whole_level` the same class moves the whole vector with one decision. Energy errors grow with
+    the noise of the forces, a variance of order h (p - 1) / K a unit of time: for wide blocks h shrinks, without a gain
     from K that outdoes its cost. On the Gaussian with sds (1, .5, 2), h = 0.133, n = 10, scale 1: acceptance 0.58 at
     K = 1, 0.75 at 3. Cost: 2 K n + 1 evaluations of the level's terms.
     """
@@ -47,7 +47,7 @@ class GradientFreeHMC(Trajectory):
         old = self.view.blocks(state.position)
         new = old + controls.scale * offset
         cells = self.view.cells_at(self.view.level.scatter(state.position, new), data)
-        rise = controls.beta * self.view.change(state.cells, cells)
+        rise = self.view.change(state.cells, cells, controls.beta)
         accepted, info = decide(accept_key, rise + kinetic(momentum) - kinetic(pushed))
         return self.view.select(accepted, state, new, old, cells), info
 

@@ -1,25 +1,56 @@
-"""Block-diagonal factors L of covariances: dense triangles for narrow blocks, diagonals for wide ones.
+"""Factors L of covariances L L' of the blocks of a level: dense, diagonal, or low rank and diagonal.
 
-A factor is [p, p, B] (row, column, block; lower triangle) or [p, B] (diagonal).
+A factor is [p, p, B] (row, column, block), [p, B] (diagonal), or LowRank. A dense factor of a narrow block is a lower
+triangle. In units of L the target looks round: a metric for trajectories and the shape of a random walk alike.
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 WIDEST_DENSE = 16
-"""Widest block whose covariance is kept whole: its cost grows with p^2 a block."""
+"""Widest block whose covariance is kept whole by default: its cost grows with p^2 a block."""
 
 
-def multiply(factor: jax.Array, vectors: jax.Array) -> jax.Array:
+class LowRank(NamedTuple):
+    """L = diag(scale) (I + U diag(stretch - 1) U') of a single block: scale [p, 1], U = basis [p, k] with orthonormal
+    columns, stretch [k] > 0. The covariance is the diagonal but for k directions, whose sd it stretches."""
+
+    scale: jax.Array | np.ndarray
+    basis: jax.Array | np.ndarray
+    stretch: jax.Array | np.ndarray
+
+
+Factor = jax.Array | np.ndarray | LowRank
+
+
+def multiply(factor: Factor, vectors: jax.Array) -> jax.Array:
     """L z for each block; vectors [p, B]."""
+    if isinstance(factor, LowRank):
+        along = factor.basis.T @ vectors
+        return jnp.asarray(factor.scale) * (vectors + factor.basis @ ((factor.stretch - 1.0)[:, None] * along))
     if factor.ndim == 2:
-        return factor * vectors
+        return jnp.asarray(factor) * vectors
     width = factor.shape[0]
+    if width > WIDEST_DENSE:
+        return (
+            jnp.einsum("ijb,jb->ib", factor, vectors) if factor.shape[2] > 1 else jnp.asarray(factor)[:, :, 0] @ vectors
+        )
     return jnp.stack([sum(factor[i, j] * vectors[j] for j in range(i + 1)) for i in range(width)])
 
 
+def multiply_transposed(factor: Factor, vectors: jax.Array) -> jax.Array:
+    """L' v for each block: gradients in units of L; vectors [p, B]."""
+    if isinstance(factor, LowRank):
+        scaled = jnp.asarray(factor.scale) * vectors
+        return scaled + factor.basis @ ((factor.stretch - 1.0)[:, None] * (factor.basis.T @ scaled))
+    return jnp.asarray(factor) * vectors if factor.ndim == 2 else jnp.einsum("jib,jb->ib", factor, vectors)
+
+
 def solve(factor: jax.Array, vectors: jax.Array) -> jax.Array:
-    """L^-1 x for each block by forward substitution; vectors [p, B]."""
+    """L^-1 x for each block, of a diagonal factor or a lower triangle, by substitution; vectors [p, B]."""
     if factor.ndim == 2:
         return vectors / factor
     solved: list[jax.Array] = []

@@ -75,7 +75,7 @@ class Metropolis:
         old = self.view.blocks(state.position)
         new, use_fit, correction = self._propose(old, noise, choice, controls)
         cells = self.view.cells_at(level.scatter(state.position, new), data)
-        change = controls.beta * self.view.change(state.cells, cells) + correction
+        change = self.view.change(state.cells, cells, controls.beta) + correction
         accepted, info = decide(accept_key, change)
         state = self.view.select(accepted, state, new, old, cells)
         walk = jnp.where(use_fit, 0.0, info.accepted), ~use_fit

@@ -42,10 +42,14 @@ class LevelView:
     audited while running) and the other levels are held fixed.
     """
 
-    def __init__(self, target: Target, structure: Structure, level: Level) -> None:
+    def __init__(
+        self, target: Target, structure: Structure, level: Level, tempered: frozenset[str] | None = None
+    ) -> None:
+        """tempered: the terms that an inverse temperature multiplies, all of them if left out."""
         self.target = target
         self.structure = structure
         self.level = level
+        self.tempered = tempered
 
     def blocks(self, position: Position) -> jax.Array:
         """The level's coordinates, [p, B]."""
@@ -56,12 +60,17 @@ class LevelView:
         terms = self.target.log_terms(position, data)
         return self.structure.reduce({name: terms[name] for name in self.level.terms})
 
-    def change(self, old: Cells, new: Cells) -> jax.Array:
-        """Change of the log density that each block owns, [B]; NaN where a new term is not finite."""
+    def change(self, old: Cells, new: Cells, beta: jax.Array | float = 1.0) -> jax.Array:
+        """Change of the log density at inverse temperature beta that each block owns, [B]; NaN where a new term is not
+        finite, at beta = 0 too."""
         total = jnp.zeros(self.level.n_blocks)
         for name in self.level.terms:
-            total = total + self.level.owners[name].sum(new[name] - old[name])
+            total = total + self.weight(name, beta) * self.level.owners[name].sum(new[name] - old[name])
         return total
+
+    def weight(self, term: str, beta: jax.Array | float) -> jax.Array | float:
+        """What multiplies a term at inverse temperature beta."""
+        return beta if self.tempered is None or term in self.tempered else 1.0
 
     def select(self, accepted: jax.Array, state: State, blocks: jax.Array, old: jax.Array, cells: Cells) -> State:
         """The state in which the accepted blocks ([B] bool) moved from `old` to `blocks`, their cells with them."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernels.layout import Layout, layout
+from kernels.metric import WIDEST_DENSE
 from kernels.owners import Couplings, Owned, Search, find_owners
 from kernels.probing import GLOBAL, Plan, Prober, StructureError
 from kernels.segments import Segments, segments
@@ -32,6 +33,26 @@ class Interweaving(NamedTuple):
     center: str | None
 
 
+class Move(NamedTuple):
+    """How the blocks of a level are updated: the kernel, the scheme of its trajectories, the most doublings of a NUTS
+    trajectory, and the form of the factor kept for its blocks (see metric; rank: directions of a low-rank one)."""
+
+    kernel: Literal["metropolis", "hmc", "nuts"] = "metropolis"
+    integrator: str = "leapfrog"
+    max_depth: int = 10
+    metric: Literal["auto", "dense", "diagonal", "low_rank"] = "auto"
+    rank: int = 16
+
+    @property
+    def gradients(self) -> bool:
+        """Whether the kernel follows the gradient."""
+        return self.kernel != "metropolis"
+
+
+METROPOLIS = Move()
+"""What a level does unless it is told otherwise."""
+
+
 @dataclass(frozen=True, eq=False)
 class Level:
     """Sites updated together, in blocks that no term ties together.
@@ -39,7 +60,7 @@ class Level:
     name: "global" or the plates joined with "*". n_blocks: B. width: p, coordinates of the largest block. sizes: [B]
     coordinates of each block. terms: those that depend on any of the sites. owners: term -> cells -> blocks.
     leaf: no finer level lies inside this one, so that its blocks may move alone. mask: [p, B], which entries of the
-    gathered blocks are coordinates; None when all are.
+    gathered blocks are coordinates; None when all are. move: how the blocks are updated.
     """
 
     name: str
@@ -52,6 +73,14 @@ class Level:
     leaf: bool
     mask: np.ndarray | None
     layout: Layout
+    move: Move = METROPOLIS
+
+    @property
+    def metric(self) -> str:
+        """The form of the factor: as `move` says; dense for narrow blocks and else diagonal where it is automatic."""
+        if self.move.metric != "auto":
+            return self.move.metric
+        return "dense" if self.width <= WIDEST_DENSE else "diagonal"
 
     def gather(self, position: Position) -> jax.Array:
         """The level's coordinates [p, B], padded with 0."""

@@ -131,11 +131,13 @@ def run_settings(**changes: Any) -> RunSettings:
         draws=4,
         limit_sweeps=1000,
         limit_seconds=None,
+        scout_depth=3,
+        jitter=0.3,
     )
     return settings._replace(**changes)
 
 
-def controls(temperatures=(1.0,), sweeps=4) -> Controls:
+def controls(temperatures=(1.0,), sweeps=4, whole=False) -> Controls:
     """Controls before anything is known."""
     model = small()
-    return first_controls(model.structure, 1 / np.asarray(temperatures), len(model.moves), sweeps)
+    return first_controls(model.structure, 1 / np.asarray(temperatures), len(model.moves), sweeps, whole=whole)

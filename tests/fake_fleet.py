@@ -47,7 +47,7 @@ class FakeFleet:
         self.x: list[float] = []
         self.sums: list[Accumulators] = []
 
-    def initialise(self) -> None:
+    def initialise(self, starts: list[Arrays] | None = None) -> None:
         self.events.append("initialise")
         self.x = [float(shard) for shard in range(self.shards)]
         self.sums = [accumulators.empty()] * self.shards
@@ -88,7 +88,10 @@ class FakeFleet:
     def _statistics(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> Arrays:
         rungs = len(plan.controls["betas"])
         rungs_of = [("global", 0), *(("g", rung) for rung in range(rungs))]
-        statistics = {"lp": np.full(REPLICAS, -100.0) + 0.1 * self.x[shard]}
+        statistics = {
+            "lp": np.full(REPLICAS, -100.0) + 0.1 * self.x[shard],
+            "gradients": np.array([3.0, 2.0 * REPLICAS]),
+        }
         if plan.stage == "scout":
             score = {"score/g/0/0": np.full(GROUPS, 0.6 * REPLICAS), "score/g/0/1": np.full(GROUPS, REPLICAS)}
             score |= {"walk/global/0/0": np.ones(1), "walk/global/0/1": np.full(1, 2.0), "nonfinite": np.asarray(2)}

@@ -35,8 +35,8 @@ class FakeRunner:
         self.epochs: dict[int, int] = {}
         self.positions: dict[int, np.ndarray] = {}
 
-    def initial(self, shard: int) -> Arrays:
-        return {"x": self.data + shard}
+    def initial(self, shard: int, start: Arrays | None = None) -> Arrays:
+        return {"x": self.data + shard if start is None else start["x"] + 0.5}
 
     def load(self, shard: int, epoch: int, state: Arrays) -> None:
         self.epochs[shard], self.positions[shard] = epoch, np.array(state["x"])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from ensemble import adaptation
-from ensemble.adaptation import FITTED_ROUND, SHRINKAGE, Moments
+from ensemble import moments as moments_module
+from ensemble.adaptation import FITTED_ROUND, SHRINKAGE
+from ensemble.moments import Moments, absorb_moments, extended, first_moments
 from tests.ensemble_models import GROUPS, controls, small
 
 REPLICAS = 4
@@ -33,7 +35,7 @@ def test_moments_of_a_first_round_are_those_of_all_shards():
     start = with_mean(controls(), states(9)[0])
     x = [states(seed) for seed in range(3)]
     reports = [round_of(values, start) for values in x]
-    found = adaptation.absorb_moments(adaptation.first_moments(start), start, reports, REPLICAS, 0)["g"][0]
+    found = absorb_moments(first_moments(start), start, reports, REPLICAS, 0)["g"][0]
     everything = np.concatenate(x)
     deviation = everything - everything.mean(axis=0)
     assert found.weight == len(everything)
@@ -44,13 +46,13 @@ def test_moments_of_a_first_round_are_those_of_all_shards():
 def test_moments_forget_by_weights():
     """After three rounds: weighted moments of all states, each round's weight the product of what was kept since."""
     start = controls()
-    moments = adaptation.first_moments(start)
+    moments = first_moments(start)
     rounds, weights = [], []
     for round_ in range(3):
         keep = max(0.0, 1 - 3 / (round_ + 3))
         x = states(round_)
         moving = with_mean(start, states(round_ + 50)[0])
-        moments = adaptation.absorb_moments(moments, moving, [round_of(x, moving)], REPLICAS, round_)
+        moments = absorb_moments(moments, moving, [round_of(x, moving)], REPLICAS, round_)
         rounds, weights = [*rounds, x], [keep * weight for weight in weights] + [1.0]
     everything, w = np.concatenate(rounds), np.repeat(weights, REPLICAS)
     mean = np.average(everything, axis=0, weights=w)
@@ -62,25 +64,25 @@ def test_moments_forget_by_weights():
 
 def test_moments_of_the_first_round_of_a_stage_forget_everything_before():
     start = controls()
-    old = adaptation.first_moments(start)
+    old = first_moments(start)
     old["g"] = (Moments(np.asarray(1e6), old["g"][0].mean - 7, old["g"][0].scatter + 5),)
     report = [round_of(states(0), start)]
-    found = adaptation.absorb_moments(old, start, report, REPLICAS, 0)["g"][0]
+    found = absorb_moments(old, start, report, REPLICAS, 0)["g"][0]
     np.testing.assert_allclose(found.mean, states(0).mean(axis=0), rtol=1e-12)
     assert found.weight == REPLICAS
 
 
 def test_moments_of_a_level_that_reports_none_stay():
     start = controls()
-    before = adaptation.first_moments(start)
-    after = adaptation.absorb_moments(before, start, [round_of(states(0), start)], REPLICAS, 0)
+    before = first_moments(start)
+    after = absorb_moments(before, start, [round_of(states(0), start)], REPLICAS, 0)
     assert after["global"][0] is before["global"][0]
 
 
 def test_diagonal_moments_are_variances():
     old = Moments(np.zeros(()), np.zeros((2, 3)), np.zeros((2, 3)))
     x = np.random.default_rng(0).normal(size=(6, 2, 3))
-    found = adaptation._merge(old, 0.0, 6, x.mean(axis=0), ((x - x.mean(axis=0)) ** 2).sum(axis=0))
+    found = moments_module._merge(old, 0.0, np.asarray(6.0), x.mean(axis=0), ((x - x.mean(axis=0)) ** 2).sum(axis=0))
     sd = adaptation.covariance_factor(found, np.ones((2, 3)))
     np.testing.assert_allclose(sd, x.std(axis=0), rtol=1e-12)
 
@@ -178,7 +180,7 @@ def adapted(start, walk, fitted, round_):
         for level in model.structure.levels
     }
     report = [equilibrate_report(walk, fitted)]
-    return adaptation.adapt_equilibrate(start, moments, report, model.structure, model.moves, round_)
+    return adaptation.adapt(start, moments, report, model.structure, model.moves, round_)
 
 
 def spread(blocks, value):
@@ -247,7 +249,7 @@ def test_useful_moves_are_those_with_a_step_against_the_parents_variance():
     model = small()
     assert [(move.kind, move.parent) for move in model.moves] == [("location", "mu"), ("scale", "log_sd")]
     start = controls()._replace(interweave=np.log([0.2, 0.2]))
-    moments = adaptation.first_moments(start)
+    moments = first_moments(start)
     scatter = 10 * np.array([[4.0, 0.0], [0.0, 0.01]])[:, :, None]
     moments["global"] = (Moments(np.asarray(10.0), np.zeros((2, 1)), scatter),)
     assert model.structure.level("global").sites == ("mu", "log_sd")
@@ -263,21 +265,21 @@ def test_useful_moves_are_those_with_a_step_against_the_parents_variance():
 def test_a_new_stage_carries_what_was_learned_to_more_rungs_or_fewer():
     one, two = controls(), controls(temperatures=(1.0, 3.0))
     learned = with_mean(one, states(0)[0])._replace(interweave=np.array([-5.0, 1.0]))
-    moments = adaptation.absorb_moments(
-        adaptation.first_moments(one),
+    moments = absorb_moments(
+        first_moments(one),
         one,
         [round_of(states(0), one) | round_of(states(0)[:, :, :1], one, "global")],
         REPLICAS,
         0,
     )
-    wider = adaptation.carried(learned, two, moments, anew=False)
+    wider = adaptation.carried(learned, two, moments, small().structure, anew=False)
     assert [len(wider.levels[name]) for name in ("global", "g")] == [1, 2]
     np.testing.assert_array_equal(wider.levels["g"][1].mean, learned.levels["g"][0].mean)
     np.testing.assert_array_equal(wider.betas, two.betas)
     np.testing.assert_array_equal(wider.interweave, learned.interweave)
-    assert [len(rungs) for rungs in adaptation.extended(moments, wider).values()] == [1, 2]
-    fresh = adaptation.carried(learned, two, moments, anew=True)
+    assert [len(rungs) for rungs in extended(moments, wider).values()] == [1, 2]
+    fresh = adaptation.carried(learned, two, moments, small().structure, anew=True)
     np.testing.assert_array_equal(fresh.levels["g"][0].mean, moments["g"][0].mean)
     np.testing.assert_array_equal(fresh.levels["g"][0].log_scale, two.levels["g"][0].log_scale)
-    narrower = adaptation.carried(wider, one, adaptation.extended(moments, wider), anew=False)
+    narrower = adaptation.carried(wider, one, extended(moments, wider), small().structure, anew=False)
     assert [len(narrower.levels[name]) for name in ("global", "g")] == [1, 1]

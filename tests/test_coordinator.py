@@ -59,6 +59,7 @@ def coordinator(fleet, store, **options: Any) -> Coordinator:
 def drive(path, fleet=None, **options: Any) -> tuple[FakeFleet, Outcome]:
     """A new run from start to end."""
     fleet = fleet or FakeFleet(4)
+    fleet.initialise()
     with create(path) as store:
         steering = coordinator(fleet, store, **options)
         steering.start()
@@ -365,7 +366,7 @@ def test_moves_that_gain_nothing_are_left_out_of_sample(tmp_path):
 def test_hot_rungs_have_controls_in_tempered_stages_only(tmp_path):
     def swapping(plan, statistics):
         if len(plan.controls["betas"]) > 1:
-            statistics |= {"swap/g/0": np.full(5, 3.0), "swap/g/1": np.full(5, 12.0)}
+            statistics |= {"swap/g/0-1/0": np.full(5, 3.0), "swap/g/0-1/1": np.full(5, 12.0)}
         return statistics
 
     heard = Heard()
@@ -377,8 +378,50 @@ def test_hot_rungs_have_controls_in_tempered_stages_only(tmp_path):
         np.testing.assert_array_equal(plan.controls["betas"], [1.0, 1 / 3] if hot else [1.0])
         assert ("levels/g/1/mix" in plan.controls) is hot
         assert "levels/global/1/mix" not in plan.controls
-    assert heard.statuses[SCOUT + 1].swap_rates == {"g": 0.25}
+    assert heard.statuses[SCOUT + 1].swap_rates == {"g/0-1": 0.25}
     assert heard.statuses[-1].swap_rates == {}
+
+
+def laddered(plan, statistics):
+    """Swaps of three rungs that are harder between the cold ones."""
+    if len(plan.controls["betas"]) > 1:
+        statistics |= {"energy": np.array([-1.0, -2.0, -3.0]), "flow": np.asarray(0.5), "trips": np.asarray(plan.round)}
+        for pair, share in (("0-1", 3.0), ("1-2", 9.0)):
+            statistics |= {f"swap/g/{pair}/0": np.asarray(share), f"swap/g/{pair}/1": np.asarray(12.0)}
+    return statistics
+
+
+def test_temperatures_adapt_before_the_freeze_and_resume_bit_for_bit(tmp_path):
+    """After rounds 1, 2, 4, ... of a phase of `equilibrate`; the ends stay, and all of them in `sample`."""
+    shard = shard_settings(temperatures=(1.0, 2.0, 4.0), tempered_stages=("equilibrate", "sample"))
+    fleet, outcome = drive(tmp_path / "one", FakeFleet(4, laddered), shard=shard)
+    assert outcome.done
+    tempered = [plan for plan in fleet.plans if plan.stage != "scout"]
+    betas = np.stack([plan.controls["betas"] for plan in tempered])
+    assert (betas[:, 0] == 1.0).all()
+    assert (betas[:, 2] == 0.25).all()
+    changed = np.flatnonzero(np.diff(betas[:, 1])) + 1
+    settled = 6
+    assert list(changed) == [1, 2, 4, settled + 1, settled + 2, settled + 4, settled + 8]
+    assert (np.diff(betas[:, 1]) >= 0).all()
+    np.testing.assert_array_equal([plan.controls["parity"] for plan in tempered], [[0, 1, 0, 1]] * len(tempered))
+    for rounds in (9, 15, 25):
+        path = tmp_path / f"two-{rounds}"
+        first, _ = drive(path, FakeFleet(4, laddered), shard=shard, stop_requested=stop_after(rounds))
+        second, _ = resume(path, FakeFleet(4, laddered), shard=shard)
+        assert_same_plans(first.plans + second.plans, fleet.plans)
+    with reopened(tmp_path / "one") as store:
+        told = store.attributes["summary"]["ladder"]
+    assert [rung["swap"] for rung in told["rungs"]] == [0.25, 0.75, None]
+    assert told["barrier"] == 1.0
+    assert told["round_trips"] == 4 * (SAMPLE - 1)
+
+
+def test_temperatures_stay_where_they_are_told_to(tmp_path):
+    shard = shard_settings(temperatures=(1.0, 2.0, 4.0), tempered_stages=("equilibrate",), adapt=False)
+    fleet, _ = drive(tmp_path, FakeFleet(4, laddered), shard=shard, limit_sweeps=60)
+    for plan in fleet.plans:
+        np.testing.assert_array_equal(plan.controls["betas"][1:], [0.5, 0.25] if plan.stage == "equilibrate" else [])
 
 
 def test_a_right_fleet_and_a_scripted_one_differ_only_by_the_script(whole, tmp_path):

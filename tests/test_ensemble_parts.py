@@ -12,6 +12,7 @@ import pytest
 from ensemble.compiled import Clock, Compiled
 from ensemble.flat import flatten, prefixed, under, unflatten
 from ensemble.keys import STAGES, replica_keys, stage_key
+from ensemble.ladder_books import LadderBooks
 from ensemble.ledger import Goals, Ledger
 from tests.ensemble_models import controls
 
@@ -25,8 +26,11 @@ FULL = Ledger(
     trace=(((-1.5, 2.0), (-2.25, 0.0)), ((-1e300, 3.0), (0.1, -1.0))),
     rates={"walk/g/0": (1.5, 3.0), "interweave/0": (0.0, 0.0)},
     useful=(True, False),
+    virial=((0.9,), (1.5,)),
     nonfinite=4,
+    gradients=(7.0, 6.5),
     goals=Goals(8, 1.01, None, 400.5, 900.0, None),
+    ladder=LadderBooks(((1.5, 3.0),), 16, 2, (-1.5, -0.1), {"bridge": (-3.25, 0.1)}, ({"round": 1, "flow": 0.1},)),
     seconds={"wall": 0.1, "core": 0.2, "kernel": 0.3, "compile": 0.4},
 )
 

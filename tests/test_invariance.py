@@ -55,6 +55,34 @@ def test_any_number_of_workers(reference: dict[str, np.ndarray], tmp_path: Path,
     assert same(reference, draws(run(settings, out=tmp_path / "ray.zarr")))
 
 
+LADDER = {
+    **SETTINGS,
+    "round": {"sweeps": 3},
+    "tempering": {
+        "swaps": "whole",
+        "tempers": "likelihood",
+        "temperatures": [1.0, 2.0, float("inf")],
+        "stages": ["equilibrate", "sample"],
+    },
+}
+"""Three temperatures along which whole replicas travel; an odd number of sweeps, so that even and odd rounds differ."""
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("connected_ray")
+def test_a_ladder_on_two_workers_and_stopped_on_the_way(tmp_path: Path) -> None:
+    """Walkers, round trips, adapted temperatures and the evidence's sums go on bit for bit as well."""
+    whole = run(LADDER, out=tmp_path / "whole.zarr", local=True)
+    assert same(draws(whole), draws(run(LADDER, out=tmp_path / "ray.zarr")))
+    store = tmp_path / "short.zarr"
+    assert not same(draws(whole), draws(run(LADDER, ["limits.sweeps=25"], out=store, local=True)))
+    resumed = resume(store, ["limits.sweeps=37"], local=True)
+    assert same(draws(whole), draws(resumed))
+    assert resumed.summary()["ladder"] == whole.summary()["ladder"]
+    assert whole.summary()["ladder"]["log_evidence_error"] > 0
+    assert len(np.unique(draws(whole)["sample_stats/replica"])) > 8
+
+
 class KillWorker(NullProgress):
     """Kills a worker of the fleet after the rounds named."""
 
@@ -128,7 +156,6 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
     prepared = Prepared(make_settings({**SETTINGS, "ensemble": {"replicas": 4, "superchains": 2}}))
     settings = prepared.run_settings
     fleet = LocalFleet(prepared.runner_spec(settings.shard), 2)
-    fleet.initialise()
 
     def coordinator(store: Store, limit: int = 37) -> Coordinator:
         chosen = settings._replace(limit_sweeps=limit)
@@ -136,6 +163,7 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
 
     def begin(path: Path, limit: int) -> None:
         with Store.create(path, prepared.layout(settings.shard, 3), {}) as store:
+            fleet.initialise()
             steering = coordinator(store, limit)
             steering.start()
             steering.run()

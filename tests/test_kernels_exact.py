@@ -10,9 +10,9 @@ import pytest
 
 from kernels import block_swap, gradient_free_hmc, interweaving, metropolis
 from kernels.block_swap import BlockSwap
-from kernels.forces import whole_level
 from kernels.gradient_free_hmc import GradientFreeHMC
 from kernels.interweaving import Interweave
+from kernels.joining import whole_level
 from kernels.metropolis import Metropolis
 from kernels.state import LevelView, evaluate, log_density
 from kernels.structure import Interweaving

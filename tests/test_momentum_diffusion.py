@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.forces import whole_level
+from kernels.joining import whole_level
 from kernels.momentum_diffusion import Controls, MomentumDiffusion, ScoutInfo
 from kernels.state import LevelView, State, evaluate, log_density
 from kernels.structure import discover

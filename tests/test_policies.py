@@ -77,6 +77,30 @@ def test_a_term_that_drifts_under_a_still_total_has_not_settled(step, expected):
 
 
 @pytest.mark.parametrize(
+    ("virial", "expected"),
+    [
+        ((), True),
+        (((), ()), True),
+        (((1.05,), (1.06,)), True),
+        (((1.2,), (1.21,)), False),
+        (((0.8,), (0.79,)), False),
+        (((1.5,), (0.9,)), True),
+        (((1.0, 1.3), (1.0, 1.31)), False),
+        (((np.nan,), (1.0,)), False),
+    ],
+)
+def test_the_virial_is_one_in_equilibrium(virial, expected):
+    """Within 0.1 beyond two standard errors, which superchains of 1.5 and 0.9 have 0.3 of."""
+    assert policies.balanced(virial) is expected
+
+
+def test_an_ensemble_that_stands_still_out_of_balance_has_not_settled():
+    ledger = Ledger(stage="equilibrate", stage_round=6, trace=flat(6), virial=((2.0,),) * 4)
+    assert not policies.settles(ledger, settings(), DIMENSION)
+    assert policies.next_stage(ledger._replace(stage="scout"), settings(), DIMENSION) == "scout"
+
+
+@pytest.mark.parametrize(
     ("stage", "stage_round", "settled", "lp", "expected"),
     [
         ("scout", 5, None, flat(5), "scout"),

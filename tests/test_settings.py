@@ -1,6 +1,7 @@
 """Settings: everything that is wrong is said at once, and only what may change on resume changes."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_all_errors_are_listed_at_once_with_path_given_and_allowed(tmp_path):
         ("model.name", "missing", "maxwell models"),
         ("seed", "given -1", "a whole number from 0"),
         ("ensemble.superchains", "given 8 (the default)", "a divisor of ensemble.replicas (30) from 2, that is 2, 3"),
-        ("scout.kernel", "given 'hmc'", "momentum_diffusion or none"),
+        ("scout.kernel", "given 'hmc'", "auto, momentum_diffusion, short or none"),
         ("scout.step", "given nan", "a number above 0"),
         ("tempering.temperatures", "given [2, 1]", "the first temperature must be 1.0"),
         ("goals.rhat", "given 0.9", "auto or a number above 1"),
@@ -91,13 +92,23 @@ def test_unknown_keys_name_the_nearest_one(override, part):
         ("ensemble.workers=9", "auto or 1 to 8"),
         ("ensemble.workers=many", "given 'many'"),
         ("equilibrate.refine_rounds=0", "given 0; allowed: a whole number from 1"),
-        ("scout.kernel=metropolis", "given 'metropolis'; allowed: momentum_diffusion or none"),
+        ("scout.kernel=metropolis", "given 'metropolis'; allowed: auto, momentum_diffusion, short or none"),
         ("equilibrate.min_rounds=10", "unknown key; did you mean equilibrate.max_rounds?"),
         ("equilibrate.interweaving=1", "true or false"),
         ("tempering.temperatures=[]", "the first temperature must be 1.0"),
         ("tempering.temperatures=[1, 1]", "must increase strictly"),
-        ("tempering.temperatures=[1, 2, 3]", "one or two temperatures"),
-        ("tempering.temperatures=[1, hot]", "given [1, 'hot']; allowed: [1.0], or [1.0, T]"),
+        ("tempering.temperatures=[1, 3, 2]", "must increase strictly"),
+        ("tempering.temperatures=[1, hot]", "given [1, 'hot']; allowed: a list of increasing numbers"),
+        ("tempering.temperatures=[1, .inf]", "the prior: set tempering.tempers=likelihood"),
+        ("tempering={hottest: .inf, rungs: 4}", "the prior: set tempering.tempers=likelihood"),
+        ("tempering={temperatures: [1, .inf, .inf], tempers: likelihood}", "must increase strictly"),
+        ("tempering={hottest: 1, rungs: 4}", "must be above 1.0"),
+        ("tempering={hottest: 4, rungs: 1}", "allowed: null, or a whole number from 2"),
+        ("tempering.hottest=4", "set both or neither"),
+        ("tempering.rungs=4", "set both or neither"),
+        ("tempering={hottest: 4, rungs: 3, temperatures: [1, 2]}", "lists the ladder already"),
+        ("tempering.swaps=some", "given 'some'; allowed: blocks or whole"),
+        ("tempering.tempers=prior", "given 'prior'; allowed: density or likelihood"),
         ("tempering.stages=[scout]", "equilibrate, sample or both"),
         ("tempering.stages=[]", "equilibrate, sample or both"),
         ("tempering.stages=[sample, sample]", "each stage may stand there once"),
@@ -134,6 +145,19 @@ def test_overrides_change_one_key_each_and_parse_yaml_values():
     assert settings.model.keys == {"genes": "all", "options": {"depth": 2}}
     assert settings.ensemble.address == "ray://host:1=2"
     assert MODEL == {"model": {"name": "airway", "genes": 2000}}
+
+
+def test_a_ladder_is_listed_or_made_and_survives_json():
+    """Equal ratios, or (k / K)^4 to the prior, whose infinite temperature JSON cannot hold as a number."""
+    made = make_settings(MODEL, ["tempering={hottest: 8, rungs: 4}"])
+    assert made.tempering.ladder() == pytest.approx((1.0, 2.0, 4.0, 8.0), rel=1e-12)
+    prior = make_settings(MODEL, ["tempering={hottest: .inf, rungs: 3, tempers: likelihood}"])
+    assert prior.tempering.ladder() == (1.0, 16.0, math.inf)
+    listed = make_settings(MODEL, ["tempering={temperatures: [1, 3, .inf], tempers: likelihood}"])
+    assert listed.tempering.ladder() == (1.0, 3.0, math.inf)
+    for settings in (made, prior, listed):
+        stored = json.loads(json.dumps(settings.model_dump(mode="json"), allow_nan=False))
+        assert resume_settings(stored).tempering == settings.tempering
 
 
 def test_the_last_override_of_a_key_wins():

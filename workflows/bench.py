@@ -21,6 +21,7 @@ import numpy as np
 from ensemble.controls import first_controls, metropolis_controls
 from ensemble.sweeps import Sweeps
 from kernels.interweaving_discovery import find_interweavings
+from kernels.metropolis import Metropolis
 from kernels.state import evaluate
 from kernels.structure import discover
 from workflows import model as models
@@ -57,6 +58,7 @@ def measure(name: str, keys: dict[str, Any], rungs: int) -> Row:
     controls = first_controls(structure, 1.0 / np.array([1.0, 3.5][:rungs]), len(moves), SWEEPS)
     sweeps = Sweeps(target, structure, moves, replicas=REPLICAS, rungs=rungs, repeats=4)
     leaf = next(level for level in reversed(structure.levels) if level.leaf)
+    metropolis = Metropolis(sweeps.views[leaf.name])
     move_keys = jax.random.split(key, REPLICAS)
     round_keys = jax.random.split(key, (rungs, REPLICAS))
 
@@ -68,7 +70,7 @@ def measure(name: str, keys: dict[str, Any], rungs: int) -> Row:
 
     def move(state: Any, keys: jax.Array, data: Any) -> Any:
         level = metropolis_controls(controls, leaf.name, 0)
-        return jax.vmap(sweeps.kernels[leaf.name].step, in_axes=(0, 0, None, None))(keys, state, data, level)
+        return jax.vmap(metropolis.step, in_axes=(0, 0, None, None))(keys, state, data, level)
 
     seconds = _medians(
         [

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workflows.inspect import higher_limits, number, resume_command, unmet_goals
+from workflows.inspect_ladder import ladder_rows, ladder_tables
 from workflows.progress import duration, shares
 
 
@@ -90,6 +91,7 @@ def _result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"max {number(summary['nested_rhat_max'])} (limit {number(summary['nested_rhat_limit'])}), "
             f"shared parameters max {number(summary['nested_rhat_shared_max'])}",
         ),
+        *ladder_rows(summary.get("ladder")),
     ]
 
 
@@ -107,6 +109,7 @@ def _tables(summary: Mapping[str, Any]) -> list[tuple[str, Table]]:
     tables = []
     if summary["structure"]:
         tables.append(("Levels, as found in the model:", _table(summary["structure"])))
+    tables += [(title, _table(rows)) for title, rows in ladder_tables(summary.get("ladder"))]
     if summary["worst"]:
         tables.append(("Slowest coordinates:", _table(summary["worst"])))
     return tables

@@ -16,16 +16,20 @@ from ensemble.coordinator import Coordinator
 from ensemble.diagnostics import rhat_limit
 from ensemble.errors import MaxwellError, StoreError
 from ensemble.fleet import Fleet, LocalFleet
+from ensemble.keys import run_seed
 from ensemble.messages import RunnerSpec
 from ensemble.settings import RunSettings
 from ensemble.shard import ShardSettings
 from ensemble.status import NullProgress, Progress
 from ensemble.store import Layout, Store, Variable, read_attributes
 from kernels.interweaving_discovery import find_interweavings
+from kernels.joining import WHOLE
 from kernels.structure import Interweaving, Structure, StructureError, discover
 from kernels.types import Position
 from workflows import model as models
+from workflows import starts
 from workflows.interrupt import StopOnSignal
+from workflows.level_kernels import with_kernels
 from workflows.model import Model, ModelError
 from workflows.settings import Settings, SettingsError, load_settings, make_settings, resume_settings
 from workflows.stored_run import Run
@@ -45,19 +49,35 @@ class Interrupted(MaxwellError):
         self.path = path
 
 
+def _require_likelihood(settings: Settings, model: Model) -> None:
+    """Raise SettingsError where the likelihood alone is to be tempered and the model does not tell it apart."""
+    if settings.tempering.tempers == "likelihood" and "likelihood" not in model.target.term_kinds.values():
+        raise SettingsError(
+            "the settings",
+            [
+                f"tempering.tempers: given likelihood, but no term of model {model.name!r} is one: use density, or say "
+                "which of the model's terms are (function_model has likelihood=...)"
+            ],
+        )
+
+
 class Prepared:
     """A model with all that is derived from it and the settings."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, generation: int = 0) -> None:
+        """generation: how many runs the run descends from (start.store)."""
+        self.settings, self.generation = settings, generation
         self.model: Model = models.build(settings.model.name, settings.model.keys)
+        starts.require_gradient(settings.start.kind, self.model)
+        _require_likelihood(settings, self.model)
         target, data = self.model.target, self.model.data
         key = jax.random.key(PROBE)
         position = self._finite_start(key)
-        self.structure: Structure = self._discover(position, key)
+        found = self._discover(position, key)
+        self.structure: Structure = with_kernels(target, found, settings.kernels, settings.ensemble.replicas)
         self.moves: tuple[Interweaving, ...] = ()
-        if settings.equilibrate.interweaving:
-            self.moves = find_interweavings(target, self.structure, data, position, key)
+        if settings.equilibrate.interweaving and WHOLE not in settings.kernels.levels:
+            self.moves = find_interweavings(target, found, data, position, key)
         self.shared = tuple(name for name, site in target.sites.items() if not site.plates)
 
     def _finite_start(self, key: jax.Array) -> Position:
@@ -93,21 +113,27 @@ class Prepared:
         s = self.settings
         stored = s.ensemble.replicas if s.store.chains == "all" else s.store.chains
         shard = ShardSettings(
-            seed=s.seed,
+            seed=run_seed(s.seed, self.generation),
             replicas=s.ensemble.replicas // s.ensemble.superchains,
-            temperatures=tuple(s.tempering.temperatures),
+            temperatures=s.tempering.ladder(),
             tempered_stages=tuple(s.tempering.stages),
             repeats=s.equilibrate.global_repeats,
             stored=stored // s.ensemble.superchains,
             shared=self.shared,
-            scout=s.scout.model_dump(),
+            scout={**s.scout.model_dump(), "kernel": self.scout_kernel},
+            start=s.start.kind,
+            radius=s.start.radius,
+            spread=s.start.spread,
+            swaps=s.tempering.swaps,
+            tempers=s.tempering.tempers,
+            adapt=s.tempering.adapt,
         )
         limit = rhat_limit(self.model.target.dimension, s.goals.ess, s.ensemble.superchains)
         return RunSettings(
             shard=shard,
             superchains=s.ensemble.superchains,
             sweeps=s.round.sweeps,
-            scouting=s.scout.kernel != "none",
+            scouting=self.scout_kernel != "none",
             scout_rounds=s.scout.max_rounds,
             equilibrate_rounds=s.equilibrate.max_rounds,
             refine_rounds=s.equilibrate.refine_rounds,
@@ -122,7 +148,16 @@ class Prepared:
             draws=s.goals.draws,
             limit_sweeps=s.limits.sweeps,
             limit_seconds=None if s.limits.minutes is None else 60 * s.limits.minutes,
+            scout_depth=s.scout.depth,
+            jitter=s.kernels.jitter,
         )
+
+    @property
+    def scout_kernel(self) -> str:
+        """What the scout stage runs: what the settings say, or what suits the levels' kernels."""
+        if self.settings.scout.kernel != "auto":
+            return self.settings.scout.kernel
+        return "short" if any(level.move.gradients for level in self.structure.levels) else "momentum_diffusion"
 
     def _affordable_draws(self, shard: ShardSettings) -> int:
         """Draws a chain that fit into the budget beside two checkpoints: of shapes alone, so that it never changes."""
@@ -207,15 +242,16 @@ def run(
         raise StoreError(
             f"{path} exists already. Go on with it by `maxwell resume {path}`, or name another store with --out."
         )
-    prepared = Prepared(settings)
+    prepared = Prepared(settings, starts.generation(settings.start))
     run_settings = prepared.run_settings
     shard = run_settings.shard
+    begin = starts.beginning(settings, prepared.model, shard)
     with _fleet(prepared.runner_spec(shard), settings, local) as fleet:
-        fleet.initialise()
+        fleet.initialise(begin.starts)
         layout = prepared.layout(shard, min(settings.store.commit_rounds, run_settings.max_draws))
         with Store.create(path, layout, _attributes(prepared)) as store:
             coordinator = _coordinator(fleet, store, prepared, run_settings, progress)
-            coordinator.start()
+            coordinator.start(begin.handover)
             return _drive(coordinator, path)
 
 
@@ -226,7 +262,7 @@ def resume(
     path, shown = Path(store), progress or NullProgress()
     attributes = read_attributes(path)
     settings = resume_settings(attributes["settings"], overrides, name=path.stem)
-    prepared = Prepared(settings)
+    prepared = Prepared(settings, attributes.get(starts.GENERATION, 0))
     models.require_same(attributes["fingerprint"], prepared.model)
     with Store.reopen(path) as opened:
         for line in _changed_versions(attributes["versions"]):
@@ -301,6 +337,7 @@ def _attributes(prepared: Prepared) -> dict[str, Any]:
     return {
         "model": settings.model.name,
         "seed": settings.seed,
+        starts.GENERATION: prepared.generation,
         "settings": settings.model_dump(mode="json"),
         "config_name": settings.config_name,
         "fingerprint": models.fingerprint(prepared.model),

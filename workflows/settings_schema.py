@@ -1,12 +1,22 @@
 """The settings of a run: every section and key, its default, what is allowed and what it means."""
 
+import math
 import os
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_core.core_schema import ValidationInfo
 
 from workflows.settings_errors import WrongKey, explain, section_of
@@ -27,6 +37,25 @@ COUNT = "a whole number from 1"
 POSITIVE = "a number above 0"
 NOT_NEGATIVE = "a number from 0"
 ABOVE_ONE = "a number above 1"
+
+
+def _temperature(value: Any) -> Any:
+    """Infinity as text: JSON has no number for it."""
+    return math.inf if isinstance(value, str) and value.strip().lower() in ("inf", ".inf") else value
+
+
+Temperature = Annotated[
+    float,
+    Field(allow_inf_nan=True),
+    BeforeValidator(_temperature),
+    PlainSerializer(lambda value: "inf" if math.isinf(value) else value, when_used="json"),
+]
+
+
+def _finite_unless_prior(temperature: float, info: ValidationInfo) -> None:
+    """An infinite temperature is the prior, where the likelihood alone is tempered; else it is no density."""
+    if math.isinf(temperature) and info.data.get("tempers") == "density":
+        raise ValueError("an infinite temperature is the prior: set tempering.tempers=likelihood, or end below it")
 
 
 def _key(default: Any, allowed: str, meaning: str) -> Any:
@@ -103,14 +132,59 @@ class RoundSettings(Section):
     sweeps: Count = _key(16, COUNT, "sweeps over all levels in a round")
 
 
+class StartSettings(Section):
+    """Where the chains begin, and what is taken over from another run."""
+
+    kind: Literal["prior", "uniform", "given", "pathfinder", "variational"] = _key(
+        "prior",
+        "prior, uniform, given, pathfinder or variational",
+        "what the starts are drawn from, one for each superchain; given: read from start.file",
+    )
+    radius: Positive = _key(2.0, POSITIVE, "uniform: half the width of the box, in unconstrained units")
+    file: str | None = _key(
+        None,
+        "an .npz file, or null",
+        "given: unconstrained arrays by site, each one start, or one a superchain, or one a chain",
+    )
+    spread: Positive = _key(
+        2.0, POSITIVE, "pathfinder, variational: factor on the spread of the draws about the approximation's mean"
+    )
+    store: str | None = _key(None, "the store of a run of the same model, or null", "the run to start from")
+    reuse: Literal["states", "controls", "both"] = _key(
+        "both", "states, controls or both", "what is taken over from start.store (controls: metric and step sizes)"
+    )
+
+    @field_validator("file")
+    @classmethod
+    def _read_where_given(cls, file: str | None, info: ValidationInfo) -> str | None:
+        kind = info.data.get("kind")
+        if kind == "given" and file is None:
+            raise ValueError("allowed: an .npz file of starts, as start.kind is given")
+        if kind not in ("given", None) and file is not None:
+            raise ValueError(f"start.kind is {kind}, which reads no file: set it to given, or leave out start.file")
+        return file
+
+    @field_validator("reuse")
+    @classmethod
+    def _one_source_of_states(cls, reuse: str, info: ValidationInfo) -> str:
+        kind, store = info.data.get("kind", "prior"), info.data.get("store")
+        if store is not None and reuse != "controls" and kind != "prior":
+            raise ValueError(f"states come from start.store or start.kind ({kind}): set controls, or leave one out")
+        if store is None and reuse != "both":
+            raise ValueError("there is no start.store to take them from: name one, or leave out start.reuse")
+        return reuse
+
+
 class ScoutSettings(Section):
     """The way from the dispersed starts to the typical set; nothing of it is kept as a draw."""
 
-    kernel: Literal["momentum_diffusion", "none"] = _key(
-        "momentum_diffusion",
-        "momentum_diffusion or none",
-        "what moves the replicas; none: skip the stage, Metropolis goes all the way",
+    kernel: Literal["auto", "momentum_diffusion", "short", "none"] = _key(
+        "auto",
+        "auto, momentum_diffusion, short or none",
+        "what moves the replicas; short: the levels' kernels with short trajectories; none: skip the stage; auto: "
+        "short where a level follows the gradient, momentum_diffusion elsewhere",
     )
+    depth: Count = _key(4, COUNT, "doublings of a trajectory at most, with the kernel short")
     max_rounds: Count = _key(40, COUNT, "rounds after which the stage ends in any case")
     trajectory: Count = _key(10, COUNT, "steps in a trajectory of momentum diffusion")
     directions: Count = _key(1, COUNT, "random directions averaged in one SPSA force")
@@ -125,6 +199,28 @@ class ScoutSettings(Section):
     slack: NotNegative = _key(0.3, NOT_NEGATIVE, "error in H forgiven for each unit of log density gained")
 
 
+class KernelSettings(Section):
+    """What updates each level, and how kernels that follow the gradient do it."""
+
+    levels: dict[str, Literal["metropolis", "hmc", "nuts"]] = _key(
+        {},
+        "a mapping of levels (as `maxwell inspect` lists them), or of whole alone, to metropolis, hmc or nuts",
+        "the kernel of a level; whole: all parameters in one block; levels not named: by their structure",
+    )
+    integrator: Literal["leapfrog", "two_stage"] = _key(
+        "leapfrog", "leapfrog or two_stage", "the scheme of the trajectories"
+    )
+    max_depth: Count = _key(10, COUNT, "doublings of a trajectory at most")
+    jitter: Annotated[float, Field(ge=0, lt=1)] = _key(
+        0.3, "a number from 0 below 1", "half the range of the quasi-random factor on HMC's trajectories"
+    )
+    metric: Literal["auto", "dense", "diagonal", "low_rank"] = _key(
+        "auto",
+        "auto, dense, diagonal or low_rank",
+        "form of the pooled metric; auto: dense for up to 16 coordinates, or where the ensemble is large enough",
+    )
+
+
 class EquilibrateSettings(Section):
     """From the typical set to equilibrium, while proposals still adapt."""
 
@@ -137,8 +233,31 @@ class EquilibrateSettings(Section):
 class TemperingSettings(Section):
     """Hot replicas, which carry the cold ones across barriers."""
 
-    temperatures: Annotated[tuple[float, ...], Field(strict=False)] = _key(
-        (1.0,), "[1.0], or [1.0, T] with T above 1", "the ladder; its first rung is the posterior"
+    swaps: Literal["blocks", "whole"] = _key(
+        "blocks",
+        "blocks or whole",
+        "what two temperatures exchange: blocks of leaf levels, each on its own, with the shared parameters of hot "
+        "replicas held at the ensemble's mean; or whole replicas, of which all levels move at every temperature",
+    )
+    tempers: Literal["density", "likelihood"] = _key(
+        "density", "density or likelihood", "what the temperature divides: the whole log density, or the likelihood's"
+    )
+    temperatures: Annotated[tuple[Temperature, ...], Field(strict=False)] = _key(
+        (1.0,),
+        "a list of increasing numbers that begins with 1.0; .inf, the prior, may end it if tempering.tempers is "
+        "likelihood",
+        "the ladder; its first rung is the posterior",
+    )
+    hottest: Temperature | None = _key(
+        None,
+        "null, or a number above 1 (or .inf if tempering.tempers is likelihood)",
+        "the last temperature of a ladder of tempering.rungs, in place of tempering.temperatures",
+    )
+    rungs: Annotated[int, BeforeValidator(_whole), Field(ge=2)] | None = _key(
+        None, "null, or a whole number from 2", "temperatures from 1 to tempering.hottest, in equal ratios at first"
+    )
+    adapt: bool = _key(
+        True, "true or false", "move the temperatures between the ends in equilibrate until all pairs swap equally"
     )
     stages: Annotated[tuple[Literal["equilibrate", "sample"], ...], Field(strict=False, min_length=1)] = _key(
         ("equilibrate",), "a list of equilibrate, sample or both", "the stages with swaps; sample for several modes"
@@ -146,14 +265,44 @@ class TemperingSettings(Section):
 
     @field_validator("temperatures")
     @classmethod
-    def _ladder(cls, temperatures: tuple[float, ...]) -> tuple[float, ...]:
+    def _ladder(cls, temperatures: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
         if not temperatures or temperatures[0] != 1.0:
             raise ValueError("the first temperature must be 1.0, the posterior itself")
         if any(low >= high for low, high in pairwise(temperatures)):
             raise ValueError("the temperatures must increase strictly")
-        if len(temperatures) > 2:
-            raise ValueError("this version knows one or two temperatures; leave out all but the first and the last")
+        _finite_unless_prior(temperatures[-1], info)
         return temperatures
+
+    @field_validator("hottest")
+    @classmethod
+    def _hot(cls, hottest: float | None, info: ValidationInfo) -> float | None:
+        if hottest is None:
+            return None
+        if hottest <= 1.0:
+            raise ValueError("the hottest temperature must be above 1.0, the posterior itself")
+        if len(info.data.get("temperatures", (1.0,))) > 1:
+            raise ValueError("tempering.temperatures lists the ladder already: leave out one of the two")
+        _finite_unless_prior(hottest, info)
+        return hottest
+
+    @field_validator("rungs")
+    @classmethod
+    def _between(cls, rungs: int | None, info: ValidationInfo) -> int | None:
+        if "hottest" not in info.data:
+            return rungs
+        if (rungs is None) != (info.data["hottest"] is None):
+            raise ValueError("tempering.rungs and tempering.hottest make a ladder together: set both or neither")
+        return rungs
+
+    def ladder(self) -> tuple[float, ...]:
+        """The temperatures at first: those listed, or in equal ratios; to the prior with betas (k / K)^4, dense where
+        the law changes fastest (Xie, Lewis, Fan, Kuo and Chen 2011)."""
+        if self.rungs is None or self.hottest is None:
+            return self.temperatures
+        shares = [rung / (self.rungs - 1) for rung in range(self.rungs)]
+        if math.isinf(self.hottest):
+            return (*((1.0 - share) ** -4.0 for share in shares[:-1]), math.inf)
+        return (*(self.hottest**share for share in shares[:-1]), self.hottest)
 
     @field_validator("stages")
     @classmethod
@@ -218,6 +367,8 @@ class Settings(Section):
     seed: Natural = _key(0, "a whole number from 0", "the same seed and settings give the same draws, bit for bit")
     ensemble: EnsembleSettings = Field(default_factory=EnsembleSettings)
     round: RoundSettings = Field(default_factory=RoundSettings)
+    kernels: KernelSettings = Field(default_factory=KernelSettings)
+    start: StartSettings = Field(default_factory=StartSettings)
     scout: ScoutSettings = Field(default_factory=ScoutSettings)
     equilibrate: EquilibrateSettings = Field(default_factory=EquilibrateSettings)
     tempering: TemperingSettings = Field(default_factory=TemperingSettings)

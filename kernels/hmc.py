@@ -1,0 +1,95 @@
+"""Hamiltonian Monte Carlo on all blocks of a level at once, each accepted on its own H: exact."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernels.forces import Potential, bounded, kinetic, normals, scaled_potential
+from kernels.integrators import LEAPFROG, Phase, Scheme, ValueAndGradient, hamiltonian_flows, phase_at, stepper
+from kernels.metric import Factor, multiply
+from kernels.state import Info, LevelView, State, decide
+from kernels.types import Data
+
+
+class Controls(NamedTuple):
+    """beta: inverse temperature, above 0; step: h, a scalar or [B], in units of factor; factor: L of each block, which
+    must not mix coordinates with padding; steps: integrator steps of a trajectory, an integer; steepest: largest norm
+    of the force, see forces.bounded."""
+
+    beta: jax.Array
+    step: jax.Array
+    factor: Factor
+    steps: jax.Array
+    steepest: jax.Array | float = np.inf
+
+
+class Hmc:
+    """One trajectory of every block of a level, accepted each on its own H. Exact.
+
+    x' = x + L q, p ~ N(0, I); n steps of the scheme from (0, p) to (q, p'); accept with probability
+    min(1, exp(H - H')), H = -beta * (terms of the block) + |p|^2 / 2. A block whose H' is not finite stays.
+
+    Forces are bounded (forces.bounded): it brings stragglers down steep slopes and hardly shows in equilibrium.
+
+    Assumes that every term touches at most one block of the level: H is then a sum over blocks, one gradient of the
+    sum has the forces of all, and B trajectories are run in the time of one, as independent kernels. Each is
+    reversible as the scheme is a palindrome of flows that preserve volume; h, L and n may change from step to step as
+    long as they do not depend on the level's current values: jitter n (or h) from outside against periodic orbits.
+
+    On the level `joining.whole_level` the same class moves the whole vector with one decision. n is the same for all
+    blocks and replicas of a call: none waits for another. Cost: n * scheme.gradients + 1 gradients and one evaluation
+    of the level's terms.
+    Source: Duane, Kennedy, Pendleton and Roweth (1987), Physics Letters B 195, 216-222; Neal (2011), Handbook of
+    Markov Chain Monte Carlo, chapter 5, figure 2 (arXiv 1206.1901).
+    """
+
+    exact = True
+
+    def __init__(self, view: LevelView, scheme: Scheme = LEAPFROG) -> None:
+        if not scheme.palindromic:
+            raise ValueError(
+                f"scheme {scheme.name!r} was given, whose stages {scheme.stages} do not read the same from both ends: "
+                "its steps are not reversible and the kernel would not be exact; give a palindromic scheme"
+            )
+        self.view = view
+        self.scheme = scheme
+
+    def step(self, key: jax.Array, state: State, data: Data, controls: Controls) -> tuple[State, Info]:
+        """One trajectory of every block and its decision."""
+        momentum_key, accept_key = jax.random.split(key)
+        momentum = normals(momentum_key, self.view)
+        end = self.flow(momentum, state, data, controls)
+        old = self.view.blocks(state.position)
+        new = old + multiply(controls.factor, end.offset)
+        cells = self.view.cells_at(self.view.level.scatter(state.position, new), data)
+        rise = self.view.change(state.cells, cells, controls.beta)
+        accepted, info = decide(accept_key, rise + kinetic(momentum) - kinetic(end.momentum))
+        return self.view.select(accepted, state, new, old, cells), info
+
+    def flow(self, momentum: jax.Array, state: State, data: Data, controls: Controls) -> Phase:
+        """The end of the trajectory that leaves offset 0 with this momentum [p, B]."""
+        potential = scaled_potential(self.view, state.position, data, controls.factor, controls.beta)
+        evaluate = value_and_gradient(potential, controls.steepest)
+        advance = stepper(self.scheme, hamiltonian_flows(evaluate))
+        start = phase_at(evaluate, jnp.zeros_like(momentum), momentum)
+        return jax.lax.fori_loop(0, controls.steps, lambda _, phase: advance(controls.step, phase), start)
+
+
+def value_and_gradient(potential: Potential, steepest: jax.Array | float = np.inf) -> ValueAndGradient:
+    """offsets [p, B] -> (U of each block [B], dU / d offsets [p, B], of norm `steepest` at most).
+
+    It differentiates the sum over blocks: a block's U depends on no other block, so that one that is not finite
+    spoils no other's gradient.
+    """
+
+    def total(offset: jax.Array) -> tuple[jax.Array, jax.Array]:
+        blocks = potential(offset)
+        return jnp.sum(blocks), blocks
+
+    def evaluate(offset: jax.Array) -> tuple[jax.Array, jax.Array]:
+        (_, blocks), gradient = jax.value_and_grad(total, has_aux=True)(offset)
+        return blocks, bounded(gradient, steepest, axis=0)
+
+    return evaluate

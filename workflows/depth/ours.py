@@ -1,0 +1,96 @@
+"""This project's ensemble on a depth target: the real coordinator, its rounds watched for gradients and moments."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ensemble.coordinator import Coordinator
+from ensemble.flat import under
+from ensemble.fleet import Fleet, LocalFleet
+from ensemble.messages import Arrays, RoundPlan, RoundReport
+from ensemble.status import NullProgress
+from ensemble.store import Store
+from kernels.joining import WHOLE
+from workflows.depth.bias import Trace, trace_of
+from workflows.depth.targets import BUILDERS, DepthTarget
+from workflows.pipeline import Prepared
+from workflows.settings import Settings, make_settings
+
+SETTINGS: Mapping[str, Any] = {
+    "kernels": {"levels": {WHOLE: "hmc"}, "jitter": 0.0},
+    "scout": {"kernel": "short", "max_rounds": 30},
+    "round": {"sweeps": 1},
+    "equilibrate": {"max_rounds": 40, "refine_rounds": 40},
+    "store": {"chains": 8, "commit_rounds": 1000, "budget_mb": 1e6},
+    "goals": {"draws": 4},
+}
+"""One trajectory a round, so that every trajectory is seen. The warm-up is what is measured."""
+
+
+def settings(name: str, chains: int, rounds: int, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of a run of so many rounds."""
+    content = {
+        **SETTINGS,
+        "model": {"name": f"{BUILDERS[name].__module__}:build"},
+        "seed": seed,
+        "ensemble": {"replicas": chains},
+        "limits": {"sweeps": rounds},
+    }
+    for key, value in (changes or {}).items():
+        content[key] = {**content.get(key, {}), **value} if isinstance(value, Mapping) else value
+    return make_settings(content, name=name)
+
+
+START = 1
+"""Seed of the starts of every method."""
+
+
+class Watched:
+    """A fleet that notes, of every round, the gradients of a chain and the second moments of the ensemble."""
+
+    def __init__(self, fleet: Fleet, target: DepthTarget) -> None:
+        self.fleet, self.target = fleet, target
+        self.gradients: list[float] = []
+        self.squares: list[np.ndarray] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.fleet, name)
+
+    def run(self, plan: RoundPlan) -> list[RoundReport]:
+        """One round of the fleet, and a look at every chain."""
+        reports = self.fleet.run(plan)
+        self.gradients.append(float(np.mean([report.statistics["gradients"][0] for report in reports])))
+        self.squares.append(np.mean([self._squares(state) for state in self.fleet.states()], axis=0))
+        return reports
+
+    def _squares(self, state: Arrays) -> np.ndarray:
+        """E[x^2] [d] of a shard."""
+        position = {site: np.asarray(x) for site, x in under("rung/0/position", state).items()}
+        squares: np.ndarray = np.mean(self.target.flatten(position) ** 2, axis=0)
+        return squares
+
+
+def trace(target: DepthTarget, chosen: Settings) -> Trace:
+    """b2 after every round of a run: the gradients that a chain waited for (mean over shards), and the bias."""
+    prepared = Prepared(chosen)
+    run_settings = prepared.run_settings
+    shard = run_settings.shard
+    fleet = Watched(LocalFleet(prepared.runner_spec(shard), run_settings.superchains), target)
+    fleet.initialise(_starts(target, run_settings.superchains, shard.replicas))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store.create(Path(folder) / "run.zarr", prepared.layout(shard, 4), {}) as store,
+    ):
+        Coordinator(fleet, store, prepared.structure, prepared.moves, run_settings, progress=NullProgress()).run()
+    return trace_of(np.cumsum(fleet.gradients), np.stack(fleet.squares), target.reference)
+
+
+def _starts(target: DepthTarget, superchains: int, replicas: int) -> list[Arrays]:
+    """A start for every replica, the same that the rivals get."""
+    position = target.starts(jax.random.key(START), superchains * replicas)
+    shards = (slice(number * replicas, (number + 1) * replicas) for number in range(superchains))
+    return [{f"rung/0/position/{site}": np.asarray(x[rows]) for site, x in position.items()} for rows in shards]
