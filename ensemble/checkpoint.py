@@ -14,14 +14,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensemble.errors import StoreDamaged, StoreError
+from ensemble.errors import StoreDamaged, StoreError, StoreVersion
 from ensemble.filesystem import Filesystem
 from ensemble.plain import plain
 
 FOLDER = "checkpoint"
 MANIFEST = "manifest.json"
 COORDINATOR = "coordinator.npz"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Of what a checkpoint holds; the draws beside it are read whatever it is."""
 ALLOWED_KINDS = "biufcSU"
 
 
@@ -125,7 +126,14 @@ def _verified(root: Path, reference: Reference) -> Iterator[tuple[str, bytes]]:
     folder = root / FOLDER / str(reference.epoch)
     manifest = _intact(folder / MANIFEST, reference.manifest)
     yield MANIFEST, manifest
-    for file, expected in json.loads(manifest)["sha256"].items():
+    content = json.loads(manifest)
+    if content["format_version"] != FORMAT_VERSION:
+        raise StoreVersion(
+            f"the checkpoint {folder} has format {content['format_version']} and this version goes on from format "
+            f"{FORMAT_VERSION}: resume with the version that wrote it (inspect names it), or start a new run. "
+            "Its draws can be read by any."
+        )
+    for file, expected in content["sha256"].items():
         yield file, _intact(folder / file, expected)
 
 

@@ -18,7 +18,7 @@ class StoreDamaged(StoreError):
 
 
 class StoreVersion(StoreError):
-    """The store was written by a newer program."""
+    """The store, or its checkpoint, was written by a version of the program that this one cannot go on from."""
 
 
 class StoreMismatch(StoreError):

@@ -18,7 +18,8 @@ def factor(states: Moments, gradients: Moments, previous: np.ndarray) -> np.ndar
 
     Sigma is the geometric mean of Cov(x) and Cov(g)^-1. Where the density is normal, g = -P (x - mu), it is P^-1 for
     any law of x: states far from equilibrium already show it. Diagonal: sqrt(Var x / Var g). A block without spread
-    keeps its factor. Sources: Seyboldt, Carlson & Carpenter 2025 (arXiv 2603.18845); Bhatia 2007, chapter 4.
+    keeps its factor; padding has a unit. Sources: Seyboldt, Carlson & Carpenter 2026 (arXiv 2603.18845); Bhatia 2007,
+    Positive Definite Matrices, chapter 4.
     """
     if states.scatter.ndim == 3:
         return _dense(states, gradients, previous)
@@ -34,21 +35,23 @@ def _diagonal(states: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 
 
 def _dense(states: Moments, gradients: Moments, previous: np.ndarray) -> np.ndarray:
-    width, found = len(previous), np.array(previous)
-    scales = np.sqrt(_diagonal(np.einsum("iib->ib", states.scatter), np.einsum("iib->ib", gradients.scatter)))
+    found = np.array(previous)
+    variances, slopes = (np.einsum("iib->ib", moments.scatter) for moments in (states, gradients))
+    padding = (variances == 0) & (slopes == 0)
+    scales = np.sqrt(np.where(padding, 1.0, _diagonal(variances, slopes)))
     for block in range(previous.shape[2]):
-        scale = scales[:, block]
-        if not scale.all():
+        real, scale = np.flatnonzero(~padding[:, block]), scales[:, block]
+        if not real.size or not scale.all():
             continue
         found[:, :, block] = np.diag(scale)
-        weight = states.weight[block]
-        if weight >= ENOUGH * width:
+        weight, there, unit = states.weight[block], np.ix_(real, real), np.outer(scale[real], scale[real])
+        if weight >= ENOUGH * real.size:
             # In units of the diagonal metric, so that the decompositions are well scaled.
-            covariance = states.scatter[:, :, block] / weight / np.outer(scale, scale)
-            information = gradients.scatter[:, :, block] / weight * np.outer(scale, scale)
+            covariance = states.scatter[:, :, block][there] / weight / unit
+            information = gradients.scatter[:, :, block][there] / weight * unit
             mean = geometric_mean(covariance, information)
             if mean is not None:
-                found[:, :, block] = scale[:, None] * mean
+                found[real[:, None], real, block] = scale[real][:, None] * mean
     return found
 
 

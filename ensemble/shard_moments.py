@@ -62,10 +62,10 @@ def _followed(level: Level, name: str, known: LevelControls, x: jax.Array, slope
 
 def _sums(x: jax.Array, level: Level, weights: jax.Array | None = None) -> dict[str, jax.Array]:
     """Sums over replicas of x [R, p, B] and of its products, with the sum of the weights [R, B] where there are any."""
-    w = jnp.ones((len(x), 1)) if weights is None else weights
-    outer = jnp.einsum("rib,rjb,rb->ijb", x, x, w) if is_dense(level) else jnp.einsum("rib,rib,rb->ib", x, x, w)
-    sums = {"sum": jnp.einsum("rib,rb->ib", x, w), "outer": outer}
-    return sums if weights is None else {**sums, "weight": jnp.sum(w, axis=0)}
+    weighted = x if weights is None else weights[:, None] * x
+    outer = jnp.einsum("rib,rjb->ijb", weighted, x) if is_dense(level) else jnp.sum(weighted * x, axis=0)
+    sums = {"sum": jnp.sum(weighted, axis=0), "outer": outer}
+    return sums if weights is None else {**sums, "weight": jnp.sum(weights, axis=0)}
 
 
 def _weights(slopes: jax.Array, factor: Factor) -> tuple[jax.Array, jax.Array]:

@@ -10,8 +10,8 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# XLA takes its number of CPU threads from PJRT_NPROC; the law of equal bits holds for one.
-os.environ["PJRT_NPROC"] = "1"
+# XLA takes its number of CPU threads from PJRT_NPROC, NumPy from the other; the law of equal bits holds for one.
+os.environ["PJRT_NPROC"] = os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 # Tests start Ray on this machine only and must not write a token to the home folder.
 os.environ["RAY_AUTH_MODE"] = "disabled"

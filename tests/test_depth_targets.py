@@ -350,6 +350,7 @@ def test_laps_refuses_a_budget_without_a_proposal(icg: DepthTarget) -> None:
         rivals.laps(icg, CHAINS, jax.random.key(6), 529)
 
 
+@pytest.mark.slow
 def test_laps_without_its_dear_diagnostic_draws_the_same(normals: DepthTarget, monkeypatch: pytest.MonkeyPatch) -> None:
     original = (blackjax.eca.shard_map, laps_burn_in.equipartition_fullrank)
     lean = rivals.laps(normals, CHAINS, jax.random.key(7), 45, unadjusted=10)
@@ -386,6 +387,7 @@ def test_meads_counts_a_gradient_a_step(icg: DepthTarget) -> None:
         rivals.meads(icg, 30, jax.random.key(8), 20)
 
 
+@pytest.mark.slow
 def test_chees_stops_at_its_budget_and_is_blackjaxs_own(icg: DepthTarget) -> None:
     key, budget = jax.random.key(9), 24
     starts = icg.starts(jax.random.key(12), CHAINS)
@@ -407,6 +409,7 @@ def test_chees_stops_at_its_budget_and_is_blackjaxs_own(icg: DepthTarget) -> Non
     assert trace.b2_max == pytest.approx(b2(np.asarray(squares[:steps]), icg.reference).max(axis=1), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rival", ["laps", "meads", "chees"])
 def test_rivals_find_an_easy_density(normals: DepthTarget, rival: str) -> None:
     """512 exact draws: 512 sum b2 is chi-square of 4, above 61 (b2_avg 0.03) with probability 2e-12; starts have 32."""

@@ -57,12 +57,14 @@ def walk(beta: float) -> metropolis.Controls:
     return metropolis.Controls(jnp.asarray(beta), jnp.zeros(5), 0.0 * ones, ones, jnp.zeros(5))
 
 
+@pytest.mark.slow
 def test_metropolis_with_the_likelihood_tempered() -> None:
     samples = draw_likelihood_tempered("likelihood"), draw_likelihood_tempered("likelihood still")
     assert check_kernel("likelihood", Metropolis(tempered_view()), walk(BETA), *samples).passed
     assert not check_kernel("density", Metropolis(view("group")), walk(BETA), *samples).passed
 
 
+@pytest.mark.slow
 def test_hmc_with_the_likelihood_tempered() -> None:
     samples = draw_likelihood_tempered("likelihood hmc"), draw_likelihood_tempered("likelihood hmc still")
     chosen = HmcControls(jnp.asarray(BETA), jnp.asarray(0.6), jnp.ones((WIDTH, 5)), jnp.asarray(3))
@@ -254,6 +256,7 @@ def modes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_log_evidence_of_eight_modes(modes: Path) -> None:
     """All three estimates within errors that Student's t with 7 degrees of freedom exceeds with probability 1e-7."""
     told = inspect_store(modes)["ladder"]
@@ -264,6 +267,7 @@ def test_the_log_evidence_of_eight_modes(modes: Path) -> None:
     assert told["log_evidence"] == told["log_evidence_by"]["stepping_stone"][0]
 
 
+@pytest.mark.slow
 def test_the_ladder_adapts_to_equal_swaps_and_carries_replicas(modes: Path) -> None:
     """From shares of .4 to .99 to within .25 of each other, 6 standard errors; walkers come and go."""
     told = inspect_store(modes)["ladder"]
@@ -275,6 +279,7 @@ def test_the_ladder_adapts_to_equal_swaps_and_carries_replicas(modes: Path) -> N
     assert 0.3 < told["round_trips"] / told["round_trips_expected"] < 1.05
 
 
+@pytest.mark.slow
 def test_the_cold_slots_hold_both_modes_and_many_walkers(modes: Path) -> None:
     """All chains began in one mode of eight; replicas are numbered over all rungs of their superchain, 5 x 4."""
     from workflows import open_run
@@ -289,6 +294,7 @@ def test_the_cold_slots_hold_both_modes_and_many_walkers(modes: Path) -> None:
         assert len(np.unique(walkers)) > 4
 
 
+@pytest.mark.slow
 def test_inspect_shows_the_ladder(modes: Path) -> None:
     summary = inspect_store(modes)
     json.loads(to_json(summary))
@@ -301,6 +307,7 @@ def test_inspect_shows_the_ladder(modes: Path) -> None:
     assert "barrier" not in "\n".join(closing_lines(bare, []))
 
 
+@pytest.mark.slow
 def test_the_barrier_of_a_gaussian(tmp_path: Path) -> None:
     """10 dimensions, T = 1 to 8 by six rungs: Lambda of the run is that of its ladder within 10%, and each rung has the
     energy of its temperature, -d / (2 beta). Errors: 1% of Lambda, 3% of the ratios of neighbouring temperatures, 4% of

@@ -70,7 +70,7 @@ def run(shared, leaf, lengths=2, **changes):
     ]
 
 
-CHOICES = [("metropolis", "hmc"), ("nuts", "metropolis"), ("hmc", "hmc"), ("nuts", "nuts")]
+CHOICES = [("metropolis", "hmc"), ("nuts", "metropolis")]
 
 
 @pytest.mark.parametrize(("shared", "leaf"), CHOICES)

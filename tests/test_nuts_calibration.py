@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy import stats
 
 from kernels.joining import whole_level
@@ -22,6 +23,8 @@ from kernels.state import LevelView, evaluate
 from kernels.structure import discover
 from kernels.target import Site, Target
 from tests.harness import normal
+
+pytestmark = pytest.mark.slow
 
 DATASETS, WARM_UP, KEPT, THIN = 1600, 30, 15, 4
 GROUPS, PER_GROUP = 4, 3

@@ -18,6 +18,8 @@ from kernels.state import LevelView, evaluate
 from kernels.structure import discover
 from kernels.target import Site, Target
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 6.0
 LogDensity = Callable[[jax.Array, Any], jax.Array]
 

@@ -63,6 +63,17 @@ def test_too_few_states_give_a_diagonal():
     assert (found[np.eye(P, dtype=bool)] > 0).all()
 
 
+def test_padding_of_a_narrow_block_has_a_unit():
+    x = states("wide")
+    x[:, -1, 1] = 0.0
+    narrow = precision(7, P - 1)
+    gradients = np.stack([-x[:, :, b] @ precision(b) for b in range(B)], axis=2)
+    gradients[:, :, 1] = np.pad(-x[:, :-1, 1] @ narrow, ((0, 0), (0, 1)))
+    found = pooled_metric.factor(moments_of(x), moments_of(gradients), np.repeat(np.eye(P)[:, :, None], B, axis=2))
+    np.testing.assert_allclose(found[:-1, :-1, 1] @ found[:-1, :-1, 1].T @ narrow, np.eye(P - 1), atol=1e-6)
+    np.testing.assert_allclose(found[-1, :, 1], np.eye(P)[-1], atol=1e-9)
+
+
 def test_a_block_without_spread_keeps_its_factor():
     x = states("wide")
     x[:, :, 1] = 3.0
@@ -70,6 +81,9 @@ def test_a_block_without_spread_keeps_its_factor():
     found = pooled_metric.factor(moments_of(x, False), moments_of(-x, False), previous)
     np.testing.assert_array_equal(found[:, 1], previous[:, 1])
     np.testing.assert_allclose(found[:, [0, 2]], 1.0)
+    dense = np.random.default_rng(0).uniform(1, 2, size=(P, P, B))
+    kept = pooled_metric.factor(moments_of(x), moments_of(-x * (x != 3.0)), dense)
+    np.testing.assert_array_equal(kept[:, :, 1], dense[:, :, 1])
 
 
 def test_geometric_mean_solves_its_equation():

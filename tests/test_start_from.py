@@ -94,6 +94,7 @@ def test_states_metric_step_sizes_and_moments_are_those_stored(first: Path, tmp_
     assert now.useful == before.useful
 
 
+@pytest.mark.slow
 def test_the_second_run_meets_its_goals_in_a_quarter_of_the_sweeps(tmp_path: Path) -> None:
     """Warm-up counted on both sides. What is left is what any run needs that records: 20 rounds of 512 chains."""
     heard, ensemble = Heard(), {"replicas": 512, "superchains": 8}

@@ -461,6 +461,18 @@ def finished(store: Store) -> Path:
     return store.path
 
 
+def test_a_checkpoint_of_another_version_is_not_gone_on_from(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ensemble.checkpoint.FORMAT_VERSION", 99)
+    with (
+        pytest.raises(StoreVersion, match=r"has format 2 and this version goes on from format 99: resume with"),
+        Store.reopen(finished) as store,
+    ):
+        store.load_checkpoint()
+    monkeypatch.undo()
+    with Store.reopen(finished) as store:
+        assert store.load_checkpoint().epoch == 2
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_a_newer_format_is_said_so(reader, finished: Path) -> None:
     edit_root(finished, lambda d: d["attributes"]["maxwell"].update(format_version=99))

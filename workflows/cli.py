@@ -22,8 +22,9 @@ Start = Callable[[ModuleType, Progress], Any]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; usage errors and --help leave through SystemExit."""
-    # One thread a process, always: part of the law that draws do not depend on where they are made. JAX reads it once.
-    os.environ["PJRT_NPROC"] = "1"
+    # One thread a process, always: part of the law that draws do not depend on where they are made. JAX reads the first
+    # once, and the linear algebra of NumPy, with which the coordinator makes metrics, the second.
+    os.environ["PJRT_NPROC"] = os.environ["OMP_NUM_THREADS"] = "1"
     arguments = _parse(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
