@@ -180,7 +180,7 @@ class Coordinator:
         """What the swaps tell: better temperatures in `equilibrate`, the evidence in `sample`."""
         betas, chains = self.controls.betas, self.settings.replicas
         books = ladder_books.absorb(self.ledger.ladder, statistics, betas, plan.stage, plan.round, plan.sweeps, chains)
-        if plan.stage == "equilibrate" and self.settings.shard.adapt:
+        if plan.stage == "equilibrate" and self.settings.adapt_temperatures:
             books, betas = ladder_books.adapted(books, betas, self.ledger.phase_round)
         if plan.stage == "sample":
             self.kept = ladder_books.absorb_stones(self.kept, statistics)

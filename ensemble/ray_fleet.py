@@ -9,10 +9,8 @@ until its standard input closes. It is a process of its own because Ray forks to
 that has used JAX must not do; and so that nothing of Ray outlives a killed driver and no Ctrl-C reaches the workers.
 """
 
-import functools
 import logging
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -20,9 +18,8 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, Self
 
-import numpy as np
 import ray
 from ray._raylet import Config  # type: ignore[attr-defined]  # compiled, and its stub leaves this out
 from ray.exceptions import (
@@ -35,8 +32,8 @@ from ray.exceptions import (
 )
 
 from ensemble.errors import FleetError
-from ensemble.fleet import build_runner
-from ensemble.messages import Arrays, RoundPlan, RoundReport, Runner, RunnerSpec
+from ensemble.messages import Arrays, RoundPlan, RoundReport, RunnerSpec
+from ensemble.ray_deaths import gist, given_up, numbers
 from ensemble.ray_environment import (
     private_environment,
     set_environment,
@@ -45,6 +42,7 @@ from ensemble.ray_environment import (
     store_bytes,
     worker_environment,
 )
+from ensemble.ray_worker import Call, Restart, Worker, copied, unchanged
 
 DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError, NodeDiedError, ObjectLostError)
 """What a call raises when the worker, its process or its machine is gone, and not the work at fault."""
@@ -56,79 +54,6 @@ LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Ray on Linux puts an address that other machines reach in the place of 127.0.0.1; it leaves 127.0.0.2 alone."""
 
 logger = logging.getLogger(__name__)
-
-
-class _Worker:
-    """One process that holds shards. Ray runs its calls one at a time, in the order in which the driver made them."""
-
-    def __init__(self, spec: RunnerSpec, data: Any) -> None:
-        self._spec = spec._replace(data=data)
-
-    @functools.cached_property
-    def _runner(self) -> Runner:
-        """Built in the first call, not in the constructor: there its errors would look like the death of the worker."""
-        return build_runner(self._spec)
-
-    def pid(self) -> int:
-        return os.getpid()
-
-    def restore(self, shard: int, epoch: int, state: Arrays | None, begin: bool, *plans: RoundPlan) -> None:
-        """Put a shard at `state`, then replay `plans`, reported before. begin: at the initial state of the start
-        `state`, None for the shard's own."""
-        complete = self._runner.initial(shard, state) if begin or state is None else state
-        self._runner.load(shard, epoch, complete)
-        for plan in plans:
-            self._runner.run(shard, plan)
-
-    def run(self, shard: int, plan: RoundPlan) -> tuple[RoundReport, int]:
-        """The report of one round and the most memory this process has used [bytes]."""
-        report = self._runner.run(shard, plan)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return report, peak if sys.platform == "darwin" else 1024 * peak
-
-    def state(self, shard: int) -> Arrays:
-        return self._runner.state(shard)
-
-
-class _Restart(NamedTuple):
-    """Where a lost shard starts again: states (None: the initial ones) after `epoch`, and the plans run since then.
-
-    begin: the states are starts, which the runners have to complete.
-    """
-
-    epoch: int
-    states: list[Arrays] | None
-    plans: list[ray.ObjectRef]
-    begin: bool = False
-
-    def arguments(self, shard: int) -> tuple[Any, ...]:
-        """The arguments of _Worker.restore."""
-        return shard, self.epoch, None if self.states is None else self.states[shard], self.begin, *self.plans
-
-
-class _Call(NamedTuple):
-    """What to do with the answer of a call: pass it through `take` and file it under `shard`; None: drop it."""
-
-    shard: int
-    take: Callable[[Any], Any] | None
-
-
-def _unchanged(answer: Any) -> Any:
-    return answer
-
-
-def _copied(state: Arrays) -> Arrays:
-    """Arrays of this process's own: what `ray.get` returns occupies the object store for as long as it is held."""
-    return {name: np.array(values) for name, values in state.items()}
-
-
-def _gist(error: Exception) -> str:
-    """The first line of what Ray says, as a sentence; the rest is about Ray."""
-    return str(error).strip().splitlines()[0].rstrip(".") + "."
-
-
-def _numbers(items: Iterable[int]) -> str:
-    return ", ".join(str(item) for item in items)
 
 
 class RayFleet:
@@ -164,15 +89,15 @@ class RayFleet:
         self._actors: dict[int, Any] = {}
         self._pids: dict[int, int] = {}
         self._peaks = [0] * workers
-        self._restart = _Restart(-1, None, [])
-        self._handed: _Restart | None = None
+        self._restart = Restart(-1, None, [])
+        self._handed: Restart | None = None
         self._epoch = -1
         self._whole = False
         with ExitStack() as undo:
             undo.enter_context(_connection(address, workers))
             undo.callback(self._dismiss)
             self._spec, self._data = spec._replace(data=None), ray.put(spec.data)
-            self._actor_type: Any = ray.remote(**_actor_options(gpus))(_Worker)
+            self._actor_type: Any = ray.remote(**_actor_options(gpus))(Worker)
             self._require_all_placed(self._hire(range(workers)))
             self._undo = undo.pop_all()
 
@@ -186,12 +111,12 @@ class RayFleet:
         """Put every shard at its initial state, epoch -1: that of the start given for it, or of its own."""
         if starts is not None:
             self._require_one_each("starts", starts)
-        self._start_from(_Restart(-1, starts, [], begin=True))
+        self._start_from(Restart(-1, starts, [], begin=True))
 
     def load(self, epoch: int, states: list[Arrays]) -> None:
         """Put every shard at a committed state."""
         self._require_one_each("states", states)
-        self._start_from(_Restart(epoch, states, []))
+        self._start_from(Restart(epoch, states, []))
 
     def run(self, plan: RoundPlan) -> list[RoundReport]:
         """Run one round on every shard; the arrays of the reports are read-only.
@@ -214,8 +139,8 @@ class RayFleet:
     def states(self) -> list[Arrays]:
         """The complete state of every shard after the last round, copied out of Ray's object store."""
         self._require_whole("states")
-        states = self._gather(lambda shard: self._carrier(shard).state.remote(shard), take=_copied)
-        self._handed = _Restart(self._epoch, states, list(self._restart.plans))
+        states = self._gather(lambda shard: self._carrier(shard).state.remote(shard), take=copied)
+        self._handed = Restart(self._epoch, states, list(self._restart.plans))
         return states
 
     def committed(self) -> None:
@@ -238,7 +163,7 @@ class RayFleet:
         """The most memory [bytes] that each worker was seen to use at the end of a round, replaced ones included."""
         return list(self._peaks)
 
-    def _start_from(self, restart: _Restart) -> None:
+    def _start_from(self, restart: Restart) -> None:
         """Put every shard at a restart point."""
         self._whole = False
         self._restart, self._handed, self._epoch = restart, None, restart.epoch
@@ -252,7 +177,7 @@ class RayFleet:
     def _ask_restore(self, shard: int) -> ray.ObjectRef:
         return self._carrier(shard).restore.remote(*self._restart.arguments(shard))
 
-    def _gather(self, ask: Callable[[int], ray.ObjectRef], take: Callable[[Any], Any] = _unchanged) -> list[Any]:
+    def _gather(self, ask: Callable[[int], ray.ObjectRef], take: Callable[[Any], Any] = unchanged) -> list[Any]:
         """Put one question to every shard; the answers, each passed through `take`, in shard order.
 
         The shards of workers that die on the way are restored elsewhere and asked again, those that had answered
@@ -260,7 +185,7 @@ class RayFleet:
         """
         answers: dict[int, Any] = {}
         losses: Counter[int] = Counter()
-        calls = {ask(shard): _Call(shard, take) for shard in range(self.shards)}
+        calls = {ask(shard): Call(shard, take) for shard in range(self.shards)}
         while calls:
             deaths = self._collect(calls, answers)
             lost = [shard for shard in range(self.shards) if self._owner[shard] in deaths]
@@ -269,11 +194,11 @@ class RayFleet:
             self._replace(deaths)
             for shard in lost:
                 answers.pop(shard, None)
-            restores = {self._ask_restore(shard): _Call(shard, None) for shard in lost}
-            calls = restores | {ask(shard): _Call(shard, take) for shard in lost}
+            restores = {self._ask_restore(shard): Call(shard, None) for shard in lost}
+            calls = restores | {ask(shard): Call(shard, take) for shard in lost}
         return [answers[shard] for shard in range(self.shards)]
 
-    def _collect(self, calls: dict[ray.ObjectRef, _Call], answers: dict[int, Any]) -> dict[int, Exception]:
+    def _collect(self, calls: dict[ray.ObjectRef, Call], answers: dict[int, Any]) -> dict[int, Exception]:
         """Wait for every call and file the answers; returns the workers found dead, each with what Ray said.
 
         `calls` is emptied, so that no reference outlives its answer. Exceptions of the runner itself are raised.
@@ -300,11 +225,7 @@ class RayFleet:
         if not deadly:
             return
         worker = self._owner[deadly[0]]
-        raise FleetError(
-            f"The worker of shards {_numbers(deadly)} died {MOST_DEATHS} times in one round, the last time with: "
-            f"{_gist(deaths[worker])} It used up to {self._peaks[worker] / 1e9:.2f} GB in earlier rounds. The "
-            "usual cause is too little memory: run fewer workers on a machine, make shards smaller, or ask for more."
-        )
+        raise FleetError(given_up(deadly, MOST_DEATHS, deaths[worker], self._peaks[worker]))
 
     def _replace(self, deaths: dict[int, Exception]) -> None:
         """Start a new worker for each dead one; where the cluster has no place for it, the others take its shards."""
@@ -313,8 +234,8 @@ class RayFleet:
                 "Worker %d (process %s) died: %s Its shards %s go back to epoch %d and replay %d rounds.",
                 worker,
                 self._pids.get(worker),
-                _gist(death),
-                _numbers(shard for shard in range(self.shards) if self._owner[shard] == worker),
+                gist(death),
+                numbers(shard for shard in range(self.shards) if self._owner[shard] == worker),
                 self._restart.epoch,
                 len(self._restart.plans),
             )

@@ -41,8 +41,7 @@ class ShardSettings(NamedTuple):
     """What a runner must know: the same for every shard, and never the number of workers.
 
     start, radius, spread: how starts are drawn, see ensemble.starts; "given": they are always given. swaps: blocks or
-    whole, what changes places; tempers: density or likelihood, what an inverse temperature multiplies; adapt: whether
-    the coordinator moves the temperatures between the ends.
+    whole, what changes places; tempers: density or likelihood, what an inverse temperature multiplies.
     """
 
     seed: int
@@ -58,7 +57,6 @@ class ShardSettings(NamedTuple):
     spread: float = 2.0
     swaps: str = "blocks"
     tempers: str = "density"
-    adapt: bool = True
 
     def rungs(self, stage: str) -> int:
         """Rungs in use in a stage."""

@@ -1,16 +1,18 @@
 """Forces: the gradient of the potential of every block, exact or estimated by simultaneous perturbation (SPSA).
 
-Every force has one signature, force(key, offsets) -> gradient, both [p, B]; the exact one ignores its key. The
-potential is that of each block on its own terms, [B], so that the noise of an estimate is that of the block's own
-width p. The force on the whole vector is the same thing on the level
-`joining.whole_level`: p = d, B = 1.
+An exact force comes with the potential, offsets -> (U [B], gradient [p, B]); an estimated one draws its directions,
+force(key, offsets) -> gradient. The potential is that of each block on its own terms, so that the noise of an estimate
+is that of the block's own width p. The force on the whole vector is the same thing on the level `joining.whole_level`:
+p = d, B = 1.
 """
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from kernels.integrators import ValueAndGradient
 from kernels.metric import Factor, multiply
 from kernels.state import LevelView
 from kernels.types import Cells, Data, Position
@@ -19,7 +21,7 @@ Potential = Callable[[jax.Array], jax.Array]
 """offsets [p, B] -> U = -(log density of each block's own terms), [B]."""
 
 Force = Callable[[jax.Array, jax.Array], jax.Array]
-"""(key, offsets [p, B]) -> dU / d offsets, [p, B]."""
+"""(key, offsets [p, B]) -> an estimate of dU / d offsets, [p, B]."""
 
 
 class Trajectory:
@@ -77,10 +79,22 @@ def bounded(gradient: jax.Array, steepest: jax.Array | float, axis: int) -> jax.
     return jnp.where(jnp.isfinite(square), cut, 0.0)
 
 
-def exact_force(potential: Potential) -> Force:
-    """dU / d offsets by automatic differentiation: a block's sum of terms depends on no other block of its level."""
-    gradient = jax.grad(lambda offset: jnp.sum(potential(offset)))
-    return lambda key, offset: gradient(offset)
+def value_and_gradient(potential: Potential, steepest: jax.Array | float = np.inf) -> ValueAndGradient:
+    """offsets [p, B] -> (U of each block [B], dU / d offsets [p, B], of norm `steepest` at most).
+
+    It differentiates the sum over blocks: a block's U depends on no other block, so that one that is not finite
+    spoils no other's gradient.
+    """
+
+    def total(offset: jax.Array) -> tuple[jax.Array, jax.Array]:
+        blocks = potential(offset)
+        return jnp.sum(blocks), blocks
+
+    def evaluate(offset: jax.Array) -> tuple[jax.Array, jax.Array]:
+        (_, blocks), gradient = jax.value_and_grad(total, has_aux=True)(offset)
+        return blocks, bounded(gradient, steepest, axis=0)
+
+    return evaluate
 
 
 def spsa_force(view: LevelView, potential: Potential, difference: jax.Array | float, directions: int) -> Force:

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernels.forces import Potential, bounded, kinetic, normals, scaled_potential
-from kernels.integrators import LEAPFROG, Phase, Scheme, ValueAndGradient, hamiltonian_flows, phase_at, stepper
+from kernels.forces import kinetic, normals, scaled_potential, value_and_gradient
+from kernels.integrators import LEAPFROG, Phase, Scheme, hamiltonian_flows, phase_at, stepper
 from kernels.metric import Factor, multiply
 from kernels.state import Info, LevelView, State, decide
 from kernels.types import Data
@@ -75,21 +75,3 @@ class Hmc:
         advance = stepper(self.scheme, hamiltonian_flows(evaluate))
         start = phase_at(evaluate, jnp.zeros_like(momentum), momentum)
         return jax.lax.fori_loop(0, controls.steps, lambda _, phase: advance(controls.step, phase), start)
-
-
-def value_and_gradient(potential: Potential, steepest: jax.Array | float = np.inf) -> ValueAndGradient:
-    """offsets [p, B] -> (U of each block [B], dU / d offsets [p, B], of norm `steepest` at most).
-
-    It differentiates the sum over blocks: a block's U depends on no other block, so that one that is not finite
-    spoils no other's gradient.
-    """
-
-    def total(offset: jax.Array) -> tuple[jax.Array, jax.Array]:
-        blocks = potential(offset)
-        return jnp.sum(blocks), blocks
-
-    def evaluate(offset: jax.Array) -> tuple[jax.Array, jax.Array]:
-        (_, blocks), gradient = jax.value_and_grad(total, has_aux=True)(offset)
-        return blocks, bounded(gradient, steepest, axis=0)
-
-    return evaluate

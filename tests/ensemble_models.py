@@ -11,6 +11,7 @@ from ensemble.controls import Controls, first_controls
 from ensemble.settings import RunSettings
 from ensemble.shard import ShardSettings
 from kernels.interweaving_discovery import find_interweavings
+from kernels.state import State, evaluate
 from kernels.structure import Interweaving, Structure, discover
 from kernels.target import Site, Target
 
@@ -95,6 +96,20 @@ def small() -> Model:
     return Model(found, values, structure, find_interweavings(found, structure, values, position, key))
 
 
+def evaluated(position, structure=None) -> State:
+    """The model's states at positions with a leading axis of replicas, [R, ...]; structure: another than its own."""
+    model = small()
+    found = structure or model.structure
+    return jax.vmap(lambda p: evaluate(model.target, found, p, model.data))(position)
+
+
+def dispersed(rungs, structure=None, replicas=REPLICAS) -> tuple[State, ...]:
+    """Starts of the model, another for each replica and rung."""
+    model = small()
+    keys = [jax.random.split(jax.random.key(rung), replicas) for rung in range(rungs)]
+    return tuple(evaluated(jax.vmap(lambda key: model.target.initial(key, model.data))(k), structure) for k in keys)
+
+
 def shard_settings(**changes: Any) -> ShardSettings:
     """Three replicas a rung, one rung, two of them stored."""
     settings = ShardSettings(
@@ -133,6 +148,7 @@ def run_settings(**changes: Any) -> RunSettings:
         limit_seconds=None,
         scout_depth=3,
         jitter=0.3,
+        adapt_temperatures=True,
     )
     return settings._replace(**changes)
 

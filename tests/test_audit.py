@@ -82,7 +82,9 @@ def test_the_coupling_is_caught_with_its_term_its_owner_and_its_sites(coupled):
 def test_where_the_coupling_does_not_act_nothing_is_found(coupled):
     target, structure = coupled
     after = moved(states(target, structure, np.zeros((2, GROUPS))), target, structure, 2, FAR - 5)
-    check(staleness(target, structure, after, small().data), structure, shard=0, epoch=0)
+    found = staleness(target, structure, after, small().data)
+    assert all(float(error) <= 1e-12 for error, _ in found.values())
+    check(found, structure, shard=0, epoch=0)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e-8])

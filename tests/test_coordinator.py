@@ -418,8 +418,8 @@ def test_temperatures_adapt_before_the_freeze_and_resume_bit_for_bit(tmp_path):
 
 
 def test_temperatures_stay_where_they_are_told_to(tmp_path):
-    shard = shard_settings(temperatures=(1.0, 2.0, 4.0), tempered_stages=("equilibrate",), adapt=False)
-    fleet, _ = drive(tmp_path, FakeFleet(4, laddered), shard=shard, limit_sweeps=60)
+    shard = shard_settings(temperatures=(1.0, 2.0, 4.0), tempered_stages=("equilibrate",))
+    fleet, _ = drive(tmp_path, FakeFleet(4, laddered), shard=shard, adapt_temperatures=False, limit_sweeps=60)
     for plan in fleet.plans:
         np.testing.assert_array_equal(plan.controls["betas"][1:], [0.5, 0.25] if plan.stage == "equilibrate" else [])
 

@@ -223,7 +223,7 @@ def test_a_reference_run_refuses_targets_that_need_none(tmp_path: Path) -> None:
         references.main(["brownian", "--out", str(tmp_path)])
 
 
-STORED = ("german_credit",)
+STORED = ("german_credit", "item_response")
 """The long runs for item responses and stochastic volatility have not been made yet."""
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from kernels import hmc
-from kernels.forces import bounded, normals, scaled_potential
-from kernels.hmc import Controls, Hmc, value_and_gradient
+from kernels.forces import bounded, normals, scaled_potential, value_and_gradient
+from kernels.hmc import Controls, Hmc
 from kernels.integrators import LEAPFROG, TWO_STAGE, Scheme, hamiltonian_flows, phase_at, stepper
 from kernels.joining import whole_level
 from kernels.metric import Factor, LowRank, multiply

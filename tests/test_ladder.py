@@ -23,9 +23,9 @@ from kernels.block_swap import BlockSwap
 from kernels.hmc import Controls as HmcControls
 from kernels.hmc import Hmc
 from kernels.metropolis import Metropolis
-from kernels.state import LevelView, State, evaluate
+from kernels.state import LevelView
 from tests import ladder_models
-from tests.ensemble_models import GROUPS, REPLICAS, controls, small
+from tests.ensemble_models import GROUPS, REPLICAS, controls, dispersed, evaluated, small
 from tests.harness import WIDTH, Sample, check_kernel, check_swap, draw_joint, hierarchy, view
 from workflows import ladder_trial, run
 from workflows.inspect import inspect_store, to_json
@@ -85,16 +85,6 @@ def test_a_view_without_a_choice_tempers_everything() -> None:
 # Whole replicas.
 
 
-def dispersed(rungs: int) -> tuple[State, ...]:
-    model = small()
-    found = []
-    for rung in range(rungs):
-        keys = jax.random.split(jax.random.key(rung), REPLICAS)
-        position = jax.vmap(lambda key: model.target.initial(key, model.data))(keys)
-        found.append(jax.vmap(lambda p: evaluate(model.target, model.structure, p, model.data))(position))
-    return tuple(found)
-
-
 @pytest.mark.parametrize("parity", [0, 1])
 def test_whole_replicas_change_places_with_all_that_is_theirs(parity: int) -> None:
     """At equal betas all pairs that meet swap: states, cached terms and walkers move together, and none is lost."""
@@ -146,14 +136,14 @@ def whole_run(temperatures: tuple[float, ...]) -> Any:
 
 
 def test_every_level_moves_at_every_rung_and_terms_stay_true() -> None:
-    model, before = small(), dispersed(3)
+    before = dispersed(3)
     after, tally, _ = whole_run((1.0, 2.0, np.inf))
     assert {name: len(rungs) for name, rungs in tally.walk.items()} == {"global": 3, "g": 3}
     assert sorted(tally.swap) == ["whole/0-1", "whole/1-2"]
     assert [float(tally.swap[name][1]) for name in sorted(tally.swap)] == [6 * REPLICAS, 5 * REPLICAS]
     for state in after:
         assert not np.isin(state.position["mu"], np.concatenate([s.position["mu"] for s in before])).all()
-        fresh = jax.vmap(lambda p: evaluate(model.target, model.structure, p, model.data))(state.position)
+        fresh = evaluated(state.position)
         for name, cells in state.cells.items():
             np.testing.assert_allclose(cells, fresh.cells[name], rtol=1e-11, atol=1e-11)
     assert int(tally.stones.draws) == SWEEPS * REPLICAS

@@ -14,7 +14,7 @@ from kernels.structure import discover
 from kernels.target import Site, Target
 from tests.ensemble_models import GROUPS, small
 from workflows.level_kernels import KernelError, with_kernels
-from workflows.settings_schema import KernelSettings
+from workflows.settings_kernels import KernelSettings
 
 
 def chosen(replicas=64, target=None, structure=None, **settings):

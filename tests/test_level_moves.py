@@ -12,11 +12,10 @@ from ensemble.controls import first_controls
 from ensemble.keys import replica_keys
 from ensemble.sweeps import Sweeps
 from kernels.joining import joined
-from kernels.state import evaluate
 from kernels.structure import Move
-from tests.ensemble_models import GROUPS, small
+from tests.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small
 
-REPLICAS, SWEEPS = 3, 4
+SWEEPS = 4
 
 
 @cache
@@ -44,10 +43,7 @@ def program(shared, leaf):
 
 
 def start(shared, leaf):
-    model, found = small(), structure(shared, leaf)
-    keys = jax.random.split(jax.random.key(0), REPLICAS)
-    position = jax.vmap(lambda key: model.target.initial(key, model.data))(keys)
-    return (jax.vmap(lambda p: evaluate(model.target, found, p, model.data))(position),)
+    return dispersed(1, structure(shared, leaf))
 
 
 def controls(shared, leaf, lengths, log_step=-1.0):
@@ -87,10 +83,9 @@ def test_every_level_moves_and_is_counted(shared, leaf):
 @pytest.mark.parametrize(("shared", "leaf"), CHOICES)
 def test_cells_stay_those_of_the_position(shared, leaf):
     (cold,), _ = run(shared, leaf)
-    model, found = small(), structure(shared, leaf)
-    fresh = jax.vmap(lambda p: evaluate(model.target, found, p, model.data).cells)(cold.position)
+    fresh = evaluated(cold.position, structure(shared, leaf))
     for name, cells in cold.cells.items():
-        np.testing.assert_allclose(cells, fresh[name], rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(cells, fresh.cells[name], rtol=1e-10, atol=1e-12)
 
 
 def test_gradients_of_hmc_are_its_steps_and_one_more():

@@ -136,10 +136,16 @@ def test_the_table_itself_holds_every_row():
         assert part in text
 
 
-def test_all_displays_follow_the_protocol():
-    displays: list[Progress] = [NullProgress(), PlainProgress(io.StringIO())]
+def test_all_displays_follow_the_protocol(capsys):
+    """Each shows all that it is told, on its own stream and nowhere else; the silent one shows nothing."""
+    plain, live = io.StringIO(), io.StringIO()
+    console = Console(file=live, force_terminal=True, width=400, color_system=None)
+    displays: list[Progress] = [NullProgress(), PlainProgress(plain), RichProgress(console)]
     for progress in displays:
         progress.stage("scout", "text")
         progress.update(START)
-        progress.message("text")
+        progress.message("a message")
         progress.close()
+    assert plain.getvalue().splitlines() == ["scout: text", status_line(START), "a message"]
+    assert all(line in live.getvalue() for line in plain.getvalue().splitlines())
+    assert capsys.readouterr() == ("", "")

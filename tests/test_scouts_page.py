@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from ensemble.messages import RoundPlan
-from workflows import scouts
+from workflows import scout_trials, scouts_page
+from workflows.pipeline import Prepared
+from workflows.scout_arrival import Arrival, arrived, evaluations, path_cost
 from workflows.scout_targets import (
     FUNNEL,
     TARGETS,
@@ -20,7 +22,8 @@ from workflows.scout_targets import (
     eigenvalues,
     simulated,
 )
-from workflows.scouts import Arrival, Row, arrived, evaluations, findings, line, of_run, page, path_cost
+from workflows.scout_trials import Row, of_run
+from workflows.scouts_page import findings, line, page
 
 UNIT = Equilibrium(0.0, 1.0, 0.0, "exact")
 TINY = ScoutTarget("tiny", "workflows.scout_targets:diagonal", {"dimension": 4}, lambda model: chi_squared(4))
@@ -78,7 +81,7 @@ def test_levels_that_follow_the_gradient_have_their_densities_with_it() -> None:
 
 
 def test_a_path_is_charged_to_those_who_start_from_it() -> None:
-    plain, path = (scouts.settings(TINY, scout, 3) for scout in ("short HMC", "Pathfinder, short HMC"))
+    plain, path = (scout_trials.settings(TINY, scout, 3) for scout in ("short HMC", "Pathfinder, short HMC"))
     assert path_cost(plain, 4) == (0.0, 0.0)
     assert path_cost(path, 4) == (51 * 25, 51)
 
@@ -103,7 +106,7 @@ def test_exact_draws_give_the_equilibrium_of_a_gaussian() -> None:
 def test_the_funnels_equilibrium_is_near_its_closed_form() -> None:
     target = TARGETS["funnel"]
     assert target.exact is not None
-    model = scouts.Prepared(scouts.settings(target, "short HMC", 1)).model
+    model = Prepared(scout_trials.settings(target, "short HMC", 1)).model
     found, wide = target.exact(model), FUNNEL - 1
     # -(chi^2_1 + chi^2_9 + 9 v) / 2: mean -5; variance 1 / 2 + 9 / 2 + 81 * 9 / 4.
     assert abs(found.mean + 0.5 * FUNNEL) < 6 * found.error
@@ -143,7 +146,7 @@ def test_the_page_has_every_row_the_command_and_says_when_it_was_cut_short() -> 
 
 
 def test_one_run_arrives_and_is_counted() -> None:
-    found = scouts.row(TINY, "Metropolis, by level", chi_squared(4), ("i",), rounds=60, seconds=60.0)
+    found = scout_trials.row(TINY, "Metropolis, by level", chi_squared(4), ("i",), rounds=60, seconds=60.0)
     assert found.arrival is not None
     assert found.arrival.stage == "equilibrate"
     # One leaf level without interweaving: one evaluation a sweep; the run stops two rounds after the arrival.
@@ -155,6 +158,6 @@ def test_one_run_arrives_and_is_counted() -> None:
 def test_the_command_on_the_page_makes_it_again() -> None:
     chosen = argparse.Namespace(targets=["icg"], scouts=["short HMC"], rounds=9, seconds=4.0, out="elsewhere.md")
     made = "python -m workflows.scouts icg --scouts 'short HMC' --rounds 9 --seconds 4"
-    assert scouts.command(chosen) == made
-    chosen.targets, chosen.scouts = list(TARGETS), list(scouts.SCOUTS)
-    assert scouts.command(chosen) == "python -m workflows.scouts --rounds 9 --seconds 4"
+    assert scouts_page.command(chosen) == made
+    chosen.targets, chosen.scouts = list(TARGETS), list(scout_trials.SCOUTS)
+    assert scouts_page.command(chosen) == "python -m workflows.scouts --rounds 9 --seconds 4"

@@ -264,7 +264,8 @@ def test_settings_that_contradict_each_other_are_refused(start, part):
     [{"kind": "uniform", "store": "a", "reuse": "controls"}, {"kind": "given", "file": "a.npz"}, {"store": "a"}],
 )
 def test_settings_that_fit_are_taken(start):
-    make_settings({**SETTINGS, "start": start})
+    untouched = make_settings(SETTINGS).start.model_dump()
+    assert make_settings({**SETTINGS, "start": start}).start.model_dump() == {**untouched, **start}
 
 
 def test_generations_have_seeds_of_their_own():

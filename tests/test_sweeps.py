@@ -17,9 +17,9 @@ from kernels import batching
 from kernels.metropolis import Metropolis
 from kernels.momentum_diffusion import MomentumDiffusion
 from kernels.state import evaluate
-from tests.ensemble_models import GROUPS, controls, small, target
+from tests.ensemble_models import GROUPS, REPLICAS, controls, dispersed, evaluated, small, target
 
-REPLICAS, REPEATS, SWEEPS = 3, 2, 4
+REPEATS, SWEEPS = 2, 4
 
 
 def build(rungs, replicas=REPLICAS):
@@ -31,17 +31,6 @@ def build(rungs, replicas=REPLICAS):
 def program(rungs):
     """The compiled round for a number of rungs."""
     return jax.jit(build(rungs).round)
-
-
-def states(rungs):
-    """Dispersed states, another for each replica and rung."""
-    model = small()
-    found = []
-    for rung in range(rungs):
-        keys = jax.random.split(jax.random.key(rung), REPLICAS)
-        position = jax.vmap(lambda key: model.target.initial(key, model.data))(keys)
-        found.append(jax.vmap(lambda p: evaluate(model.target, model.structure, p, model.data))(position))
-    return tuple(found)
 
 
 def keys(rungs, round_=0):
@@ -56,7 +45,7 @@ def with_mix(start, mix):
 
 def run(rungs, start=None, before=None, round_=0):
     chosen = start or controls(temperatures=(1.0, 3.0)[:rungs], sweeps=SWEEPS)
-    return program(rungs)(before or states(rungs), keys(rungs, round_), small().data, chosen)[:2]
+    return program(rungs)(before or dispersed(rungs), keys(rungs, round_), small().data, chosen)[:2]
 
 
 def assert_same_bits(one, other):
@@ -130,13 +119,13 @@ def still(start):
 def test_a_move_without_a_step_changes_nothing():
     chosen = still(controls(sweeps=SWEEPS))
     (cold,), tally = run(1, chosen)
-    assert_same_bits(cold.position, states(1)[0].position)
+    assert_same_bits(cold.position, dispersed(1)[0].position)
     np.testing.assert_allclose(tally.walk["g"][0][0], tally.walk["g"][0][1], rtol=1e-12)
 
 
 def test_hot_replicas_move_their_leaf_blocks_only():
     """Their other levels stay at the auxiliary target's; cold replicas move in every level."""
-    before = states(2)
+    before = dispersed(2)
     (cold, hot), tally = run(2, before=before)
     for site in ("mu", "log_sd"):
         assert sorted(np.asarray(hot.position[site])) == sorted(np.asarray(before[1].position[site]))
@@ -154,7 +143,7 @@ def blocks_of(rungs):
 
 def test_swaps_exchange_blocks_and_lose_none():
     """With every other move standing still, both rungs together hold each block's values as often as before."""
-    before = states(2)
+    before = dispersed(2)
     chosen = still(controls(temperatures=(1.0, 3.0), sweeps=SWEEPS))
     (cold, hot), tally = run(2, chosen, before)
     np.testing.assert_array_equal(tally.swap["g/0-1"][1], SWEEPS * REPLICAS)
@@ -169,10 +158,9 @@ def test_swaps_exchange_blocks_and_lose_none():
 
 def test_cached_terms_belong_to_the_positions():
     """After all kinds of moves at two temperatures: every cell as computed anew."""
-    model = small()
     rungs, _ = run(2, with_mix(controls(temperatures=(1.0, 3.0), sweeps=SWEEPS), 0.3))
     for state in rungs:
-        fresh = jax.vmap(lambda p: evaluate(model.target, model.structure, p, model.data))(state.position)
+        fresh = evaluated(state.position)
         for name, cells in state.cells.items():
             np.testing.assert_allclose(cells, fresh.cells[name], rtol=1e-11, atol=1e-11)
 
@@ -189,14 +177,14 @@ def test_replicas_in_turn_do_as_replicas_together(monkeypatch):
     together, tally = run(2)
     monkeypatch.setattr(batching, "CACHED_COORDINATES", 0)
     chosen = controls(temperatures=(1.0, 3.0), sweeps=SWEEPS)
-    in_turn, turns, _ = jax.jit(build(2).round)(states(2), keys(2), small().data, chosen)
+    in_turn, turns, _ = jax.jit(build(2).round)(dispersed(2), keys(2), small().data, chosen)
     for one, other in zip(jax.tree.leaves((together, tally)), jax.tree.leaves((in_turn, turns)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
 def test_replicas_with_equal_states_go_different_ways():
     """Every replica has keys of its own, at every rung."""
-    same = tuple(jax.tree.map(lambda x: jnp.repeat(x[:1], REPLICAS, axis=0), state) for state in states(2))
+    same = tuple(jax.tree.map(lambda x: jnp.repeat(x[:1], REPLICAS, axis=0), state) for state in dispersed(2))
     rungs, _ = run(2, before=same)
     x = np.concatenate([state.position["x"] for state in rungs])
     assert len(np.unique(x, axis=0)) == 2 * REPLICAS
@@ -204,7 +192,12 @@ def test_replicas_with_equal_states_go_different_ways():
 
 @pytest.mark.parametrize("rungs", [1, 2])
 def test_the_kernels_of_a_sweep_are_exact(rungs):
-    build(rungs).require_exact()
+    sweeps = build(rungs)
+    kernels = [*(move.kernel for move in sweeps.level_moves.values()), sweeps.interweave, *sweeps.swaps.values()]
+    names = [type(kernel).__name__ for kernel in kernels]
+    assert names == ["Metropolis", "Metropolis", "Interweave", "BlockSwap"][: 2 + rungs]
+    assert [kernel.exact for kernel in kernels] == [True] * (2 + rungs)
+    sweeps.require_exact()
 
 
 def test_an_approximate_kernel_is_refused_by_name_and_with_a_remedy():
@@ -276,7 +269,7 @@ def test_no_key_is_used_twice_in_a_round():
     sweeps.swaps = {name: Spy(kernel, seen) for name, kernel in sweeps.swaps.items()}
     sweeps.interweave = Spy(sweeps.interweave, seen)
     chosen = controls(temperatures=(1.0, 3.0), sweeps=SWEEPS)._replace(schedule=np.array([0, 1, 0, 1]))
-    jax.block_until_ready(jax.jit(sweeps.round)(states(2), keys(2), small().data, chosen))
+    jax.block_until_ready(jax.jit(sweeps.round)(dispersed(2), keys(2), small().data, chosen))
     jax.effects_barrier()
     leaf, shared, interweaving, swaps = 2 * REPLICAS, REPEATS * REPLICAS, REPLICAS, REPLICAS
     assert len(seen) == SWEEPS * (leaf + shared + interweaving + swaps)

@@ -13,7 +13,7 @@ from ensemble.shard_moments import STEEP, shard_moments
 from kernels.joining import whole
 from kernels.state import LevelView, evaluate
 from kernels.structure import Move
-from tests.ensemble_models import small
+from tests.ensemble_models import evaluated, small
 
 SWEEPS = 4
 HALF = float(np.log(0.5))
@@ -79,16 +79,8 @@ def test_the_bound_is_far_out_in_equilibrium_and_follows_an_ensemble_that_is_far
 
 def statistics_of(states, found, chosen):
     view = LevelView(small().target, found, found.levels[0])
-    evaluated = evaluate_all(found, states)
-    return shard_moments((view,), (evaluated,), chosen, small().data)
-
-
-def evaluate_all(found, positions):
-    states = [evaluate(small().target, found, position, small().data) for position in positions]
-    return states[0]._replace(
-        position={name: jnp.stack([s.position[name] for s in states]) for name in states[0].position},
-        cells={name: jnp.stack([s.cells[name] for s in states]) for name in states[0].cells},
-    )
+    together = {name: jnp.stack([state[name] for state in states]) for name in states[0]}
+    return shard_moments((view,), (evaluated(together, found),), chosen, small().data)
 
 
 def positions(count, scale=1.0):

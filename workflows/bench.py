@@ -8,8 +8,8 @@ taken in turn so that a noisy machine disturbs all of them alike. All on one thr
 """
 
 import os
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 os.environ["PJRT_NPROC"] = "1"
@@ -18,13 +18,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble.controls import first_controls, metropolis_controls
+from ensemble.controls import Controls, first_controls, metropolis_controls
 from ensemble.sweeps import Sweeps
 from kernels.interweaving_discovery import find_interweavings
 from kernels.metropolis import Metropolis
-from kernels.state import evaluate
-from kernels.structure import discover
+from kernels.state import LevelView, evaluate
+from kernels.structure import Level, discover
+from kernels.target import Target
 from workflows import model as models
+from workflows.timing import medians
 
 REPLICAS = 4
 REPEATS = 15
@@ -58,9 +60,19 @@ def measure(name: str, keys: dict[str, Any], rungs: int) -> Row:
     controls = first_controls(structure, 1.0 / np.array([1.0, 3.5][:rungs]), len(moves), SWEEPS)
     sweeps = Sweeps(target, structure, moves, replicas=REPLICAS, rungs=rungs, repeats=4)
     leaf = next(level for level in reversed(structure.levels) if level.leaf)
-    metropolis = Metropolis(sweeps.views[leaf.name])
     move_keys = jax.random.split(key, REPLICAS)
     round_keys = jax.random.split(key, (rungs, REPLICAS))
+    calls = [
+        _compiled(_bound(target, leaf), position, move_keys, data),
+        _compiled(_move(sweeps.views[leaf.name], controls), state, move_keys, data),
+        _compiled(sweeps.round, (state,) * rungs, round_keys, data, controls),
+    ]
+    bound, move, whole_round = (1e9 * s / (target.dimension * REPLICAS) for s in medians(calls, REPEATS))
+    return Row(bound, move, whole_round / SWEEPS / rungs)
+
+
+def _bound(target: Target, leaf: Level) -> Callable[..., Any]:
+    """What no move of the leaf blocks can do without: the terms and the random numbers of all replicas."""
 
     def bound(position: Any, keys: jax.Array, data: Any) -> Any:
         shape = (leaf.width, leaf.n_blocks)
@@ -68,35 +80,22 @@ def measure(name: str, keys: dict[str, Any], rungs: int) -> Row:
         uniforms = jax.vmap(lambda k: jax.random.uniform(k, (2, leaf.n_blocks), jnp.float32))(keys)
         return jax.vmap(target.log_terms, in_axes=(0, None))(position, data), normals, uniforms
 
+    return bound
+
+
+def _move(view: LevelView, controls: Controls) -> Callable[..., Any]:
+    """One Metropolis move of a level by all replicas."""
+    metropolis = Metropolis(view)
+
     def move(state: Any, keys: jax.Array, data: Any) -> Any:
-        level = metropolis_controls(controls, leaf.name, 0)
+        level = metropolis_controls(controls, view.level.name, 0)
         return jax.vmap(metropolis.step, in_axes=(0, 0, None, None))(keys, state, data, level)
 
-    seconds = _medians(
-        [
-            _compiled(bound, position, move_keys, data),
-            _compiled(move, state, move_keys, data),
-            _compiled(sweeps.round, (state,) * rungs, round_keys, data, controls),
-        ]
-    )
-    coordinates = target.dimension * REPLICAS
-    return Row(*(1e9 * s / coordinates for s in (seconds[0], seconds[1], seconds[2] / SWEEPS / rungs)))
+    return move
 
 
 def _compiled(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    executable = jax.jit(function).lower(*arguments).compile()
-    return lambda: jax.block_until_ready(executable(*arguments))
-
-
-def _medians(calls: list[Callable[[], Any]]) -> list[float]:
-    """Median seconds of each call, in turn."""
-    times = np.zeros((REPEATS + 1, len(calls)))
-    for repeat in range(REPEATS + 1):
-        for number, call in enumerate(calls):
-            began = time.perf_counter()
-            call()
-            times[repeat, number] = time.perf_counter() - began
-    return [float(median) for median in np.median(times[1:], axis=0)]
+    return partial(jax.jit(function).lower(*arguments).compile(), *arguments)
 
 
 def main() -> None:

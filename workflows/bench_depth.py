@@ -24,7 +24,7 @@ BUDGET: Mapping[str, int] = {
     "stochastic_volatility": 1500,
 }
 """Gradients of a chain after which a method is stopped."""
-DEFAULT = ("icg", "german_credit", "brownian")
+DEFAULT = ("icg", "german_credit", "brownian", "item_response")
 """Those whose moments are there; see workflows.depth.references for the others."""
 ROUND = 8
 """Gradients of a round of ours, roughly: what turns a budget into rounds."""

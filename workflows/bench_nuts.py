@@ -1,6 +1,5 @@
 """What a NUTS draw of many chains costs: against its gradients, and beside BlackJAX's vectorised NUTS."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -18,11 +17,19 @@ from kernels.target import Site, Target
 from workflows.depth import german_credit
 from workflows.depth.targets import flat_log_density, flatten
 from workflows.model import Model
+from workflows.timing import medians
 
 CHAINS = 256
 DRAWS = 10
 REPEATS = 5
+WARM = 5
+"""Calls of DRAWS draws before any is timed."""
+GRADIENTS = 20
+"""Evaluations in a timed call."""
 MAX_DEPTH = 10
+
+Draws = Callable[[jax.Array, Any], Any]
+"""From a key and the states of all chains: the states after DRAWS draws, and what each draw reports."""
 
 
 class Row(NamedTuple):
@@ -62,6 +69,24 @@ CASES: dict[str, tuple[Callable[[], Model], float]] = {
 def measure(build: Callable[[], Model], step: float) -> Row:
     """Time one case; both samplers start from the same states, which ours brought near equilibrium."""
     model = build()
+    draws, states = _ours(model, step)
+    for warm in range(WARM):
+        states, _ = draws(jax.random.key(100 + warm), states)
+    density, positions, key = flat_log_density(model), flatten(model.target, states.position), jax.random.key(7)
+    their_draws, their_states = _blackjax(density, step, positions)
+    calls: list[Callable[[], Any]] = [
+        partial(_gradients(density), positions),
+        partial(draws, key, states),
+        partial(their_draws, key, their_states),
+    ]
+    times = medians(calls, REPEATS)
+    executed, own = (float(np.mean(x)) for x in draws(key, states)[1])
+    gradient, draw, other = 1e3 * times[0] / GRADIENTS, 1e3 * times[1] / DRAWS, 1e3 * times[2] / DRAWS
+    return Row(gradient, draw, executed, draw / (executed * gradient), executed / own, other)
+
+
+def _ours(model: Model, step: float) -> tuple[Draws, Any]:
+    """Draws by our kernel, of which each reports its steps in lock-step and the mean of the chains' own; the starts."""
     target, data = model.target, jax.tree.map(jnp.asarray, model.data)
     starts = jax.vmap(target.initial, in_axes=(0, None))(jax.random.split(jax.random.key(0), CHAINS), data)
     one = {name: x[0] for name, x in starts.items()}
@@ -69,59 +94,43 @@ def measure(build: Callable[[], Model], step: float) -> Row:
     (level,) = structure.levels
     kernel = Nuts(LevelView(target, structure, level), MAX_DEPTH)
     controls = Controls(jnp.ones(()), jnp.asarray(step), jnp.ones((level.width, 1)), jnp.asarray(MAX_DEPTH), 1e3)
-    states = jax.vmap(lambda p: evaluate(target, structure, p, data))(starts)
 
-    @jax.jit
-    def draws(key: jax.Array, states: Any) -> Any:
-        def body(states: Any, key: jax.Array) -> Any:
-            states, info = kernel.step(jax.random.split(key, CHAINS), states, data, controls)
-            return states, (jnp.max(info.executed), jnp.mean(info.leapfrogs))
+    def draw(keys: jax.Array, states: Any) -> Any:
+        states, info = kernel.step(keys, states, data, controls)
+        return states, (jnp.max(info.executed), jnp.mean(info.leapfrogs))
 
-        return jax.lax.scan(body, states, jax.random.split(key, DRAWS))
+    return _draws(draw), jax.vmap(lambda p: evaluate(target, structure, p, data))(starts)
 
-    for warm in range(5):
-        states, _ = draws(jax.random.key(100 + warm), states)
-    density = flat_log_density(model)
-    positions = flatten(target, states.position)
+
+def _blackjax(density: Callable[[jax.Array], jax.Array], step: float, positions: jax.Array) -> tuple[Draws, Any]:
+    """Draws by BlackJAX's kernel, and its states at these positions [chains, d]."""
+    kernel = blackjax.nuts(density, step, jnp.ones(positions.shape[1]), max_num_doublings=MAX_DEPTH)
+
+    def draw(keys: jax.Array, states: Any) -> Any:
+        states, info = jax.vmap(kernel.step)(keys, states)
+        return states, info.num_integration_steps
+
+    return _draws(draw), jax.vmap(kernel.init)(positions)
+
+
+def _draws(draw: Callable[[jax.Array, Any], Any]) -> Draws:
+    """DRAWS draws of all chains in one compiled call."""
+
+    def body(states: Any, key: jax.Array) -> Any:
+        return draw(jax.random.split(key, CHAINS), states)
+
+    return jax.jit(lambda key, states: jax.lax.scan(body, states, jax.random.split(key, DRAWS)))
+
+
+def _gradients(density: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array], jax.Array]:
+    """GRADIENTS values and gradients of all chains, one after another, in one compiled call."""
     gradient = jax.vmap(jax.value_and_grad(density))
 
-    @jax.jit
-    def gradients(positions: jax.Array) -> jax.Array:
-        # Each evaluation depends on the one before, lest they be shared.
-        return jax.lax.fori_loop(0, 20, lambda _, x: x + 1e-12 * gradient(x)[1], positions)
+    def evaluations(positions: jax.Array) -> jax.Array:
+        # Each depends on the one before, lest they be shared.
+        return jax.lax.fori_loop(0, GRADIENTS, lambda _, x: x + 1e-12 * gradient(x)[1], positions)
 
-    theirs = blackjax.nuts(density, step, jnp.ones(level.width), max_num_doublings=MAX_DEPTH)
-    their_states = jax.vmap(theirs.init)(positions)
-
-    @jax.jit
-    def their_draws(key: jax.Array, states: Any) -> Any:
-        def body(states: Any, key: jax.Array) -> Any:
-            states, info = jax.vmap(theirs.step)(jax.random.split(key, CHAINS), states)
-            return states, info.num_integration_steps
-
-        return jax.lax.scan(body, states, jax.random.split(key, DRAWS))
-
-    key = jax.random.key(7)
-    calls: list[Callable[[], Any]] = [
-        partial(gradients, positions),
-        partial(draws, key, states),
-        partial(their_draws, key, their_states),
-    ]
-    times = _medians(calls)
-    executed, own = (float(np.mean(x)) for x in draws(key, states)[1])
-    per_gradient, per_draw, per_other = 1e3 * times[0] / 20, 1e3 * times[1] / DRAWS, 1e3 * times[2] / DRAWS
-    return Row(per_gradient, per_draw, executed, per_draw / (executed * per_gradient), executed / own, per_other)
-
-
-def _medians(calls: list[Callable[[], Any]]) -> list[float]:
-    """Median seconds of each call, in turn; the first round compiles."""
-    times = np.zeros((REPEATS + 1, len(calls)))
-    for repeat in range(REPEATS + 1):
-        for number, call in enumerate(calls):
-            began = time.perf_counter()
-            jax.block_until_ready(call())
-            times[repeat, number] = time.perf_counter() - began
-    return [float(median) for median in np.median(times[1:], axis=0)]
+    return jax.jit(evaluations)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from kernels.joining import WHOLE, joined, whole
 from kernels.metric import WIDEST_DENSE
 from kernels.structure import Level, Move, Structure
 from kernels.target import Target
-from workflows.settings_schema import KernelSettings
+from workflows.settings_kernels import KernelSettings
 
 WIDEST_POOLED = 512
 """Widest block for which a dense metric is pooled by default: d^2 numbers travel in each round of the warm-up."""

@@ -126,7 +126,6 @@ class Prepared:
             spread=s.start.spread,
             swaps=s.tempering.swaps,
             tempers=s.tempering.tempers,
-            adapt=s.tempering.adapt,
         )
         limit = rhat_limit(self.model.target.dimension, s.goals.ess, s.ensemble.superchains)
         return RunSettings(
@@ -150,6 +149,7 @@ class Prepared:
             limit_seconds=None if s.limits.minutes is None else 60 * s.limits.minutes,
             scout_depth=s.scout.depth,
             jitter=s.kernels.jitter,
+            adapt_temperatures=s.tempering.adapt,
         )
 
     @property

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernels.target import Target
+from kernels.state import log_density
 from kernels.types import Data, Position, Terms
 from workflows.depth import gaussian
 from workflows.frontends.function import function_model
@@ -87,16 +87,10 @@ def chi_squared(dimension: int) -> Equilibrium:
     return Equilibrium(-0.5 * dimension, float(np.sqrt(0.5 * dimension)), 0.0, "exact: -d / 2 and sqrt(d / 2)")
 
 
-def total(target: Target, data: Data, position: Position) -> jax.Array:
-    """The log density at one position."""
-    terms = target.log_terms(position, data)
-    return sum((jnp.sum(values) for values in terms.values()), start=jnp.zeros(()))
-
-
 def simulated(model: Model, draws: Position) -> Equilibrium:
     """The log density of exact draws, each site [n, *shape]."""
     data = jax.tree.map(jnp.asarray, model.data)
-    values = np.asarray(jax.vmap(lambda position: total(model.target, data, position))(draws))
+    values = np.asarray(jax.vmap(lambda position: log_density(model.target.log_terms(position, data)))(draws))
     count = len(values)
     return Equilibrium(
         float(values.mean()),

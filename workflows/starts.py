@@ -16,7 +16,7 @@ from kernels.target import Site
 from workflows.fingerprint import compare_fingerprints, fingerprint
 from workflows.model import Model, ModelError
 from workflows.settings import Settings, SettingsError
-from workflows.settings_schema import StartSettings
+from workflows.settings_start import StartSettings
 
 GENERATION = "generation"
 """The attribute of a store that counts the runs which its run descends from."""

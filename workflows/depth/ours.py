@@ -1,20 +1,16 @@
 """This project's ensemble on a depth target: the real coordinator, its rounds watched for gradients and moments."""
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from ensemble.coordinator import Coordinator
 from ensemble.flat import under
-from ensemble.fleet import Fleet, LocalFleet
+from ensemble.fleet import Fleet
 from ensemble.messages import Arrays, RoundPlan, RoundReport
-from ensemble.status import NullProgress
-from ensemble.store import Store
 from kernels.joining import WHOLE
+from workflows import watched
 from workflows.depth.bias import Trace, trace_of
 from workflows.depth.targets import BUILDERS, DepthTarget
 from workflows.pipeline import Prepared
@@ -25,10 +21,11 @@ SETTINGS: Mapping[str, Any] = {
     "scout": {"kernel": "short", "max_rounds": 30},
     "round": {"sweeps": 1},
     "equilibrate": {"max_rounds": 40, "refine_rounds": 40},
-    "store": {"chains": 8, "commit_rounds": 1000, "budget_mb": 1e6},
-    "goals": {"draws": 4},
+    **watched.SETTINGS,
 }
 """One trajectory a round, so that every trajectory is seen. The warm-up is what is measured."""
+START = 1
+"""Seed of the starts of every method."""
 
 
 def settings(name: str, chains: int, rounds: int, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Settings:
@@ -45,27 +42,18 @@ def settings(name: str, chains: int, rounds: int, seed: int = 0, changes: Mappin
     return make_settings(content, name=name)
 
 
-START = 1
-"""Seed of the starts of every method."""
+class Seen:
+    """What is noted of every round: the gradients of a chain and the second moments of the ensemble."""
 
-
-class Watched:
-    """A fleet that notes, of every round, the gradients of a chain and the second moments of the ensemble."""
-
-    def __init__(self, fleet: Fleet, target: DepthTarget) -> None:
-        self.fleet, self.target = fleet, target
+    def __init__(self, target: DepthTarget) -> None:
+        self.target = target
         self.gradients: list[float] = []
         self.squares: list[np.ndarray] = []
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.fleet, name)
-
-    def run(self, plan: RoundPlan) -> list[RoundReport]:
-        """One round of the fleet, and a look at every chain."""
-        reports = self.fleet.run(plan)
-        self.gradients.append(float(np.mean([report.statistics["gradients"][0] for report in reports])))
-        self.squares.append(np.mean([self._squares(state) for state in self.fleet.states()], axis=0))
-        return reports
+    def look(self, fleet: Fleet, plan: RoundPlan, reports: list[RoundReport]) -> None:
+        """Note one round, every chain looked at."""
+        self.gradients.append(watched.gradients(reports))
+        self.squares.append(np.mean([self._squares(state) for state in fleet.states()], axis=0))
 
     def _squares(self, state: Arrays) -> np.ndarray:
         """E[x^2] [d] of a shard."""
@@ -78,15 +66,9 @@ def trace(target: DepthTarget, chosen: Settings) -> Trace:
     """b2 after every round of a run: the gradients that a chain waited for (mean over shards), and the bias."""
     prepared = Prepared(chosen)
     run_settings = prepared.run_settings
-    shard = run_settings.shard
-    fleet = Watched(LocalFleet(prepared.runner_spec(shard), run_settings.superchains), target)
-    fleet.initialise(_starts(target, run_settings.superchains, shard.replicas))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        Store.create(Path(folder) / "run.zarr", prepared.layout(shard, 4), {}) as store,
-    ):
-        Coordinator(fleet, store, prepared.structure, prepared.moves, run_settings, progress=NullProgress()).run()
-    return trace_of(np.cumsum(fleet.gradients), np.stack(fleet.squares), target.reference)
+    seen = Seen(target)
+    watched.run(prepared, seen.look, _starts(target, run_settings.superchains, run_settings.shard.replicas))
+    return trace_of(np.cumsum(seen.gradients), np.stack(seen.squares), target.reference)
 
 
 def _starts(target: DepthTarget, superchains: int, replicas: int) -> list[Arrays]:

@@ -1,0 +1,29 @@
+"""Settings of the kernels: what updates each level, and how trajectories go."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workflows.settings_fields import COUNT, Count, Section, key
+
+
+class KernelSettings(Section):
+    """What updates each level, and how kernels that follow the gradient do it."""
+
+    levels: dict[str, Literal["metropolis", "hmc", "nuts"]] = key(
+        {},
+        "a mapping of levels (as `maxwell inspect` lists them), or of whole alone, to metropolis, hmc or nuts",
+        "the kernel of a level; whole: all parameters in one block; levels not named: by their structure",
+    )
+    integrator: Literal["leapfrog", "two_stage"] = key(
+        "leapfrog", "leapfrog or two_stage", "the scheme of the trajectories"
+    )
+    max_depth: Count = key(10, COUNT, "doublings of a trajectory at most")
+    jitter: Annotated[float, Field(ge=0, lt=1)] = key(
+        0.3, "a number from 0 below 1", "half the range of the quasi-random factor on HMC's trajectories"
+    )
+    metric: Literal["auto", "dense", "diagonal", "low_rank"] = key(
+        "auto",
+        "auto, dense, diagonal or low_rank",
+        "form of the pooled metric; auto: dense for up to 16 coordinates, or where the ensemble is large enough",
+    )
