@@ -24,8 +24,6 @@ BUDGET: Mapping[str, int] = {
     "stochastic_volatility": 1500,
 }
 """Gradients of a chain after which a method is stopped."""
-DEFAULT = ("icg", "german_credit", "brownian", "item_response")
-"""Those whose moments are there; see workflows.depth.references for the others."""
 ROUND = 8
 """Gradients of a round of ours, roughly: what turns a budget into rounds."""
 SEED = 0
@@ -62,7 +60,7 @@ def line(target: str, method: str, trace: Trace, seconds: float) -> str:
 def main() -> None:
     """Print the table, a row as soon as it is known."""
     parser = argparse.ArgumentParser(description="gradients a chain until b2 < .01, maximum / average over coordinates")
-    parser.add_argument("targets", nargs="*", default=list(DEFAULT), metavar="TARGET", help=", ".join(BUILDERS))
+    parser.add_argument("targets", nargs="*", default=list(BUILDERS), metavar="TARGET", help=", ".join(BUILDERS))
     parser.add_argument("--chains", type=int, default=4096)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     chosen = parser.parse_args()
