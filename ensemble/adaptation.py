@@ -179,14 +179,21 @@ def bounds(structure: Structure, statistics: list[Arrays], before: dict[str, np.
 
 
 def trajectories(
-    controls: Controls, structure: Structure, sweeps: int, round_: int, *, most: int, jitter: float, first: bool
+    controls: Controls,
+    structure: Structure,
+    sweeps: int,
+    round_: int,
+    *,
+    most: int,
+    span: tuple[float, float],
+    first: bool,
 ) -> dict[str, np.ndarray]:
     """The lengths of a round's trajectories, [rungs, sweeps] for each level that follows the gradient.
 
     NUTS: doublings, at most `most` and what the level allows. HMC: integrator steps, at most 2 to the power of those,
     of a time of pi / 2 in units of the metric, where an oscillator has forgotten its start; times a quasi-random factor
-    between 1 - jitter and 1 + jitter, the same for all replicas, lest a frequency be in step with it. first: the first
-    round of a run, in which nothing moves: it measures the gradients at the starts.
+    from the span, the same for all replicas, lest a frequency be in step with it. first: the first round of a run, in
+    which nothing moves: it measures the gradients at the starts.
     """
     found = {}
     for level in structure.levels:
@@ -198,7 +205,7 @@ def trajectories(
             chosen = np.full((len(steps), sweeps), depth)
         else:
             numbers = round_ * sweeps + np.arange(sweeps)
-            factor = 1.0 + jitter * (2.0 * ((0.5 + numbers * GOLDEN) % 1.0) - 1.0)
+            factor = span[0] + (span[1] - span[0]) * ((0.5 + numbers * GOLDEN) % 1.0)
             chosen = np.clip(np.rint(0.5 * np.pi * factor / steps[:, None]), 1, 2**depth).astype(np.int64)
         found[level.name] = np.zeros_like(chosen) if first else chosen
     return found

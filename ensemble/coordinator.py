@@ -131,7 +131,7 @@ class Coordinator:
             sweeps,
             ledger.stage_round,
             most=settings.scout_depth if ledger.stage == "scout" else LONGEST_DEPTH,
-            jitter=settings.jitter,
+            span=policies.span(ledger, settings),
             first=ledger.epoch == 0 and ledger.stage != "sample",
         )
         return RoundPlan(
@@ -174,6 +174,7 @@ class Coordinator:
             rates=summary.add_rates(self.ledger.rates, statistics),
             nonfinite=self.ledger.nonfinite + sum(int(arrays.get("nonfinite", 0)) for arrays in statistics),
             gradients=summary.add_gradients(self.ledger.gradients, statistics, replicas),
+            relocated=self.ledger.relocated + summary.relocated_in(statistics),
         )
 
     def _absorb_ladder(self, plan: RoundPlan, statistics: list[Arrays]) -> None:

@@ -7,6 +7,9 @@ STAGES = ("initialise", "scout", "equilibrate", "sample")
 GENERATION = len(STAGES)
 """The purpose of a key, beside the stages, that runs started from other runs descend from."""
 
+RELOCATION = GENERATION + 1
+"""The purpose of the keys that choose places for stragglers."""
+
 
 def run_seed(seed: int, generation: int) -> int:
     """The seed of a run that is `generation` runs away from one with starts of its own: other random numbers than any
@@ -21,6 +24,11 @@ def run_seed(seed: int, generation: int) -> int:
 def stage_key(seed: int, stage: str, round_: int) -> jax.Array:
     """The key of one round of one stage."""
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), STAGES.index(stage)), round_)
+
+
+def relocation_key(seed: int, round_: int, shard: int) -> jax.Array:
+    """The key of a shard's stragglers in one round of `scout`."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), RELOCATION), round_), shard)
 
 
 def replica_keys(seed: int, stage: str, round_: int, first: int, count: int) -> jax.Array:

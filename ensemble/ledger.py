@@ -25,6 +25,7 @@ class Ledger(NamedTuple):
     held: until then controls stay as they are, for they were taken over from another run.
     trace: for each round of a warm-up stage and each superchain, the mean log density, then the mean of every term.
     virial: of the last round of warm-up and each superchain, the mean virial of each level that follows the gradient.
+    relocated: stragglers that took others' places, in each round of `scout` that looked for them.
     rates: sums and counts of acceptance of the stage by kind and level. useful: interweaving moves in use. gradients:
     evaluations a replica, one after another (which all replicas of a shard wait for) and its own on average. seconds:
     wall, core, kernel, compile, kept apart from results: nothing is decided by them but limits.minutes.
@@ -39,6 +40,7 @@ class Ledger(NamedTuple):
     draws: int = 0
     trace: tuple[tuple[tuple[float, ...], ...], ...] = ()
     virial: tuple[tuple[float, ...], ...] = ()
+    relocated: tuple[int, ...] = ()
     rates: Mapping[str, Pair] = MappingProxyType({})
     useful: tuple[bool, ...] = ()
     nonfinite: int = 0
@@ -65,6 +67,7 @@ class Ledger(NamedTuple):
                 **values,
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
                 "virial": tuple(tuple(row) for row in values["virial"]),
+                "relocated": tuple(values["relocated"]),
                 "rates": {name: (pair[0], pair[1]) for name, pair in values["rates"].items()},
                 "useful": tuple(values["useful"]),
                 "gradients": tuple(values["gradients"]),

@@ -116,4 +116,4 @@ class NutsMove:
         walk = jnp.sum(jnp.where(tried, info.accepted, 0.0))[None], jnp.sum(1.0 * tried)[None]
         own = keys.shape[0] + self.per_step * jnp.sum(info.leapfrogs)
         gradients = jnp.stack([1.0 + self.per_step * jnp.max(info.executed), 1.0 * own])
-        return states, Moved(walk, (jnp.zeros(1), jnp.zeros(1)), jnp.sum(info.nonfinite), gradients)
+        return states, Moved(walk, (jnp.zeros(1), jnp.zeros(1)), jnp.sum(info.nonfinite, dtype=jnp.int64), gradients)

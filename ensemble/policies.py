@@ -4,6 +4,7 @@ import numpy as np
 
 from ensemble.ledger import Goals, Ledger
 from ensemble.settings import RunSettings
+from ensemble.stragglers import by_chance
 
 SETTLED = 0.25
 """What moved by less than this many standard deviations of one replica has settled, but for its noise."""
@@ -13,6 +14,18 @@ NOISE = 2.0
 
 BALANCED = 0.1
 """Distance of the mean virial from 1 that still counts as equilibrium, but for its noise."""
+
+GATHERED = 3
+"""Rounds over which stragglers are counted."""
+
+HEAVY = 2.0
+"""Stragglers by chance where tails are heavier than normal, over those where they are normal."""
+
+SHEDDING = 6
+"""First rounds of a run, whose trajectories only shed energy."""
+
+ROAMING = (1.0, 3.0)
+"""Factors on a quarter of a period before the ensemble settles: oscillators come to rest at every phase."""
 
 HOLD = 6
 """Rounds over which moments are gathered anew before they count."""
@@ -53,10 +66,31 @@ def balanced(virial: tuple[tuple[float, ...], ...]) -> bool:
     return bool(np.all(np.abs(means.mean(axis=0) - 1.0) <= BALANCED + NOISE * error))
 
 
+def gathered(relocated: tuple[int, ...], share: float, replicas: int) -> bool:
+    """Whether the last rounds found no more stragglers than chance has: `share` of the replicas where the density is
+    normal (stragglers.by_chance), twice that where it has heavier tails, and what is noise."""
+    last = relocated[-GATHERED:]
+    expected = HEAVY * share * replicas * len(last)
+    return bool(sum(last) <= expected + NOISE * np.sqrt(expected))
+
+
+def span(ledger: Ledger, settings: RunSettings) -> tuple[float, float]:
+    """The factors between which HMC's trajectories are chosen, see adaptation.trajectories.
+
+    Before the ensemble settles long ones cross plateaus, on which a trajectory gains the square of its time. Those of
+    the first rounds stay short: each sheds the energy of dispersed starts, which would carry a long one far out.
+    """
+    if ledger.stage != "sample" and ledger.settled is None and ledger.epoch >= SHEDDING:
+        return ROAMING
+    return 1.0 - settings.jitter, 1.0 + settings.jitter
+
+
 def next_stage(ledger: Ledger, settings: RunSettings, dimension: int) -> str:
     """The stage of the next round."""
     if ledger.stage == "scout":
         still = settled(ledger.trace, dimension, settings.shard.replicas, 3) and balanced(ledger.virial)
+        share = by_chance(settings.shard.scout["furthest"], dimension)
+        still = still and gathered(ledger.relocated, share, settings.replicas)
         done = still or ledger.stage_round >= settings.scout_rounds
         return "equilibrate" if done else "scout"
     if ledger.stage == "equilibrate":

@@ -12,7 +12,8 @@ class RunSettings(NamedTuple):
     thin: rounds between stored draws; max_draws: draws a chain that the store's budget allows. check_rounds: rounds
     between commits, and between goal checks in stage `sample`. rhat: limit over all coordinates.
     limit_seconds: None for no limit. scout_depth: doublings of a NUTS trajectory at most in `scout`; jitter: half the
-    range of the factor on HMC's trajectories. adapt_temperatures: those between the ends, in `equilibrate`.
+    range of the factor on HMC's trajectories once the ensemble has settled. adapt_temperatures: those between the ends,
+    in `equilibrate`.
     """
 
     shard: ShardSettings

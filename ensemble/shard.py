@@ -14,11 +14,12 @@ from ensemble.compiled import Clock, Compiled
 from ensemble.controls import Controls, first_controls
 from ensemble.errors import MaxwellError
 from ensemble.flat import flatten, prefixed, under, unflatten
-from ensemble.keys import replica_keys, stage_key
+from ensemble.keys import relocation_key, replica_keys, stage_key
 from ensemble.messages import Arrays, RoundPlan, RoundReport
 from ensemble.scouts import make_scout, scout_controls, scouts_by_name
 from ensemble.shard_moments import shard_moments
 from ensemble.starts import APPROXIMATIONS, make_start
+from ensemble.stragglers import relocated
 from ensemble.sweeps import Sweeps, Tally
 from ensemble.travels import Rungs, Travel, Travels, first_travels, restarted
 from kernels.round_trips import RoundTrips
@@ -166,6 +167,8 @@ class ShardRunner:
             statistics = _statistics(tally, condensed=plan.stage == "sample")
             if plan.stage == "sample":
                 sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
+            if plan.stage == "scout" and len(rungs) == 1:
+                rungs, statistics["relocated"] = self._relocated(shard, rungs, plan)
         statistics["lp"] = np.asarray(jax.vmap(log_density)(rungs[0].cells))
         if plan.stage != "sample":
             statistics.update(prefixed("moments", flatten(self._moments(rungs, controls, self.data))))
@@ -227,6 +230,16 @@ class ShardRunner:
         for states in rungs:
             audit.check(self._stale(states, self.data), self.structure, shard, plan.epoch)
         return rungs, tally, travels
+
+    @cached_property
+    def _relocate(self) -> Compiled:
+        furthest, dimension = self.settings.scout["furthest"], self.target.dimension
+        return Compiled(lambda key, states: relocated(key, states, furthest, dimension), self.clock)
+
+    def _relocated(self, shard: int, rungs: Rungs, plan: RoundPlan) -> tuple[Rungs, np.ndarray]:
+        """The replicas with their stragglers among the others, and the number of these."""
+        states, count = self._relocate(relocation_key(self.settings.seed, plan.round, shard), rungs[0])
+        return (states,), np.asarray(count)
 
     def _travels(self, travels: Travels, count: int, plan: RoundPlan) -> Travels:
         """What travels with the replicas of so many rungs. Round trips are counted anew in each stage."""

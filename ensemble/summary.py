@@ -52,6 +52,12 @@ def virial_of(statistics: Arrays) -> tuple[float, ...]:
     return tuple(float(value) for value in found)
 
 
+def relocated_in(statistics: list[Arrays]) -> tuple[int, ...]:
+    """How many stragglers of all shards a round of the scout stage relocated; nothing of another round."""
+    counts = [int(arrays["relocated"]) for arrays in statistics if "relocated" in arrays]
+    return (sum(counts),) if counts else ()
+
+
 def add_gradients(gradients: Pair, statistics: list[Arrays], replicas: int) -> Pair:
     """Add a round's evaluations of the gradient: the mean over shards of those in lock-step, the mean over replicas of
     their own."""
@@ -143,6 +149,7 @@ def summarise(
             for move, used, rate in zip(moves, ledger.useful, interweaving, strict=True)
         ],
         "nonfinite": ledger.nonfinite,
+        "relocated": sum(ledger.relocated),
         "structure": [
             {"level": v.name, "blocks": v.n_blocks, "coordinates": int(v.sizes.sum()), "sites": list(v.sites)}
             for v in structure.levels

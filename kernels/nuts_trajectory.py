@@ -13,12 +13,12 @@ from kernels.nuts_turning import Rule, merge_turns, u_turn
 
 
 class NutsInfo(NamedTuple):
-    """What a trajectory reports, [R] each but for executed and nonfinite.
+    """What a trajectory reports, [R] each.
 
     accepted: mean of min(1, exp(H0 - H)) over the new leaves, to adapt the step size by; leapfrogs: integrator steps of
-    the chain's own; executed: steps done in lock-step, the largest of these; depth: doublings that joined the
-    trajectory; diverged: whether it ended by a leaf with H - H0 > 1000 or not finite; nonfinite: leaves where H was not
-    finite, a count.
+    the chain's own; executed: steps done in lock-step, the largest of these in its group; depth: doublings that joined
+    the trajectory; diverged: whether it ended by a leaf with H - H0 > 1000 or not finite; nonfinite: leaves where H was
+    not finite, a count.
     """
 
     accepted: jax.Array
@@ -146,7 +146,7 @@ def _report(grown: Trajectory) -> NutsInfo:
     return NutsInfo(
         accepted=tally.accepted / jnp.maximum(tally.leapfrogs, 1),
         leapfrogs=tally.leapfrogs,
-        executed=jnp.max(tally.leapfrogs),
+        executed=jnp.full_like(tally.leapfrogs, jnp.max(tally.leapfrogs)),
         depth=grown.depth,
         diverged=tally.diverged,
         nonfinite=tally.nonfinite,

@@ -91,7 +91,7 @@ def no_leaves(phase: Phase, max_depth: int) -> Subtree:
         log_weight=jnp.zeros(chains),
         noise=jnp.zeros((NOISE, chains)),
         checkpoints=no_checkpoints(max(max_depth - 1, 1), phase.momentum),
-        tally=Tally(~none, jnp.zeros(chains), counts, none, jnp.zeros((), jnp.int32)),
+        tally=Tally(~none, jnp.zeros(chains), counts, none, counts),
     )
 
 
@@ -153,5 +153,5 @@ def _count(tally: Tally, log_weight: jax.Array, turned: jax.Array) -> Tally:
         accepted=tally.accepted + jnp.where(tally.active, probability, 0.0),
         leapfrogs=tally.leapfrogs + tally.active,
         diverged=tally.diverged | diverged,
-        nonfinite=tally.nonfinite + jnp.sum(tally.active & ~finite, dtype=jnp.int32),
+        nonfinite=tally.nonfinite + (tally.active & ~finite),
     )

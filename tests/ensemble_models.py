@@ -31,6 +31,7 @@ SCOUT = {
     "difference": 0.01,
     "slack": 0.1,
     "repeats": 2,
+    "furthest": 3.0,
 }
 
 

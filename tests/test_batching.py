@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kernels.batching import CACHED_COORDINATES, over_replicas
+from kernels.batching import CACHED_COORDINATES, in_groups, over_replicas
 
 REPLICAS = 3
 
@@ -45,3 +45,22 @@ def test_large_replicas_are_stepped_in_turn_on_processors_only(monkeypatch: pyte
     assert in_turn(CACHED_COORDINATES + 1)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert not in_turn(CACHED_COORDINATES + 1)
+
+
+def waiting(x: jax.Array) -> dict[str, jax.Array]:
+    """A step in lock-step: what replicas become, and how long their group took."""
+    return {"x": jnp.sin(x), "longest": jnp.full(len(x), jnp.max(x))}
+
+
+@pytest.mark.parametrize(("count", "groups"), [(4, [3]), (3, [2]), (12, [3, 7, 11]), (10, [3, 7, 9]), (5, [3, 4])])
+def test_groups_wait_for_their_own_longest(count: int, groups: list[int]) -> None:
+    """Groups of four; a rest that fills none is one of its own."""
+    x = jnp.arange(float(count))
+    found = jax.jit(in_groups(waiting, 4))(x)
+    np.testing.assert_array_equal(found["x"], jnp.sin(x))
+    np.testing.assert_array_equal(np.unique(found["longest"]), groups)
+
+
+def test_an_accelerator_takes_all_in_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert np.unique(in_groups(waiting, 4)(jnp.arange(12.0))["longest"]) == [11]

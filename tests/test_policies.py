@@ -101,6 +101,40 @@ def test_an_ensemble_that_stands_still_out_of_balance_has_not_settled():
 
 
 @pytest.mark.parametrize(
+    ("relocated", "expected"),
+    [((), True), ((100, 100, 0, 0, 0), True), ((100, 5, 6, 5), True), ((0, 0, 20), False), ((10, 10, 10), False)],
+)
+def test_a_scout_stage_waits_for_its_stragglers(relocated, expected):
+    """By chance 1% of 100 replicas twice over in three rounds: 6, and 2 standard deviations of it: 10.9; the last
+    three rounds count, 16 in the first case of two: allowed are 18 of 200 replicas."""
+    replicas = 200 if relocated[:1] == (100,) else 100
+    assert policies.gathered(relocated, 0.01, replicas) is expected
+
+
+def test_the_scout_stage_does_not_end_before_stragglers_are_home():
+    ledger = Ledger(stage="scout", stage_round=6, trace=flat(6), virial=((1.0,),) * 4)
+    assert policies.next_stage(ledger._replace(relocated=(9, 0, 0, 0)), settings(), DIMENSION) == "equilibrate"
+    assert policies.next_stage(ledger._replace(relocated=(0, 0, 0, 9)), settings(), DIMENSION) == "scout"
+
+
+@pytest.mark.parametrize(
+    ("stage", "epoch", "settled", "expected"),
+    [
+        ("scout", 5, None, (0.7, 1.3)),
+        ("scout", 6, None, policies.ROAMING),
+        ("equilibrate", 20, None, policies.ROAMING),
+        ("equilibrate", 20, 9, (0.7, 1.3)),
+        ("sample", 60, 9, (0.7, 1.3)),
+        ("sample", 60, None, (0.7, 1.3)),
+    ],
+)
+def test_trajectories_roam_once_energy_is_shed_and_until_the_ensemble_settles(stage, epoch, settled, expected):
+    """The settings' jitter is .3."""
+    ledger = Ledger(stage=stage, epoch=epoch, settled=settled)
+    assert policies.span(ledger, settings()) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
     ("stage", "stage_round", "settled", "lp", "expected"),
     [
         ("scout", 5, None, flat(5), "scout"),

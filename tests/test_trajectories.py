@@ -30,9 +30,9 @@ def controls(found, log_scale=HALF):
     return start._replace(levels={"whole": (start.levels["whole"][0]._replace(log_scale=np.array([log_scale])),)})
 
 
-def lengths(found, most=10, jitter=0.0, first=False, round_=3, log_scale=HALF):
+def lengths(found, most=10, span=(1.0, 1.0), first=False, round_=3, log_scale=HALF):
     chosen = controls(found, log_scale)
-    return adaptation.trajectories(chosen, found, SWEEPS, round_, most=most, jitter=jitter, first=first)["whole"]
+    return adaptation.trajectories(chosen, found, SWEEPS, round_, most=most, span=span, first=first)["whole"]
 
 
 def test_hmc_runs_for_a_quarter_of_a_period():
@@ -40,10 +40,11 @@ def test_hmc_runs_for_a_quarter_of_a_period():
     np.testing.assert_array_equal(lengths(structure()), [[3, 3, 3, 3]])
 
 
-def test_jitter_is_even_and_the_same_for_all_rounds_of_a_number():
-    found = np.concatenate([lengths(structure(), jitter=0.5, round_=r, log_scale=np.log(0.01))[0] for r in range(100)])
+@pytest.mark.parametrize("span", [(0.5, 1.5), (1.0, 3.0)])
+def test_factors_fill_their_span_evenly(span):
+    found = np.concatenate([lengths(structure(), span=span, round_=r, log_scale=np.log(0.01))[0] for r in range(100)])
     full = 0.5 * np.pi / 0.01
-    np.testing.assert_allclose(np.sort(found), full * np.linspace(0.5, 1.5, found.size), rtol=0.02)
+    np.testing.assert_allclose(np.sort(found), full * np.linspace(*span, found.size), rtol=0.02)
 
 
 @pytest.mark.parametrize(("most", "expected"), [(4, 16), (20, 64)])
@@ -63,7 +64,7 @@ def test_nothing_moves_in_the_first_round_of_a_run():
 def test_metropolis_has_no_trajectories():
     model = small()
     chosen = first_controls(model.structure, np.ones(1), 0, SWEEPS)
-    found = adaptation.trajectories(chosen, model.structure, SWEEPS, 0, most=5, jitter=0.0, first=False)
+    found = adaptation.trajectories(chosen, model.structure, SWEEPS, 0, most=5, span=(1.0, 1.0), first=False)
     assert found == {}
 
 

@@ -33,14 +33,16 @@ Draws = Callable[[jax.Array, Any], Any]
 
 
 class Row(NamedTuple):
-    """gradient: ms of one vectorised value and gradient of all chains; draw: ms of a draw; executed: steps in lock-step
-    a draw; ratio: draw / (executed x gradient); waste: executed over a chain's own steps; blackjax: ms of its draw."""
+    """gradient: ms of one vectorised value and gradient of all chains; draw: ms of a draw; longest: steps of the chain
+    that takes most, a draw; ratio: draw / (longest x gradient); waste: steps done in lock-step over a chain's own;
+    ungrouped: the same, were all chains in one group; blackjax: ms of its draw."""
 
     gradient: float
     draw: float
-    executed: float
+    longest: float
     ratio: float
     waste: float
+    ungrouped: float
     blackjax: float
 
 
@@ -80,13 +82,14 @@ def measure(build: Callable[[], Model], step: float) -> Row:
         partial(their_draws, key, their_states),
     ]
     times = medians(calls, REPEATS)
-    executed, own = (float(np.mean(x)) for x in draws(key, states)[1])
+    longest, executed, own = (float(np.mean(x)) for x in draws(key, states)[1])
     gradient, draw, other = 1e3 * times[0] / GRADIENTS, 1e3 * times[1] / DRAWS, 1e3 * times[2] / DRAWS
-    return Row(gradient, draw, executed, draw / (executed * gradient), executed / own, other)
+    return Row(gradient, draw, longest, draw / (longest * gradient), executed / own, longest / own, other)
 
 
 def _ours(model: Model, step: float) -> tuple[Draws, Any]:
-    """Draws by our kernel, of which each reports its steps in lock-step and the mean of the chains' own; the starts."""
+    """Draws by our kernel, of which each reports the steps of the longest chain, the mean of those in lock-step and of
+    the chains' own; the starts."""
     target, data = model.target, jax.tree.map(jnp.asarray, model.data)
     starts = jax.vmap(target.initial, in_axes=(0, None))(jax.random.split(jax.random.key(0), CHAINS), data)
     one = {name: x[0] for name, x in starts.items()}
@@ -97,7 +100,7 @@ def _ours(model: Model, step: float) -> tuple[Draws, Any]:
 
     def draw(keys: jax.Array, states: Any) -> Any:
         states, info = kernel.step(keys, states, data, controls)
-        return states, (jnp.max(info.executed), jnp.mean(info.leapfrogs))
+        return states, (jnp.max(info.executed), jnp.mean(info.executed), jnp.mean(info.leapfrogs))
 
     return _draws(draw), jax.vmap(lambda p: evaluate(target, structure, p, data))(starts)
 
@@ -136,11 +139,11 @@ def _gradients(density: Callable[[jax.Array], jax.Array]) -> Callable[[jax.Array
 def main() -> None:
     """Print the table."""
     print(f"NUTS, {CHAINS} chains, one thread, medians of {REPEATS} x {DRAWS} draws; ms")
-    print(f"{'target':<42}{'gradient':>10}{'draw':>8}{'steps':>8}{'ratio':>8}{'waste':>8}{'BlackJAX draw':>15}")
+    columns = ("gradient", "draw", "longest", "ratio", "waste", "ungrouped", "BlackJAX draw")
+    print(f"{'target':<42}" + "".join(f"{name:>{len(name) + 3}}" for name in columns))
     for label, case in CASES.items():
-        row = measure(*case)
-        numbers = f"{row.gradient:>10.2f}{row.draw:>8.1f}{row.executed:>8.1f}{row.ratio:>8.2f}{row.waste:>8.2f}"
-        print(f"{label:<42}{numbers}{row.blackjax:>15.1f}", flush=True)
+        numbers = (f"{value:>{len(name) + 3}.2f}" for name, value in zip(columns, measure(*case), strict=True))
+        print(f"{label:<42}" + "".join(numbers), flush=True)
 
 
 if __name__ == "__main__":

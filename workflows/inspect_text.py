@@ -102,6 +102,11 @@ def _cost_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("accepted", shares(_finite(summary["acceptance"])) or "-"),
         ("swaps", shares(_finite(summary["swap_rates"])) or "-"),
         ("non-finite", f"{number(summary['nonfinite'])} proposals"),
+        *(
+            [("stragglers", f"{number(relocated)} relocated in scout")]
+            if (relocated := summary.get("relocated"))
+            else []
+        ),
     ]
 
 

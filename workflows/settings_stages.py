@@ -20,7 +20,13 @@ class ScoutSettings(Section):
         "what moves the replicas; short: the levels' kernels with short trajectories; none: skip the stage; auto: "
         "short where a level follows the gradient, momentum_diffusion elsewhere",
     )
-    depth: Count = key(4, COUNT, "doublings of a trajectory at most, with the kernel short")
+    depth: Count = key(5, COUNT, "doublings of a trajectory at most, with the kernel short")
+    furthest: Positive = key(
+        3.0,
+        POSITIVE,
+        "standard deviations of the log density below the median from which a replica is put where another one "
+        "stands, with the kernel short; .inf: never",
+    )
     max_rounds: Count = key(40, COUNT, "rounds after which the stage ends in any case")
     trajectory: Count = key(10, COUNT, "steps in a trajectory of momentum diffusion")
     directions: Count = key(1, COUNT, "random directions averaged in one SPSA force")
