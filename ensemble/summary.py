@@ -60,9 +60,9 @@ def relocated_in(statistics: list[Arrays]) -> tuple[int, ...]:
 
 def add_gradients(gradients: Pair, statistics: list[Arrays], replicas: int) -> Pair:
     """Add a round's evaluations of the gradient: the mean over shards of those in lock-step, the mean over replicas of
-    their own."""
+    their own. replicas: of a shard."""
     lockstep, own = (float(np.mean([s["gradients"][part] for s in statistics])) for part in (0, 1))
-    return gradients[0] + lockstep, gradients[1] + own / (replicas / len(statistics))
+    return gradients[0] + lockstep, gradients[1] + own / replicas
 
 
 def rate_of(rates: Mapping[str, Pair], kind: str, count: int) -> np.ndarray:
@@ -150,6 +150,7 @@ def summarise(
         ],
         "nonfinite": ledger.nonfinite,
         "relocated": sum(ledger.relocated),
+        "gradients": dict(zip(("lockstep", "own"), ledger.gradients, strict=True)),
         "structure": [
             {"level": v.name, "blocks": v.n_blocks, "coordinates": int(v.sizes.sum()), "sites": list(v.sites)}
             for v in structure.levels

@@ -11,9 +11,10 @@ import pytest
 
 from ensemble.compiled import Clock, Compiled
 from ensemble.flat import flatten, prefixed, under, unflatten
-from ensemble.keys import STAGES, replica_keys, stage_key
+from ensemble.keys import STAGES, relocation_key, replica_keys, stage_key
 from ensemble.ladder_books import LadderBooks
 from ensemble.ledger import Goals, Ledger
+from ensemble.summary import add_gradients, relocated_in
 from tests.ensemble_models import controls
 
 FULL = Ledger(
@@ -27,6 +28,7 @@ FULL = Ledger(
     rates={"walk/g/0": (1.5, 3.0), "interweave/0": (0.0, 0.0)},
     useful=(True, False),
     virial=((0.9,), (1.5,)),
+    relocated=(12, 0),
     nonfinite=4,
     gradients=(7.0, 6.5),
     goals=Goals(8, 1.01, None, 400.5, 900.0, None),
@@ -89,6 +91,31 @@ def test_no_key_equals_another():
     keys = np.concatenate(seen)
     assert len(keys) == 6000
     assert len(np.unique(keys, axis=0)) == len(keys)
+
+
+def test_keys_of_stragglers_are_keys_of_nothing_else():
+    seeds, rounds = (0, 1, 2**40), range(5)
+    relocations = [
+        jax.random.key_data(relocation_key(seed, round_, shard))
+        for seed, round_, shard in itertools.product(seeds, rounds, range(8))
+    ]
+    others = [
+        jax.random.key_data(replica_keys(seed, stage, round_, 0, 100))
+        for seed, stage, round_ in itertools.product(seeds, STAGES, rounds)
+    ]
+    keys = np.concatenate([np.stack(relocations), *others])
+    assert len(np.unique(keys, axis=0)) == len(keys) == 6120
+
+
+def test_gradients_are_those_of_a_chain():
+    """Two shards of three replicas: 5 and 7 evaluations in lock-step, 12 and 18 of all replicas' own."""
+    statistics = [{"gradients": np.array([5.0, 12.0])}, {"gradients": np.array([7.0, 18.0])}]
+    assert add_gradients((100.0, 50.0), statistics, 3) == (106.0, 55.0)
+
+
+def test_a_round_that_looks_for_no_stragglers_says_nothing_of_them():
+    assert relocated_in([{"relocated": np.asarray(2)}, {"relocated": np.asarray(3)}]) == (5,)
+    assert relocated_in([{"lp": np.zeros(3)}] * 2) == ()
 
 
 def test_keys_of_a_replica_do_not_depend_on_who_else_is_asked_for():

@@ -28,14 +28,13 @@ START = 1
 """Seed of the starts of every method."""
 
 
-def settings(name: str, chains: int, rounds: int, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of a run of so many rounds."""
+def settings(name: str, chains: int, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of a run without an end."""
     content = {
         **SETTINGS,
         "model": {"name": f"{BUILDERS[name].__module__}:build"},
         "seed": seed,
         "ensemble": {"replicas": chains},
-        "limits": {"sweeps": rounds},
     }
     for key, value in (changes or {}).items():
         content[key] = {**content.get(key, {}), **value} if isinstance(value, Mapping) else value
@@ -62,12 +61,16 @@ class Seen:
         return squares
 
 
-def trace(target: DepthTarget, chosen: Settings) -> Trace:
-    """b2 after every round of a run: the gradients that a chain waited for (mean over shards), and the bias."""
+def trace(target: DepthTarget, chosen: Settings, gradients: int) -> Trace:
+    """b2 after every round of a run: the gradients that a chain waited for (mean over shards), and the bias.
+
+    It ends with the round that brings the gradients of a chain to `gradients`.
+    """
     prepared = Prepared(chosen)
     run_settings = prepared.run_settings
     seen = Seen(target)
-    watched.run(prepared, seen.look, _starts(target, run_settings.superchains, run_settings.shard.replicas))
+    starts = _starts(target, run_settings.superchains, run_settings.shard.replicas)
+    watched.run(prepared, seen.look, starts, lambda: sum(seen.gradients) >= gradients)
     return trace_of(np.cumsum(seen.gradients), np.stack(seen.squares), target.reference)
 
 
