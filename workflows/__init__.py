@@ -9,9 +9,10 @@ _HOMES = {
     "open_run": "workflows.pipeline",
     "numpyro_model": "workflows.frontends.numpyro",
     "function_model": "workflows.frontends.function",
+    "black_box_model": "workflows.frontends.black_box",
 }
 
-__all__ = ["function_model", "numpyro_model", "open_run", "resume", "run"]
+__all__ = ["black_box_model", "function_model", "numpyro_model", "open_run", "resume", "run"]
 
 
 def __getattr__(name: str) -> Any:

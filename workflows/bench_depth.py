@@ -1,9 +1,11 @@
 """How deep is the way to equilibrium: gradients one after another until the bias of second moments is gone.
 
-    python -m workflows.bench_depth [TARGET ...] [--chains 4096] [--methods ours laps meads chees]
+    python -m workflows.bench_depth [TARGET ...] [--chains 4096] [--methods ours laps meads chees nuts]
 
 Every method gets the same starts, one a chain, and the same densities on the same coordinates. Gradients are those that
 a chain waits for, warm-up and adaptation included. b2 is of the instantaneous ensemble; see workflows.depth.bias.
+Rows of nuts are of another kind: total work, the gradients of 4 chains together, tuning not counted, and the bias of
+their mean over time.
 """
 
 import argparse
@@ -24,6 +26,9 @@ BUDGET: Mapping[str, int] = {
     "stochastic_volatility": 1500,
 }
 """Gradients of a chain after which a method is stopped."""
+NUTS_CHAINS = 4
+NUTS_WORK = 1_000_000
+"""Gradients of all its chains after which NUTS is stopped."""
 SEED = 0
 
 
@@ -39,11 +44,17 @@ def _rival(name: str) -> Callable[[DepthTarget, int, int], Trace]:
     return run
 
 
+def _nuts(target: DepthTarget, chains: int, gradients: int) -> Trace:
+    starts = target.starts(jax.random.key(ours.START), NUTS_CHAINS)
+    return rivals.nuts(target, NUTS_CHAINS, jax.random.key(SEED), NUTS_WORK, starts=starts).trace
+
+
 METHODS: Mapping[str, Callable[[DepthTarget, int, int], Trace]] = {
     "ours": _ours,
     "laps": _rival("laps"),
     "meads": _rival("meads"),
     "chees": _rival("chees"),
+    "nuts": _nuts,
 }
 
 
