@@ -22,10 +22,20 @@ from ensemble.plain import plain
 from ensemble.store_chunks import Blocks, ShardBuffer, require_chunks
 from ensemble.store_files import StoreFiles, build_files
 from ensemble.store_layout import Layout, Variable, build
-from ensemble.store_reader import open, read_attributes, store_bytes
+from ensemble.store_reader import datasets, for_arviz, open, read_attributes, store_bytes
 from ensemble.store_root import LOCK, RECORD, Record, Root, first_root, new_writer, read_root
 
-__all__ = ["Checkpoint", "Layout", "Store", "Variable", "open", "read_attributes", "store_bytes"]
+__all__ = [
+    "Checkpoint",
+    "Layout",
+    "Store",
+    "Variable",
+    "datasets",
+    "for_arviz",
+    "open",
+    "read_attributes",
+    "store_bytes",
+]
 
 KEPT_CHECKPOINTS = 2
 

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from ensemble.checkpoint import Checkpoint
 from ensemble.errors import StoreError
 from ensemble.store_chunks import require_chunks
 from ensemble.store_layout import DRAW
-from ensemble.store_root import RECORD, Root, read_root, record_as_json
+from ensemble.store_root import RECORD, read_root, record_as_json
 
 
 def open(path: str | Path) -> Any:
@@ -23,10 +24,12 @@ def open(path: str | Path) -> Any:
     Values are read when used. Nested attributes (settings) come as JSON text, so that the result can be written as
     NetCDF. Raises StoreError, StoreDamaged or StoreVersion where there is nothing to open.
     """
-    path = Path(path)
-    root = read_root(path)
-    require_chunks(path, root)
-    return _for_arviz(_with_draws(xarray.open_datatree(path, engine="zarr", consolidated=True), root))
+    return for_arviz(*_read(Path(path)))
+
+
+def datasets(path: str | Path) -> dict[str, xarray.Dataset]:
+    """The groups of `open`, whatever ArviZ is installed."""
+    return _read(Path(path))[0]
 
 
 def read_attributes(path: str | Path) -> dict[str, Any]:
@@ -55,13 +58,16 @@ def store_bytes(path: str | Path) -> int:
     return total
 
 
-def _with_draws(tree: xarray.DataTree, root: Root) -> xarray.DataTree:
-    """Number the draws of every recorded group: the store itself has no draw coordinate, so that none must grow."""
-    datasets = {group: node.to_dataset() for group, node in tree.children.items()}
+def _read(path: Path) -> tuple[dict[str, xarray.Dataset], dict[str, Any]]:
+    """The groups, and the attributes as ArviZ's files take them. The draws of every recorded group are numbered: the
+    store itself has no draw coordinate, so that none must grow."""
+    root = read_root(path)
+    require_chunks(path, root)
+    tree = xarray.open_datatree(path, engine="zarr", consolidated=True)
+    groups = {group: node.to_dataset() for group, node in tree.children.items()}
     for group in root.record.draws:
-        datasets[group] = datasets[group].assign_coords({DRAW: np.arange(datasets[group].sizes[DRAW])})
-    attributes = {name: _flat(value) for name, value in tree.attrs.items()}
-    return xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=attributes), **datasets})
+        groups[group] = groups[group].assign_coords({DRAW: np.arange(groups[group].sizes[DRAW])})
+    return groups, {str(name): _flat(value) for name, value in tree.attrs.items()}
 
 
 def _flat(value: Any) -> str | int | float:
@@ -69,13 +75,14 @@ def _flat(value: Any) -> str | int | float:
     return value if simple else json.dumps(value)
 
 
-def _for_arviz(tree: xarray.DataTree) -> Any:
+def for_arviz(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -> Any:
+    """The groups as the installed ArviZ wants them."""
     with warnings.catch_warnings():
         # ArviZ 0.23 announces its successor on import; what it asks of its users is done here.
         warnings.filterwarnings("ignore", "\\s*ArviZ is undergoing a major refactor", FutureWarning)
         import arviz
     if not hasattr(arviz, "InferenceData"):
-        return tree
+        return xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=attributes), **groups})
     # Its own from_datatree would drop the warm-up groups.
-    groups: dict[str, Any] = {group: node.to_dataset() for group, node in tree.children.items()}
-    return arviz.InferenceData(**{"attrs": tree.attrs, "save_warmup": True, **groups})
+    kept: dict[str, Any] = dict(groups)
+    return arviz.InferenceData(**{"attrs": dict(attributes), "save_warmup": True, **kept})

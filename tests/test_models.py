@@ -98,7 +98,7 @@ def test_settings_reach_users_functions() -> None:
 @pytest.mark.parametrize(
     ("name", "keys", "message"),
     [
-        ("airways", {}, r"no model is called 'airways': choose one of airway, scorpio, or .* module:function"),
+        ("airways", {}, r"no model is called 'airways': choose one of airway, .*scorpio, or .* module:function"),
         ("airway", {"gene": 3}, r"does not take gene; its settings are: genes = 'all', cells = False"),
         ("airway", {"genes": 0}, r"genes = 0: choose between 1 and 22369"),
         ("airway", {"genes": "some"}, r'genes = \'some\'; allowed are "all"'),

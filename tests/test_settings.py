@@ -199,13 +199,15 @@ def test_an_empty_section_means_its_defaults(tmp_path):
     assert settings.default_store == Path("runs/mine.zarr")
 
 
-@pytest.mark.parametrize("name", ["airway", "airway_small", "airway_cells", "scorpio"])
+@pytest.mark.parametrize(
+    "name", ["airway", "airway_small", "airway_cells", "alcohol", "alcohol_small", "census", "scorpio"]
+)
 def test_shipped_configs_are_valid_and_found_by_bare_name(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = load_settings(Path(name))
     assert name in shipped_configs()
     assert settings.config_name == name
-    assert settings.model.name in ("airway", "scorpio")
+    assert settings.model.name == name.split("_")[0]
 
 
 def test_settings_survive_json_and_cannot_be_changed():

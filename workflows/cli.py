@@ -1,4 +1,4 @@
-"""The command line: `maxwell run | resume | inspect | models`, a thin layer over the Python functions.
+"""The command line: `maxwell run | resume | inspect | report | export | models`, thin over the Python functions.
 
 Exit status: 0 done (also when a limit stopped the run), 1 an unexpected error with its traceback, 2 bad input,
 130 interrupted. JAX, Ray and xarray are imported only by the commands that need them, after the settings are checked.
@@ -61,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("store", metavar="STORE", help="the folder of a run, also while it is still going")
     inspect.add_argument("--json", action="store_true", help="print JSON instead of tables")
     inspect.set_defaults(command=_inspect)
+    report = commands.add_parser("report", help="write an HTML page about a store: verdicts, pictures, tables")
+    report.add_argument("store", metavar="STORE", help="the folder of a run, also while it is still going")
+    report.add_argument("--out", metavar="FILE", help="where it is written (default <name of STORE>.html beside it)")
+    report.set_defaults(command=_report)
+    _add_export(commands)
     models = commands.add_parser("models", help="list the models that come with the program")
     models.set_defaults(command=_models)
     return parser
@@ -84,6 +89,22 @@ def _add_resume(commands: Any) -> None:
     resume.add_argument("store", metavar="STORE", help="the folder of the run")
     _add_shared(resume)
     resume.set_defaults(command=_resume)
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write draws with predictions and log likelihoods for ArviZ",
+        description="Write draws with the groups log_likelihood, posterior_predictive and prior, for LOO and checks.",
+    )
+    export.add_argument("store", metavar="STORE", help="the folder of the run")
+    export.add_argument("--out", metavar="FILE", required=True, help="what to write, ending in .nc or .zarr")
+    export.add_argument("--draws", type=int, default=100, help="draws of each chain, evenly spaced (default 100)")
+    export.add_argument("--prior", type=int, default=0, help="draws from the prior (default 0)")
+    export.add_argument(
+        "--conditional", action="store_true", help="log likelihoods given every latent: none is integrated out"
+    )
+    export.set_defaults(command=_export)
 
 
 def _add_shared(parser: argparse.ArgumentParser) -> None:
@@ -174,6 +195,26 @@ def _inspect(arguments: argparse.Namespace) -> int:
 
     summary = inspect_store(arguments.store)
     print(to_json(summary) if arguments.json else render(summary))
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from workflows.report.write import write_report
+
+    path = write_report(arguments.store, arguments.out)
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser, or print it")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from workflows.posterior.export import require_new, write
+    from workflows.stored_run import Run
+
+    out = Path(arguments.out)
+    require_new(out)
+    integrate = not arguments.conditional
+    write(Run(arguments.store).export(draws=arguments.draws, prior=arguments.prior, integrate=integrate), out)
+    print(f"Written to {out}")
     return 0
 
 

@@ -93,7 +93,15 @@ def unmet_goals(summary: Mapping[str, Any]) -> list[str]:
 
     goals_met: {goal: bool}, with the names of the section `goals` of the settings.
     """
+    values = goal_values(summary)
+    unmet = [goal for goal, met in (summary.get("goals_met") or {}).items() if not met]
+    return [f"goals.{goal}: {number(values[goal][0])}, wanted {number(values[goal][1])}" for goal in unmet]
+
+
+def goal_values(summary: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What was reached and what was wanted of every goal, by its name in the settings; None for what is not known."""
     wanted = (summary.get("settings") or {}).get("goals") or {}
+    wanted = {**wanted, "rhat": _rhat_goal(summary, wanted.get("rhat"))}
     reached = {
         "ess": summary.get("ess_online_min"),
         "rhat": summary.get("nested_rhat_max"),
@@ -101,9 +109,7 @@ def unmet_goals(summary: Mapping[str, Any]) -> list[str]:
         "shared_rhat": summary.get("nested_rhat_shared_max"),
         "draws": summary.get("draws"),
     }
-    goals = {**wanted, "rhat": _rhat_goal(summary, wanted.get("rhat"))}
-    unmet = [goal for goal, met in (summary.get("goals_met") or {}).items() if not met]
-    return [f"goals.{goal}: {number(reached.get(goal))}, wanted {number(goals.get(goal))}" for goal in unmet]
+    return {goal: (value, wanted.get(goal)) for goal, value in reached.items()}
 
 
 def _rhat_goal(summary: Mapping[str, Any], goal: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 from ensemble.errors import MaxwellError
 from kernels.joining import WHOLE, joined, whole
@@ -11,9 +12,11 @@ from kernels.target import Target
 from workflows.settings_kernels import KernelSettings
 
 WIDEST_POOLED = 512
-"""Widest block for which a dense metric is pooled by default: d^2 numbers travel in each round of the warm-up."""
+"""Widest block for which a dense metric is pooled by default: d^2 numbers travel in each round of the warm-up. One of
+low rank is for wider ones: on 2,429 coordinates of a volatile walk b2 is a tenth of the diagonal's after 1,200
+gradients."""
 STATES_PER_COORDINATE = 4
-"""Replicas for each coordinate from which on a dense metric is the default."""
+"""Replicas for each coordinate of a dense metric, or direction of one of low rank, from which on it is the default."""
 
 
 class KernelError(MaxwellError):
@@ -45,14 +48,21 @@ def _default(target: Target, level: Level) -> str:
 def _moved(structure: Structure, name: str, kernel: str, settings: KernelSettings, replicas: int) -> Structure:
     level = structure.level(name)
     metric = settings.metric if kernel != "metropolis" else "auto"
-    pooled = level.n_blocks == 1 and level.width <= min(WIDEST_POOLED, replicas // STATES_PER_COORDINATE)
-    if metric == "auto" and kernel != "metropolis" and pooled:
-        metric = "dense"
+    if metric == "auto" and kernel != "metropolis" and level.n_blocks == 1:
+        metric = _affordable(level.width, replicas)
     if metric == "low_rank" and level.n_blocks > 1:
         metric = "auto"
     move = Move(kernel, settings.integrator, settings.max_depth, metric, min(Move().rank, level.width))  # type: ignore[arg-type]
     changed = replace(level, move=move)
     return replace(structure, levels=tuple(changed if old is level else old for old in structure.levels))
+
+
+def _affordable(width: int, replicas: int) -> Literal["dense", "low_rank", "auto"]:
+    """The best form of the metric of one block that so many replicas can estimate."""
+    if width <= min(WIDEST_POOLED, replicas // STATES_PER_COORDINATE):
+        return "dense"
+    enough = width > WIDEST_POOLED and replicas >= STATES_PER_COORDINATE * Move().rank
+    return "low_rank" if enough else "auto"
 
 
 def _check(target: Target, structure: Structure, chosen: Mapping[str, str]) -> None:

@@ -6,16 +6,19 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from ensemble.errors import MaxwellError
 from kernels.target import Target
+from kernels.types import Data, Position
 from workflows.fingerprint import compare_fingerprints, fingerprint
 
 __all__ = [
     "Entry",
+    "Generative",
     "Model",
     "ModelError",
     "Static",
@@ -33,6 +36,20 @@ class ModelError(MaxwellError):
     """A model or its settings cannot be used as given; the message says what is allowed."""
 
 
+class Generative(NamedTuple):
+    """What a model can do with one draw, beside evaluating its density; values by the names that the store has.
+
+    log_likelihood(values, data): of every observation, by the names of the observed variables. predict(key, values,
+    data): new values of these. prior(key, data): a draw of all recorded variables, and outcomes under it.
+    unconstrain(values, data): the sites of the target.
+    """
+
+    log_likelihood: Callable[[Position, Data], Position]
+    predict: Callable[[jax.Array, Position, Data], Position]
+    prior: Callable[[jax.Array, Data], tuple[Position, Position]]
+    unconstrain: Callable[[Position, Data], Position]
+
+
 @dataclass(frozen=True)
 class Model:
     """A target, the data it is evaluated on, and what the results are called.
@@ -40,7 +57,8 @@ class Model:
     name: registry name or module:function. data: the pytree passed to log_terms, constrain and initial. dims: dimension
     names of every constrained variable and of the observed and constant data, by name; coords: their labels, where not
     0, 1, ... observed, constant: arrays for those ArviZ groups. supports: constraint of each site, where known. static:
-    settings compiled into the target. A variable is shared when its site has no plates.
+    settings compiled into the target. generative: where the model can predict. A variable is shared when its site has
+    no plates.
     Raises ModelError for a target without sites or with a site of no elements.
     """
 
@@ -53,6 +71,7 @@ class Model:
     constant: dict[str, np.ndarray] = field(default_factory=dict)
     supports: dict[str, str] = field(default_factory=dict)
     static: dict[str, Static] = field(default_factory=dict)
+    generative: Generative | None = None
 
     def __post_init__(self) -> None:
         """Refuse targets that have nothing to sample."""
@@ -78,6 +97,18 @@ REGISTRY: Mapping[str, Entry] = {
     "airway": Entry(
         "workflows.models.airway:build",
         "gene expression with and without dexamethasone: negative binomial, d about 67,000 (134,000 with cells)",
+    ),
+    "rri": Entry(
+        "workflows.models.rri.model:build",
+        "heart-beat intervals through exercise: a curve of 7 parameters and its noise, of one subject or of up to 272",
+    ),
+    "alcohol": Entry(
+        "workflows.models.alcohol:build",
+        "drinks per drinking day: a propensity for each of 26,946 people, pooled over groups; heaped counts, d 26,985",
+    ),
+    "census": Entry(
+        "workflows.models.census:build",
+        "incomes in 2,024 areas of 51 states: correlated coefficients of education and experience, d 8,320",
     ),
     "scorpio": Entry(
         "workflows.models.scorpio:build",

@@ -25,5 +25,6 @@ class KernelSettings(Section):
     metric: Literal["auto", "dense", "diagonal", "low_rank"] = key(
         "auto",
         "auto, dense, diagonal or low_rank",
-        "form of the pooled metric; auto: dense for up to 16 coordinates, or where the ensemble is large enough",
+        "form of the pooled metric; auto: dense for up to 16 coordinates, or 512 where the ensemble is large enough, "
+        "low_rank above",
     )

@@ -47,6 +47,12 @@ class Run:
         dims = {dim for names, _ in variables.values() for dim in names}
         return xarray.Dataset(variables, {dim: posterior.coords[dim] for dim in dims & set(posterior.coords)})
 
+    def export(self, **choices: Any) -> Any:
+        """The draws with log_likelihood, posterior_predictive and prior groups: see workflows.posterior.export."""
+        from workflows.posterior.export import export  # builds the model
+
+        return export(self, **choices)
+
     def report_lines(self) -> list[str]:
         """What the model itself has to say of its posterior: a table, or nothing."""
         return reports.lines(self)

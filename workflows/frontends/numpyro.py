@@ -29,6 +29,7 @@ from kernels.target import Site, Target, TermKind
 from kernels.types import Data, Position, Terms
 from workflows.frontends.axes import Layout, layout_of, value_layout
 from workflows.frontends.data import traced_and_static
+from workflows.frontends.generative import generative
 from workflows.model import Model, ModelError, Static
 
 ModelFunction = Callable[..., Any]
@@ -93,6 +94,15 @@ def numpyro_model(
         constant={key: np.asarray(value) for key, value in (constant or {}).items()},
         supports=traced.supports,
         static=static,
+        generative=generative(
+            model,
+            static,
+            traced.constrained,
+            traced.unconstrained,
+            traced.recorded,
+            traced.observed,
+            lambda key, data: _prior_trace(model, key, data),
+        ),
     )
 
 

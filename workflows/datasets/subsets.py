@@ -1,0 +1,18 @@
+"""A part of a data set for the smaller configurations: always the same one."""
+
+import numpy as np
+
+SEED = 0
+"""Seed of the choice."""
+
+
+def subset(total: int, number: int | None, what: str) -> np.ndarray:
+    """Sorted indices of `number` of `total` elements chosen with a fixed seed, or of all of them for None.
+
+    what: the elements in the plural, for the message. Raises ValueError unless 1 <= number <= total.
+    """
+    if number is None:
+        return np.arange(total)
+    if not 1 <= number <= total:
+        raise ValueError(f"{what} = {number}: choose between 1 and {total}, the number of {what}")
+    return np.sort(np.random.default_rng(SEED).choice(total, number, replace=False))
