@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from workflows.models.rri.curve import Curve
-from workflows.models.rri.published import PARAMETERS, SIGNS
+from workflows.models.rri.published import SIGNS
 
 
 def turn_first(curve: Curve) -> Curve:
@@ -46,6 +46,4 @@ def mirrors(curve: Curve, sigma: float) -> Iterator[tuple[Curve, float]]:
 
 def allowed(curve: Curve, sigma: float) -> bool:
     """Whether the model's constraints allow the parameters."""
-    values = np.array([*curve, sigma], float)
-    assert values.shape == (len(PARAMETERS),)
-    return bool(np.all(values * SIGNS > 0))
+    return bool(np.all(np.array([*curve, sigma], float) * SIGNS > 0))
