@@ -29,6 +29,11 @@ COORDINATES = 512
 chains of a logistic regression with 51 coordinates, all in lock-step take four times as long as these."""
 
 
+def together(width: int) -> int:
+    """Replicas of so many coordinates that advance in lock-step: a power of two, for vector units."""
+    return max(TOGETHER, 1 << max(COORDINATES // width, 1).bit_length() - 1)
+
+
 class Controls(NamedTuple):
     """beta: inverse temperature, a scalar or [R]; step: h, a scalar or [R], in units of factor; factor of the single
     block, as in metric ([p, 1], [p, p, 1], ...), common to all replicas; depth: doublings allowed, at most max_depth;
@@ -81,8 +86,7 @@ class Nuts:
         def group(keys: jax.Array, states: State, beta: jax.Array, size: jax.Array) -> tuple[State, NutsInfo]:
             return self._together(keys, states, data, controls._replace(beta=beta, step=size))
 
-        together = max(TOGETHER, 1 << (COORDINATES // self.view.level.width).bit_length() - 1)
-        moved: tuple[State, NutsInfo] = in_groups(group, together)(keys, states, beta, size)
+        moved: tuple[State, NutsInfo] = in_groups(group, together(self.view.level.width))(keys, states, beta, size)
         return moved
 
     def _together(self, keys: jax.Array, states: State, data: Data, controls: Controls) -> tuple[State, NutsInfo]:

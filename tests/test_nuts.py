@@ -12,7 +12,7 @@ import pytest
 from kernels.integrators import LEAPFROG, SCHEMES, STRANG, Scheme
 from kernels.joining import whole_level
 from kernels.metric import LowRank
-from kernels.nuts import Controls, Draws, Nuts, NutsInfo, trajectory
+from kernels.nuts import Controls, Draws, Nuts, NutsInfo, together, trajectory
 from kernels.nuts_tree import NOISE
 from kernels.nuts_turning import inner, merge_turns, u_turn
 from kernels.state import LevelView, State, evaluate
@@ -225,6 +225,28 @@ def test_new_controls_do_not_retrace() -> None:
     assert len(traces) == count
     assert executed[1:4] == [1, 7, 7]
     assert executed[0] > executed[4] > 7
+
+
+@pytest.mark.parametrize(("width", "expected"), [(1, 512), (10, 32), (51, 8), (512, 8), (513, 8), (100_000, 8)])
+def test_groups_are_large_where_replicas_are_small(width: int, expected: int) -> None:
+    assert together(width) == expected
+
+
+def test_a_replica_moves_the_same_in_a_group_and_alone() -> None:
+    """70 replicas of 11 coordinates: two groups of 32 and a rest of 6, with step sizes of their own."""
+    own, _ = plain_target()
+    step = jax.jit(Nuts(own, 5).step)
+    states = states_of(own, np.random.default_rng(0).normal(size=(70, 11)))
+    keys, one = jax.random.split(jax.random.key(1), 70), jnp.asarray(1.0)
+    sizes = jnp.linspace(0.05, 0.6, 70)
+    found, info = step(keys, states, one, controls(sizes, 5))
+    executed = np.asarray(info.executed)
+    for first, last in ((0, 32), (32, 64), (64, 70)):
+        assert (executed[first:last] == int(info.leapfrogs[first:last].max())).all()
+    for replica in (0, 40, 69):
+        alone = jax.tree.map(lambda x, r=replica: x[r : r + 1], states)
+        moved, _ = step(keys[replica : replica + 1], alone, one, controls(sizes[replica : replica + 1], 5))
+        np.testing.assert_allclose(found.position["x"][replica], moved.position["x"][0], rtol=0, atol=1e-10)
 
 
 def test_units_of_the_factor_and_temperatures_by_replica() -> None:
