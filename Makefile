@@ -53,7 +53,7 @@ python-check:
 run: setup ## sample the airway posterior; CONFIG=... for another configuration, ARGS=... for more options
 	$(BIN)/maxwell run $(CONFIG) $(ARGS)
 
-bench-depth: setup ## gradients to equilibrium beside other ensemble samplers (half an hour)
+bench-depth: setup ## gradients to equilibrium beside other samplers (hours; ARGS chooses)
 	$(BIN)/python -m workflows.bench_depth $(ARGS)
 
 lint: setup ## ruff and mypy

@@ -10,7 +10,7 @@ import scipy.stats
 
 from kernels.interweaving_discovery import find_interweavings
 from kernels.structure import discover
-from workflows import datasets
+from tests.flipped import flip_a_bit
 from workflows.datasets import DatasetError, alcohol
 from workflows.model import Model, ModelError, build
 from workflows.models import heaping
@@ -70,13 +70,7 @@ def test_an_impossible_subset_is_refused(people: int) -> None:
 
 
 def test_a_flipped_bit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = bytearray(datasets.read_verified("alcohol", "people.tsv.gz"))
-    content[1000] ^= 1
-    published = datasets.checksums("alcohol")["people.tsv.gz"]
-    (tmp_path / "alcohol").mkdir()
-    (tmp_path / "alcohol" / "SHA256SUMS").write_text(f"{published}  people.tsv.gz\n")
-    (tmp_path / "alcohol" / "people.tsv.gz").write_bytes(content)
-    monkeypatch.setattr(datasets, "files", lambda package: tmp_path)
+    flip_a_bit(monkeypatch, tmp_path, "alcohol", "people.tsv.gz")
     with pytest.raises(DatasetError, match=r"alcohol/people.tsv.gz has SHA-256 .* the file was changed"):
         alcohol.load()
 

@@ -10,7 +10,7 @@ import scipy.stats
 
 from kernels.interweaving_discovery import find_interweavings
 from kernels.structure import discover
-from workflows import datasets
+from tests.flipped import flip_a_bit
 from workflows.datasets import DatasetError, census
 from workflows.model import Model, ModelError, build
 from workflows.models.census import COEFFICIENTS
@@ -56,13 +56,7 @@ def test_an_impossible_subset_is_refused(areas: int) -> None:
 
 
 def test_a_flipped_bit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = bytearray(datasets.read_verified("census", "workers.tsv.gz"))
-    content[1000] ^= 1
-    published = datasets.checksums("census")["workers.tsv.gz"]
-    (tmp_path / "census").mkdir()
-    (tmp_path / "census" / "SHA256SUMS").write_text(f"{published}  workers.tsv.gz\n")
-    (tmp_path / "census" / "workers.tsv.gz").write_bytes(content)
-    monkeypatch.setattr(datasets, "files", lambda package: tmp_path)
+    flip_a_bit(monkeypatch, tmp_path, "census", "workers.tsv.gz")
     with pytest.raises(DatasetError, match=r"census/workers.tsv.gz has SHA-256 .* the file was changed"):
         census.load()
 

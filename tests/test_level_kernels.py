@@ -13,7 +13,7 @@ from kernels.state import evaluate, log_density
 from kernels.structure import discover
 from kernels.target import Site, Target
 from tests.ensemble_models import GROUPS, small
-from workflows.level_kernels import KernelError, _affordable, with_kernels
+from workflows.level_kernels import KernelError, affordable, with_kernels
 from workflows.settings_kernels import KernelSettings
 
 
@@ -73,7 +73,7 @@ def test_a_metric_is_dense_where_the_ensemble_is_large_enough(replicas, metric):
     [(512, 2048, "dense"), (512, 2047, "auto"), (513, 4096, "low_rank"), (513, 64, "low_rank"), (513, 63, "auto")],
 )
 def test_the_widest_blocks_get_a_metric_of_low_rank(width, replicas, metric):
-    assert _affordable(width, replicas) == metric
+    assert affordable(width, replicas) == metric
 
 
 @pytest.mark.parametrize("metric", ["dense", "diagonal", "low_rank"])

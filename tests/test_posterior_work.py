@@ -11,8 +11,10 @@ import xarray
 
 from ensemble.errors import MaxwellError
 from tests import predictive_models as models
+from tests.ensemble_models import small
 from workflows import open_run, run
 from workflows.cli import main
+from workflows.model import Model
 from workflows.posterior.export import write
 from workflows.posterior.groups import Posterior, PosteriorError
 
@@ -156,11 +158,8 @@ def test_the_command_writes_a_file(finished: Any, tmp_path: Path, capsys: pytest
 
 
 def test_a_plain_density_cannot_predict() -> None:
-    from tests.ensemble_models import small
-
     model = small()
-    plain = models.people()
     with pytest.raises(MaxwellError, match="is a density"):
-        Posterior(plain.__class__("plain", model.target, {}), draws(mu=np.zeros((1, 1))), 0)
+        Posterior(Model("plain", model.target, {}), draws(mu=np.zeros((1, 1))), 0)
     with pytest.raises(PosteriorError, match="no draws of model 'people' yet"):
-        Posterior(plain, draws(mu=np.zeros((1, 0))), 0)
+        Posterior(models.people(), draws(mu=np.zeros((1, 0))), 0)

@@ -49,7 +49,7 @@ def _moved(structure: Structure, name: str, kernel: str, settings: KernelSetting
     level = structure.level(name)
     metric = settings.metric if kernel != "metropolis" else "auto"
     if metric == "auto" and kernel != "metropolis" and level.n_blocks == 1:
-        metric = _affordable(level.width, replicas)
+        metric = affordable(level.width, replicas)
     if metric == "low_rank" and level.n_blocks > 1:
         metric = "auto"
     move = Move(kernel, settings.integrator, settings.max_depth, metric, min(Move().rank, level.width))  # type: ignore[arg-type]
@@ -57,7 +57,7 @@ def _moved(structure: Structure, name: str, kernel: str, settings: KernelSetting
     return replace(structure, levels=tuple(changed if old is level else old for old in structure.levels))
 
 
-def _affordable(width: int, replicas: int) -> Literal["dense", "low_rank", "auto"]:
+def affordable(width: int, replicas: int) -> Literal["dense", "low_rank", "auto"]:
     """The best form of the metric of one block that so many replicas can estimate."""
     if width <= min(WIDEST_POOLED, replicas // STATES_PER_COORDINATE):
         return "dense"

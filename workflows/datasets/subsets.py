@@ -6,13 +6,14 @@ SEED = 0
 """Seed of the choice."""
 
 
-def subset(total: int, number: int | None, what: str) -> np.ndarray:
+def subset(total: int, number: int | None, what: str, of: str | None = None) -> np.ndarray:
     """Sorted indices of `number` of `total` elements chosen with a fixed seed, or of all of them for None.
 
-    what: the elements in the plural, for the message. Raises ValueError unless 1 <= number <= total.
+    what: the elements in the plural, and of: those that `total` counts where these are not simply all, for the message.
+    Raises ValueError unless 1 <= number <= total.
     """
     if number is None:
         return np.arange(total)
     if not 1 <= number <= total:
-        raise ValueError(f"{what} = {number}: choose between 1 and {total}, the number of {what}")
+        raise ValueError(f"{what} = {number}: choose between 1 and {total}, the number of {of or what}")
     return np.sort(np.random.default_rng(SEED).choice(total, number, replace=False))

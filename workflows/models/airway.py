@@ -14,10 +14,11 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from workflows.datasets.airway import Airway, load
+from workflows.datasets.airway import load
 from workflows.frontends.numpyro import numpyro_model
 from workflows.model import Model, ModelError
 from workflows.models.negative_binomial import NegativeBinomial, count_constant
+from workflows.models.some import all_or_some
 
 CELL_LINES = ("N061011", "N61311", "N080611")
 """Cell lines with effects of their own; N052611 is the baseline."""
@@ -75,7 +76,7 @@ def build(*, genes: int | str = "all", cells: bool = False) -> Model:
     """
     if not isinstance(cells, bool):
         raise ModelError(f"airway: cells = {cells!r}; allowed are true and false")
-    experiment = _load(genes)
+    experiment = all_or_some(load, "airway", "genes", genes)
     data = {
         "counts": experiment.counts.astype(np.int32),
         "constant": np.asarray(jax.jit(count_constant)(experiment.counts)),
@@ -92,15 +93,3 @@ def build(*, genes: int | str = "all", cells: bool = False) -> Model:
         dims={"library": ("sample",), "treated": ("sample",)} | ({"c": ("cell",)} if cells else {}),
         constant={"library": experiment.library, "treated": experiment.treated},
     )
-
-
-def _load(genes: int | str) -> Airway:
-    """The data, with the setting checked."""
-    if genes == "all":
-        return load()
-    if isinstance(genes, bool) or not isinstance(genes, int):
-        raise ModelError(f'airway: genes = {genes!r}; allowed are "all" and a number of genes')
-    try:
-        return load(genes)
-    except ValueError as error:
-        raise ModelError(f'airway: {error}, or "all"') from error

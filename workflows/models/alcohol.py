@@ -37,10 +37,11 @@ import numpyro
 import numpyro.distributions as dist
 
 from kernels.special import materialised
-from workflows.datasets.alcohol import Alcohol, load
+from workflows.datasets.alcohol import load
 from workflows.frontends.numpyro import numpyro_model
-from workflows.model import Model, ModelError
+from workflows.model import Model
 from workflows.models.heaping import WAYS, HeapedCounts, Tables, tables
+from workflows.models.some import all_or_some
 
 GROUPS = ("region", "sex", "education", "ethnicity", "marital")
 """Groups whose effects are exchangeable; age, the sixth, has an order."""
@@ -116,7 +117,7 @@ def impute(propensity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def build(*, people: int | str = "all") -> Model:
     """The model of all 26,946 people, or of `people` of them chosen with a fixed seed. Raises ModelError otherwise."""
-    survey = _load(people)
+    survey = all_or_some(load, "alcohol", "people", people)
     answered = np.flatnonzero(survey.known)
     drinks = survey.drinks[answered]
     names = (*GROUPS, "age")
@@ -151,15 +152,3 @@ def build(*, people: int | str = "all") -> Model:
         | {f"{name}_of_person": ("person",) for name in names},
         constant={f"{name}_of_person": survey.groups[name] for name in names},
     )
-
-
-def _load(people: int | str) -> Alcohol:
-    """The data, with the setting checked."""
-    if people == "all":
-        return load()
-    if isinstance(people, bool) or not isinstance(people, int):
-        raise ModelError(f'alcohol: people = {people!r}; allowed are "all" and a number of people')
-    try:
-        return load(people)
-    except ValueError as error:
-        raise ModelError(f'alcohol: {error}, or "all"') from error

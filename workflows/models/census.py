@@ -33,9 +33,10 @@ import numpyro
 import numpyro.distributions as dist
 
 from kernels.special import materialised
-from workflows.datasets.census import Census, load
+from workflows.datasets.census import load
 from workflows.frontends.numpyro import numpyro_model
 from workflows.model import Model, ModelError
+from workflows.models.some import all_or_some
 from workflows.models.student_t import StudentT
 
 COEFFICIENTS = ("intercept", "education", "experience", "experience2")
@@ -109,7 +110,7 @@ def build(*, areas: int | str = "all", correlated: bool = True, residual: str = 
         raise ModelError(f"census: correlated = {correlated!r}; allowed are true and false")
     if residual not in RESIDUALS:
         raise ModelError(f"census: residual = {residual!r}; allowed are {' and '.join(RESIDUALS)}")
-    workers = _load(areas)
+    workers = all_or_some(load, "census", "areas", areas)
     data = {
         "log_income": workers.log_income,
         "covariates": covariates_of(workers.education, workers.experience),
@@ -147,15 +148,3 @@ def build(*, areas: int | str = "all", correlated: bool = True, residual: str = 
             "state_of_area": workers.state,
         },
     )
-
-
-def _load(areas: int | str) -> Census:
-    """The data, with the setting checked."""
-    if areas == "all":
-        return load()
-    if isinstance(areas, bool) or not isinstance(areas, int):
-        raise ModelError(f'census: areas = {areas!r}; allowed are "all" and a number of areas')
-    try:
-        return load(areas)
-    except ValueError as error:
-        raise ModelError(f'census: {error}, or "all"') from error

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".nc", ".zarr")
 
+_DRAWN = ("posterior", "sample_stats")
+"""Groups whose draws are thinned; predictions go with these draws."""
+
 
 def export(
     run: "Run", *, draws: int | None = 100, prior: int = 0, predictive: bool = True, integrate: bool = True
@@ -65,10 +68,6 @@ def write(data: Any, path: Path) -> None:
         data.to_netcdf(path)
     else:
         data.to_netcdf(str(path))
-
-
-_DRAWN = ("posterior", "sample_stats")
-"""Groups whose draws are thinned; predictions go with these draws."""
 
 
 def _spaced(available: int, wanted: int | None) -> np.ndarray:

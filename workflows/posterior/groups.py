@@ -18,6 +18,9 @@ TOGETHER = 4
 
 Arrays = dict[str, np.ndarray]
 
+_PURPOSE = 0x9057
+"""What sets the keys of predictions apart from those of the run."""
+
 
 class PosteriorError(MaxwellError):
     """What was asked for cannot be had from this model or these draws."""
@@ -140,7 +143,3 @@ def _seen(log_likelihood: xarray.DataArray) -> xarray.DataArray:
 def _filled(name: str, dims: tuple[str, ...], axes: int) -> tuple[str, ...]:
     """Names for all axes."""
     return dims + tuple(f"{name}_dim_{i}" for i in range(len(dims), axes))
-
-
-_PURPOSE = 0x9057
-"""What sets the keys of predictions apart from those of the run."""

@@ -6,12 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from workflows.datasets import read_verified
+from workflows.datasets.subsets import subset
 
 MINIMUM_READS = 10
 """Genes with fewer reads over all samples are not kept."""
-
-SUBSET_SEED = 0
-"""Seed of the choice of genes for the smaller configurations."""
 
 
 class Airway(NamedTuple):
@@ -39,18 +37,9 @@ def load(genes: int | None = None) -> Airway:
     kept = counts.sum(axis=1) >= MINIMUM_READS
     ids, counts = ids[kept], counts[kept]
     reads = np.log(counts.sum(axis=0))
-    chosen = _subset(len(ids), genes)
+    chosen = subset(len(ids), genes, "genes", "kept genes")
     library = reads - reads.mean()
     return Airway(np.ascontiguousarray(counts[chosen].T), ids[chosen], runs, cell_lines, library, treated)
-
-
-def _subset(kept: int, genes: int | None) -> np.ndarray:
-    """Sorted indices of the chosen genes."""
-    if genes is None:
-        return np.arange(kept)
-    if not 1 <= genes <= kept:
-        raise ValueError(f"genes = {genes}: choose between 1 and {kept}, the number of kept genes")
-    return np.sort(np.random.default_rng(SUBSET_SEED).choice(kept, genes, replace=False))
 
 
 def _read_counts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
