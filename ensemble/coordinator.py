@@ -104,7 +104,7 @@ class Coordinator:
             self._absorb(plan, reports)
             self._record(reports)
             self._advance(plan)
-            self._tick(reports)
+            self._tick(plan.stage, reports)
             if self.ledger.epoch - committed >= self.settings.check_rounds:
                 self._commit()
                 committed = self.ledger.epoch
@@ -204,8 +204,12 @@ class Coordinator:
         self.ledger = self.ledger._replace(draws=self.ledger.draws + stored)
 
     def _advance(self, plan: RoundPlan) -> None:
+        rounds, sweeps = self.ledger.stages.get(plan.stage, (0, 0))
         ledger = self.ledger._replace(
-            epoch=plan.epoch + 1, stage_round=plan.round + 1, sweeps=self.ledger.sweeps + plan.sweeps
+            epoch=plan.epoch + 1,
+            stage_round=plan.round + 1,
+            sweeps=self.ledger.sweeps + plan.sweeps,
+            stages={**self.ledger.stages, plan.stage: (rounds + 1, sweeps + plan.sweeps)},
         )
         if policies.settles(ledger, self.settings, self.dimension):
             # The next round is the first of its phase: absorb_moments then forgets all before it.
@@ -285,7 +289,7 @@ class Coordinator:
     def _now(self) -> tuple[float, float]:
         return self.clock(), time.process_time()
 
-    def _tick(self, reports: list[RoundReport]) -> None:
+    def _tick(self, stage: str, reports: list[RoundReport]) -> None:
         """Count the seconds since the last tick; nothing but limits.minutes is decided by them."""
         now, (wall, core) = self._now(), self._ticked
         kernel, compiling = (sum(getattr(r, f"{kind}_seconds") for r in reports) for kind in ("kernel", "compile"))
@@ -293,8 +297,10 @@ class Coordinator:
         if self.fleet.remote:
             spent["core"] += kernel + compiling
         self._ticked = now
+        of_stages = self.ledger.stage_seconds
         self.ledger = self.ledger._replace(
-            seconds={name: self.ledger.seconds[name] + value for name, value in spent.items()}
+            seconds={name: self.ledger.seconds[name] + value for name, value in spent.items()},
+            stage_seconds={**of_stages, stage: of_stages.get(stage, 0.0) + spent["wall"]},
         )
 
     def _status(self, reports: list[RoundReport]) -> Status:

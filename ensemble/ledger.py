@@ -28,7 +28,8 @@ class Ledger(NamedTuple):
     relocated: stragglers that took others' places, in each round of `scout` that looked for them.
     rates: sums and counts of acceptance of the stage by kind and level. useful: interweaving moves in use. gradients:
     evaluations a replica, one after another (which all replicas of a shard wait for) and its own on average. seconds:
-    wall, core, kernel, compile, kept apart from results: nothing is decided by them but limits.minutes.
+    wall, core, kernel, compile, kept apart from results: nothing is decided by them but limits.minutes. stages: rounds
+    and sweeps of each stage that has begun; stage_seconds: wall time of each.
     """
 
     epoch: int = 0
@@ -48,6 +49,8 @@ class Ledger(NamedTuple):
     goals: Goals = Goals()
     ladder: LadderBooks = LadderBooks()
     seconds: Mapping[str, float] = MappingProxyType({"wall": 0.0, "core": 0.0, "kernel": 0.0, "compile": 0.0})
+    stages: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    stage_seconds: Mapping[str, float] = MappingProxyType({})
 
     @property
     def phase_round(self) -> int:
@@ -57,7 +60,8 @@ class Ledger(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Values that json keeps."""
         books = {"goals": self.goals._asdict(), "ladder": self.ladder._asdict()}
-        return {**self._asdict(), **books, "rates": dict(self.rates), "seconds": dict(self.seconds)}
+        maps = {name: dict(getattr(self, name)) for name in ("rates", "seconds", "stages", "stage_seconds")}
+        return {**self._asdict(), **books, **maps}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Ledger":
@@ -69,6 +73,7 @@ class Ledger(NamedTuple):
                 "virial": tuple(tuple(row) for row in values["virial"]),
                 "relocated": tuple(values["relocated"]),
                 "rates": {name: (pair[0], pair[1]) for name, pair in values["rates"].items()},
+                "stages": {name: (pair[0], pair[1]) for name, pair in values["stages"].items()},
                 "useful": tuple(values["useful"]),
                 "gradients": tuple(values["gradients"]),
                 "goals": Goals(**values["goals"]),

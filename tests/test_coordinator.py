@@ -12,6 +12,7 @@ import pytest
 
 from ensemble import adaptation, policies
 from ensemble.coordinator import Coordinator, Outcome
+from ensemble.ledger import Ledger
 from ensemble.messages import RoundPlan
 from ensemble.status import NullProgress, Status
 from ensemble.store import Layout, Store, Variable
@@ -133,6 +134,19 @@ def test_stages_follow_one_another(whole):
     assert [plan.epoch for plan in fleet.plans] == list(range(ROUNDS))
     assert {plan.sweeps for plan in fleet.plans if plan.stage == "scout"} == {1}
     assert {plan.sweeps for plan in fleet.plans if plan.stage != "scout"} == {4}
+
+
+def test_the_books_hold_rounds_sweeps_and_time_of_each_stage(tmp_path):
+    """Over two sittings, with a clock that ticks once a round: as many seconds as rounds."""
+    ticks = iter(range(10_000))
+    options = {"clock": lambda: float(next(ticks))}
+    drive(tmp_path, stop_requested=stop_after(SCOUT + 2), **options)
+    resume(tmp_path, **options)
+    with reopened(tmp_path) as store:
+        books = Ledger.from_json(store.load_checkpoint().info)
+    rounds = {"scout": SCOUT, "equilibrate": EQUILIBRATE, "sample": SAMPLE}
+    assert books.stages == {stage: (n, n if stage == "scout" else 4 * n) for stage, n in rounds.items()}
+    assert books.stage_seconds == {stage: float(n) for stage, n in rounds.items()}
 
 
 def test_without_a_scout_the_run_begins_by_equilibrating(tmp_path):

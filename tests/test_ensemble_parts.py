@@ -34,6 +34,8 @@ FULL = Ledger(
     goals=Goals(8, 1.01, None, 400.5, 900.0, None),
     ladder=LadderBooks(((1.5, 3.0),), 16, 2, (-1.5, -0.1), {"bridge": (-3.25, 0.1)}, ({"round": 1, "flow": 0.1},)),
     seconds={"wall": 0.1, "core": 0.2, "kernel": 0.3, "compile": 0.4},
+    stages={"scout": (4, 4), "sample": (3, 24)},
+    stage_seconds={"scout": 0.04, "sample": 0.06},
 )
 
 

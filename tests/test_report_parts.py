@@ -16,7 +16,7 @@ from workflows.report.drawing import axis_label
 from workflows.report.markup import bullets, element, figure, joined, table
 from workflows.report.plots import course_picture, histograms
 from workflows.report.pooling import groups, rank_counts
-from workflows.report.timeline import Course, stage_rounds
+from workflows.report.timeline import Course
 from workflows.report.verdicts import headline, next_command, next_steps, verdicts
 from workflows.settings import make_settings
 
@@ -95,27 +95,6 @@ def test_what_stands_out_is_said() -> None:
     assert "ArviZ" in found["Few stored draws"][1]
     assert "not apart from each other" in found["Starts"][1]
     assert any("never moved" in step for step in next_steps(summary, stuck=3))
-
-
-def books(stage: str, epoch: int, current: int, sweeps: int) -> dict[str, Any]:
-    return {"stage": stage, "epoch": epoch, "stage_round": current, "sweeps": sweeps}
-
-
-@pytest.mark.parametrize(
-    ("kernel", "entries", "expected"),
-    [
-        ("auto", books("scout", 5, 5, 5), {"scout": 5}),
-        ("auto", books("equilibrate", 9, 4, 5 + 4 * 8), {"scout": 5, "equilibrate": 4}),
-        ("none", books("equilibrate", 4, 4, 4 * 8), {"equilibrate": 4}),
-        ("auto", books("sample", 20, 11, 5 + 15 * 8), {"scout": 5, "equilibrate": 4, "sample": 11}),
-        ("none", books("sample", 20, 11, 20 * 8), {"equilibrate": 9, "sample": 11}),
-        ("auto", books("sample", 20, 11, 20 * 8), {"scout and equilibrate": 9, "sample": 11}),
-        ("auto", books("sample", 3, 3, 3 * 8), {"sample": 3}),
-    ],
-)
-def test_stages_are_told_apart_by_their_sweeps(kernel: str, entries: dict[str, Any], expected: dict[str, int]) -> None:
-    settings = make_settings({"model": {"name": "m"}}, [f"scout.kernel={kernel}", "round.sweeps=8"])
-    assert stage_rounds(entries, settings.model_dump(mode="json")) == expected
 
 
 def test_settings_that_differ_are_listed_with_their_defaults() -> None:

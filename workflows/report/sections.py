@@ -118,9 +118,7 @@ def _groups(data: Any) -> Iterable[str]:
 
 def _course(facts: Facts) -> Markup:
     summary = facts.summary
-    parts = _titled_table(
-        stages(facts), "Stages; a round ends with a visit of the coordinator. Seconds are kept for the whole run."
-    )
+    parts = _titled_table(stages(facts), "Stages; a round ends with a visit of the coordinator.")
     seconds = [
         (label, duration(summary[key]))
         for label, key in (
