@@ -1,5 +1,6 @@
 """Models whose predictions, pointwise likelihoods and integrals are known in closed form."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -25,10 +26,22 @@ def _people(y, known):
             numpyro.sample("y", dist.Normal(x, SPREAD), obs=y)
 
 
+def _next_year(key, values, data):
+    """A second observation of the people who were not observed, three times as far from x."""
+    x = values["x"][~KNOWN]
+    return x + 3 * SPREAD * jax.random.normal(key, x.shape)
+
+
 def people() -> Model:
     """One latent and one observation a person; one person in four is not observed."""
+    names = np.array([f"p{i}" for i in range(PEOPLE)])
     return numpyro_model(
-        _people, {"y": Y, "known": KNOWN}, name="people", coords={"person": np.array([f"p{i}" for i in range(PEOPLE)])}
+        _people,
+        {"y": Y, "known": KNOWN},
+        name="people",
+        coords={"person": names, "missing": names[~KNOWN]},
+        dims={"next": ("missing",)},
+        impute={"next": _next_year},
     )
 
 

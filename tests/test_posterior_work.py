@@ -77,6 +77,26 @@ def test_predictions_have_the_law_of_the_observations() -> None:
     assert len(np.unique(found.values[0, :, 0])) == 4000
 
 
+def test_imputed_values_are_drawn_anew_for_every_draw() -> None:
+    """4,000 draws of one position, whose mean and sd are known: within 6 standard errors, as above."""
+    one = {name: x[:1, :1] for name, x in of_people().items()}
+    many = {name: np.repeat(x, 4000, axis=1) for name, x in one.items()}
+    posterior = Posterior(models.people(), draws(**many), 0)
+    found = posterior.predictions()
+    assert found is not None
+    assert found["next"].dims == ("chain", "draw", "missing")
+    assert list(found.coords["missing"].values[:2]) == ["p0", "p4"]
+    z = (found["next"].values[0] - one["x"][0, 0, ~models.KNOWN]) / (3 * models.SPREAD)
+    assert np.abs(z.mean(axis=0)).max() < 6 / np.sqrt(4000)
+    assert np.abs(z.var(axis=0) - 1).max() < 6 * np.sqrt(2 / 4000)
+    assert np.abs(np.corrcoef(z[:, 0], posterior.predictive()["y"].values[0, :, 0])[0, 1]) < 6 / np.sqrt(4000)
+
+
+def test_a_model_that_misses_nothing_imputes_nothing() -> None:
+    rate = np.random.default_rng(0).gamma(2.0, 1.0, (CHAINS, DRAWS, 3))
+    assert Posterior(models.areas(), draws(rate=rate), 0).predictions() is None
+
+
 def test_prior_draws_and_their_outcomes() -> None:
     """mu ~ N(0, 2) and y ~ N(0, sqrt(4 + 1 + .49)): variances within 5.5 standard errors."""
     groups = Posterior(models.people(), draws(**of_people()), 0).prior(4000)

@@ -41,13 +41,15 @@ class Generative(NamedTuple):
 
     log_likelihood(values, data): of every observation, by the names of the observed variables. predict(key, values,
     data): new values of these. prior(key, data): a draw of all recorded variables, and outcomes under it.
-    unconstrain(values, data): the sites of the target.
+    unconstrain(values, data): the sites of the target. impute: by name, functions (key, values, data) of an array that
+    was never observed, such as answers that are missing.
     """
 
     log_likelihood: Callable[[Position, Data], Position]
     predict: Callable[[jax.Array, Position, Data], Position]
     prior: Callable[[jax.Array, Data], tuple[Position, Position]]
     unconstrain: Callable[[Position, Data], Position]
+    impute: Mapping[str, Callable[[jax.Array, Position, Data], jax.Array]]
 
 
 @dataclass(frozen=True)

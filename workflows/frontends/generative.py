@@ -15,6 +15,8 @@ from workflows.model import Generative
 Message = dict[str, Any]
 Draw = Callable[[jax.Array, Mapping[str, Any]], dict[str, Message]]
 """(key, all data) -> the sites of one draw from the prior."""
+Impute = Callable[[jax.Array, Position, Data], jax.Array]
+"""(key, recorded values of one draw, data) -> an array that was never observed."""
 
 
 def generative(
@@ -25,6 +27,7 @@ def generative(
     recorded: Mapping[str, Layout],
     observed: Mapping[str, Layout],
     draw: Draw,
+    impute: Mapping[str, Impute],
 ) -> Generative:
     """The functions of one draw, values by the names and shapes under which the store has them."""
 
@@ -54,7 +57,7 @@ def generative(
         inverse = {name: biject_to(found[name]["fn"].support).inv(found[name]["value"]) for name in latent}
         return {name: layout.pack(inverse[name]) for name, layout in unconstrained.items()}
 
-    return Generative(log_likelihood, predict, prior, unconstrain)
+    return Generative(log_likelihood, predict, prior, unconstrain, impute)
 
 
 def _log_prob(site: Message) -> jax.Array:

@@ -5,9 +5,10 @@ of the transform from the unconstrained coordinates, unsummed, as one prior term
 likelihood terms. Transforms are made in the order of the trace, so that a support may depend on earlier sites.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -29,7 +30,7 @@ from kernels.target import Site, Target, TermKind
 from kernels.types import Data, Position, Terms
 from workflows.frontends.axes import Layout, layout_of, value_layout
 from workflows.frontends.data import traced_and_static
-from workflows.frontends.generative import generative
+from workflows.frontends.generative import Impute, generative
 from workflows.model import Model, ModelError, Static
 
 ModelFunction = Callable[..., Any]
@@ -68,6 +69,7 @@ def numpyro_model(
     dims: Mapping[str, tuple[str, ...]] | None = None,
     constant: Mapping[str, Any] | None = None,
     name: str | None = None,
+    impute: Mapping[str, Impute] = MappingProxyType({}),
 ) -> Model:
     """A Model of a NumPyro model function called with `data` as keyword arguments.
 
@@ -75,7 +77,9 @@ def numpyro_model(
     Plates become the leading axes of a site, in the order of the axes, and its dims; an axis of length 1 that belongs
     to no plate is dropped; a longer batch axis that belongs to no plate is an event axis: its elements are one block.
     coords: labels by dim, the plates' included. dims: names of the event axes of a variable (after its plates), or of
-    all its axes. constant: arrays for ArviZ's constant_data, with dims under the same names.
+    all its axes. constant: arrays for ArviZ's constant_data, with dims under the same names. impute: by name, functions
+    (key, recorded values of one draw, data) of an array that was never observed, for ArviZ's group predictions, with
+    dims under the same names.
 
     Raises ModelError for discrete latent sites, empty and subsampled plates, param, mutable, scan and cond, and where
     the model needs a number (a size) that was given as an array.
@@ -88,7 +92,7 @@ def numpyro_model(
         label,
         _target(model, static, traced),
         arrays,
-        dims=_all_dims(layouts, dims or {}, constant or {}),
+        dims=_all_dims(layouts, dims or {}, [*(constant or {}), *impute]),
         coords={key: np.asarray(value) for key, value in (coords or {}).items()},
         observed=observed,
         constant={key: np.asarray(value) for key, value in (constant or {}).items()},
@@ -102,6 +106,7 @@ def numpyro_model(
             traced.recorded,
             traced.observed,
             lambda key, data: _prior_trace(model, key, data),
+            dict(impute),
         ),
     )
 
@@ -270,9 +275,9 @@ def _observed_layout(site: Message) -> Layout:
 
 
 def _all_dims(
-    layouts: Mapping[str, Layout], given: Mapping[str, tuple[str, ...]], constant: Mapping[str, Any]
+    layouts: Mapping[str, Layout], given: Mapping[str, tuple[str, ...]], others: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Dims of every array: the plates, then the names given or `<name>_dim_<i>`."""
+    """Dims of every array: the plates, then the names given or `<name>_dim_<i>`; of others, the names given."""
     dims = {}
     for name, layout in layouts.items():
         names = tuple(given.get(name, ()))
@@ -285,10 +290,10 @@ def _all_dims(
         whole = names and len(names) == len(layout.shape) and len(names) != events
         rest = names or tuple(f"{name}_dim_{i}" for i in range(events))
         dims[name] = names if whole else (*layout.plates, *rest)
-    unknown = sorted(set(given) - set(layouts) - set(constant))
+    unknown = sorted(set(given) - set(layouts) - set(others))
     if unknown:
         raise ModelError(f"dims are given for {unknown}, which are no variables; those are {sorted(layouts)}")
-    return dims | {name: tuple(given[name]) for name in constant if name in given}
+    return dims | {name: tuple(given[name]) for name in others if name in given}
 
 
 class _Substitution(handlers.substitute):

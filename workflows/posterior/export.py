@@ -24,6 +24,8 @@ def export(
 ) -> Any:
     """The run's groups with log_likelihood, posterior_predictive and, where `prior` draws are asked for, the prior's.
 
+    Where the model imputes what was never observed, that is the group predictions.
+
     draws: of each chain, evenly spaced, None for all. As the installed ArviZ wants it (InferenceData, or a DataTree
     with ArviZ 1). The model is built anew and must be the recorded one. Raises PosteriorError and ModelError.
     """
@@ -40,6 +42,8 @@ def export(
     groups["log_likelihood"] = posterior.log_likelihood(integrate=integrate)
     if predictive:
         groups["posterior_predictive"] = posterior.predictive()
+        if (imputed := posterior.predictions()) is not None:
+            groups["predictions"] = imputed
     if prior:
         groups |= posterior.prior(prior)
     return stores.for_arviz(groups, {"source": str(run.path), "model": model.name})

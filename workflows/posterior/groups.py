@@ -1,4 +1,4 @@
-"""The groups that come after a run: posterior_predictive, log_likelihood, prior and prior_predictive."""
+"""The groups that come after a run: posterior_predictive, predictions, log_likelihood, prior and prior_predictive."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,6 +10,7 @@ import xarray
 
 from ensemble.errors import MaxwellError
 from kernels.structure import Structure, discover
+from kernels.types import Position
 from workflows.model import Model
 from workflows.posterior.integration import Single, integrated, singles
 
@@ -20,6 +21,8 @@ Arrays = dict[str, np.ndarray]
 
 _PURPOSE = 0x9057
 """What sets the keys of predictions apart from those of the run."""
+_PREDICTIVE, _PRIOR, _IMPUTED, _NOTHING = range(4)
+"""What sets them apart from each other."""
 
 
 class PosteriorError(MaxwellError):
@@ -46,9 +49,22 @@ class Posterior:
 
     def predictive(self) -> xarray.Dataset:
         """New values of the observed variables, one set a draw."""
-        count = self.draws.sizes["chain"] * self.draws.sizes["draw"]
-        keys = jax.random.split(jax.random.fold_in(self.key, 0), count)
-        return self._dataset(self._mapped(lambda values, key: self.generative.predict(key, values, self.data), keys))
+        return self._dataset(
+            self._mapped(lambda values, key: self.generative.predict(key, values, self.data), _PREDICTIVE)
+        )
+
+    def predictions(self) -> xarray.Dataset | None:
+        """Values that were never observed, one set a draw; None where the model has none."""
+        functions = self.generative.impute
+        if not functions:
+            return None
+
+        def impute(values: Position, key: jax.Array) -> Position:
+            keys = jax.random.split(key, len(functions))
+            named = zip(functions.items(), keys, strict=True)
+            return {name: function(key, values, self.data) for (name, function), key in named}
+
+        return self._dataset(self._mapped(impute, _IMPUTED))
 
     def log_likelihood(self, *, integrate: bool = True) -> xarray.Dataset:
         """Log probability of every observation under every draw; masked ones, which have none, are left out.
@@ -68,7 +84,7 @@ class Posterior:
 
     def prior(self, draws: int) -> dict[str, xarray.Dataset]:
         """The groups prior and prior_predictive: so many draws of one chain."""
-        keys = jax.random.split(jax.random.fold_in(self.key, 1), draws)
+        keys = jax.random.split(jax.random.fold_in(self.key, _PRIOR), draws)
         function = jax.jit(lambda keys: jax.lax.map(lambda key: self.generative.prior(key, self.data), keys))
         groups = zip(("prior", "prior_predictive"), function(keys), strict=True)
         return {
@@ -100,8 +116,11 @@ class Posterior:
             lambda values, _: {"y": function(self.generative.unconstrain(values, self.data), self.data)}
         )["y"]
 
-    def _mapped(self, function: Callable[..., Mapping[str, jax.Array]], keys: jax.Array | None = None) -> Arrays:
-        """A function of (values of one draw, its key) over all draws: arrays [chain, draw, ...]."""
+    def _mapped(self, function: Callable[..., Mapping[str, jax.Array]], purpose: int = _NOTHING) -> Arrays:
+        """A function of (values of one draw, its key) over all draws: arrays [chain, draw, ...].
+
+        purpose: what the keys are for; nothing where no numbers are drawn.
+        """
         chains, draws = self.draws.sizes["chain"], self.draws.sizes["draw"]
         stacked = {
             str(name): x.values.reshape(chains * draws, *x.shape[2:]) for name, x in self.draws.data_vars.items()
@@ -111,7 +130,7 @@ class Posterior:
             values, key = argument
             return function({name: x.astype(jnp.float64) for name, x in values.items()}, key)
 
-        keys = jnp.zeros(chains * draws) if keys is None else keys
+        keys = jax.random.split(jax.random.fold_in(self.key, purpose), chains * draws)
         found = jax.jit(lambda values, keys: jax.lax.map(one, (values, keys), batch_size=TOGETHER))(stacked, keys)
         return {name: np.asarray(x).reshape(chains, draws, *x.shape[1:]) for name, x in found.items()}
 
