@@ -1,4 +1,4 @@
-"""airway_small against a long NUTS run; and the comparison itself, on draws whose distribution is known.
+"""Runs against long NUTS runs; and the comparison itself, on draws whose distribution is known.
 
 False alarms: the largest of n |z| passes its limit with probability 1e-6 under normality, by the union bound.
 """
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from workflows import run
-from workflows.agreement import Moments, biased, compare, moments, of_reference, of_run
+from workflows.agreement import Moments, biased, compare, moments, of_reference, of_run, sites_of
 
-REFERENCE = Path(__file__).parent / "references" / "airway_small.npz"
+REFERENCES = Path(__file__).parent / "references"
 CHAINS, DRAWS, D = 32, 120, 500
 
 
@@ -59,20 +59,31 @@ def test_errors_that_are_too_large_differ(exact: Moments) -> None:
 
 def test_the_reference_has_the_published_values() -> None:
     """Two other samplers' means on these genes, to their two or three digits and the reference's own error."""
-    reference = of_reference(REFERENCE)
+    reference = of_reference(REFERENCES / "airway_small.npz")
     published = np.array([4.325, 2.490, 0.222, -3.54, 1.60])
     rounding = np.array([0.0005, 0.0005, 0.0005, 0.005, 0.005])
     distance = np.abs(reference.mean[:5] - published) - rounding
     assert (distance < 6 * reference.mean_error[:5] + 0.1 * reference.sd[:5]).all()
 
 
+def test_constants_are_left_out(exact: Moments) -> None:
+    """A coordinate that is 1 in every draw, such as the diagonal of a correlation matrix, has no z."""
+    draws = chains(0)
+    draws[..., 7] = 1.0
+    sd = exact.sd.copy()
+    sd[7] = 0.0
+    assert compare(moments(draws), exact._replace(sd=sd)).n == 2 * (D - 1)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_airway_small_agrees_with_nuts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "values"), [("airway_small", 12_010), ("alcohol_small", 4_116), ("census", 16_700)])
+def test_a_run_agrees_with_nuts(name: str, values: int, tmp_path: Path) -> None:
+    path = REFERENCES / f"{name}.npz"
     goals = ["goals.draws=192", "goals.ess=1000"]
-    ours = of_run(run("configs/airway_small.yaml", goals, out=tmp_path / "small.zarr"))
-    reference = of_reference(REFERENCE)
+    ours = of_run(run(f"configs/{name}.yaml", goals, out=tmp_path / "store.zarr"), sites_of(path))
+    reference = of_reference(path)
     found = compare(ours, reference)
-    assert found.n == 12_010
+    assert found.n == values
     assert found.holds, found
     assert not compare(biased(ours), reference).holds

@@ -1,4 +1,4 @@
-"""Does a stored run of airway_small agree with the long NUTS run? z values of all posterior means and sds.
+"""Does a stored run agree with the long NUTS run on its model? z values of all posterior means and sds.
 
     python -m workflows.agreement runs/airway_small.zarr tests/references/airway_small.npz
 
@@ -9,6 +9,7 @@ neither the values nor the error estimates are off. Controls, biased by .2 poste
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,16 +18,17 @@ from scipy.stats import norm
 
 from workflows.stored_run import Run
 
-SHARED = ("mu_a", "sd_a", "sd_d", "mu_p", "sd_p")
-SITES = (*SHARED, "a", "d", "log_phi")
 BATCHES = 6
 """Batches a chain for the Monte Carlo errors: with 32 chains, 191 degrees of freedom."""
+CONSTANT = 1e-9
+"""Standard deviation of a coordinate that is a constant."""
 FALSE_ALARM = 5e-7
 RMS = (0.8, 1.25)
 
 
 class Moments(NamedTuple):
-    """Flat arrays over all coordinates, in the order of SITES: posterior mean and sd with their Monte Carlo errors."""
+    """Flat arrays over all coordinates, in the reference's order of sites: posterior mean and sd with their Monte Carlo
+    errors."""
 
     mean: np.ndarray
     mean_error: np.ndarray
@@ -52,7 +54,7 @@ def moments(draws: np.ndarray) -> Moments:
     """Of draws [chains, draws, d]. Errors from the means of BATCHES batches a chain; the sd's by the delta method:
     error(sd) = error(mean of (x - mean)^2) / (2 sd)."""
     mean, sd = draws.mean(axis=(0, 1)), draws.std(axis=(0, 1), ddof=1)
-    return Moments(mean, _error(draws), sd, _error((draws - mean) ** 2) / (2 * sd))
+    return Moments(mean, _error(draws), sd, _error((draws - mean) ** 2) / np.where(sd > 0, 2 * sd, 1.0))
 
 
 def _error(values: np.ndarray) -> np.ndarray:
@@ -64,25 +66,33 @@ def _error(values: np.ndarray) -> np.ndarray:
     return error
 
 
-def of_run(run: Run) -> Moments:
-    """The run's moments, phi on the log scale."""
+def of_run(run: Run, sites: Sequence[str]) -> Moments:
+    """The run's moments; a site log_x that the run does not have is the logarithm of its x."""
     posterior = run.data()["posterior"]
     columns = []
-    for site in SITES:
-        values = posterior[site.removeprefix("log_")].values.astype(float)
-        columns.append((np.log(values) if site.startswith("log_") else values).reshape(*values.shape[:2], -1))
+    for site in sites:
+        values = posterior[site] if site in posterior else np.log(posterior[site.removeprefix("log_")].astype(float))
+        columns.append(values.values.astype(float).reshape(*values.shape[:2], -1))
     return moments(np.concatenate(columns, axis=2))
+
+
+def sites_of(path: Path) -> list[str]:
+    """The sites that a reference knows, in its order."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return [name.removesuffix("/mean") for name in arrays.files if name.endswith("/mean")]
 
 
 def of_reference(path: Path) -> Moments:
     """The reference's moments."""
+    sites, kinds = sites_of(path), ("mean", "mcse_mean", "sd", "mcse_sd")
     with np.load(path, allow_pickle=False) as arrays:
-        kinds = ("mean", "mcse_mean", "sd", "mcse_sd")
-        return Moments(*(np.concatenate([arrays[f"{site}/{kind}"].ravel() for site in SITES]) for kind in kinds))
+        return Moments(*(np.concatenate([arrays[f"{site}/{kind}"].ravel() for site in sites]) for kind in kinds))
 
 
 def compare(ours: Moments, reference: Moments) -> Agreement:
-    """Compare all means and sds."""
+    """Compare all means and sds; constants, such as the diagonal of a correlation matrix, are left out."""
+    varies = reference.sd > CONSTANT
+    ours, reference = (Moments(*(values[varies] for values in side)) for side in (ours, reference))
     z = np.concatenate(
         [
             (ours.mean - reference.mean) / np.hypot(ours.mean_error, reference.mean_error),
@@ -104,7 +114,8 @@ def main() -> int:
     parser.add_argument("store", type=Path)
     parser.add_argument("reference", type=Path)
     arguments = parser.parse_args()
-    ours, reference = of_run(Run(arguments.store)), of_reference(arguments.reference)
+    ours = of_run(Run(arguments.store), sites_of(arguments.reference))
+    reference = of_reference(arguments.reference)
     found, control = compare(ours, reference), compare(biased(ours), reference)
     for name, result in (("run", found), ("biased by .2 sd", control)):
         print(
