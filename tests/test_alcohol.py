@@ -14,7 +14,7 @@ from tests.flipped import flip_a_bit
 from workflows.datasets import DatasetError, alcohol
 from workflows.model import Model, ModelError, build
 from workflows.models import heaping
-from workflows.models.alcohol import GROUPS, impute
+from workflows.models.alcohol import GROUPS
 
 PEOPLE = 300
 WEIGHTS = np.array([0.4, 0.35, 0.25])
@@ -222,9 +222,27 @@ def test_unknown_counts_have_no_likelihood_term(model: Model) -> None:
 
 def test_imputed_counts_have_the_mean_of_their_propensity() -> None:
     """100,000 counts, 5 standard errors: false alarms below 1e-6."""
-    counts = impute(np.full(100_000, 1.1), np.random.default_rng(0))
+    counts = np.asarray(heaping.true_counts(jax.random.key(0), jnp.full(100_000, 1.1)))
     assert counts.min() >= 1
     assert abs(counts.mean() - 1 - np.exp(1.1)) < 5 * np.sqrt(np.exp(1.1) / 100_000)
+
+
+@pytest.mark.parametrize("people", [PEOPLE, 3])
+def test_the_people_whose_counts_are_unknown_are_imputed(people: int) -> None:
+    """Nobody else is; an expected exp(-50) drinks beyond the first are none, and exp(8) within 6 standard deviations
+    (false alarms below 1e-6). Of three people every count is known."""
+    data = alcohol.load(people)
+    silent = ~data.known
+    propensity = jnp.where(jnp.arange(people) % 2 == 0, -50.0, 8.0)
+    model = build("alcohol", {"people": people})
+    assert model.generative is not None
+    found = np.asarray(model.generative.impute["y_unknown"](jax.random.key(1), {"propensity": propensity}, model.data))
+    rate = np.exp(propensity[silent])
+    assert found.shape == (silent.sum(),)
+    assert np.all(np.abs(found - 1 - rate) <= 6 * np.sqrt(rate))
+    np.testing.assert_array_equal(model.coords["nonrespondent"], data.people[silent])
+    assert model.dims["y_unknown"] == ("nonrespondent",)
+    assert silent.any() == (people == PEOPLE)
 
 
 def test_names_and_groups(model: Model) -> None:

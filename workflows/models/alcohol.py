@@ -23,7 +23,7 @@ The sites are the deviations u, not the propensities: sd_person then scales all 
 sd near 0 finds out. With propensities as sites it stays there for ever, for they and their sd hold each other.
 
 A person whose count is not known has no likelihood term: the propensity is drawn from its prior given the groups, and
-the count follows from it (`impute`). Nobody is left out.
+the count follows from it: `maxwell export` draws these counts (group predictions). Nobody is left out.
 
 Data: NESARC wave 1 (workflows/datasets/alcohol). d is about 27,000.
 """
@@ -40,7 +40,7 @@ from kernels.special import materialised
 from workflows.datasets.alcohol import load
 from workflows.frontends.numpyro import numpyro_model
 from workflows.model import Model
-from workflows.models.heaping import WAYS, HeapedCounts, Tables, tables
+from workflows.models.heaping import WAYS, HeapedCounts, Tables, tables, true_counts
 from workflows.models.some import all_or_some
 
 GROUPS = ("region", "sex", "education", "ethnicity", "marital")
@@ -110,15 +110,10 @@ def _all_sums(effects: list[jax.Array]) -> jax.Array:
     return total
 
 
-def impute(propensity: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """True counts of people with these propensities, any shape: 1 + Poisson(exp(x)), not rounded."""
-    return 1 + rng.poisson(np.exp(propensity))
-
-
 def build(*, people: int | str = "all") -> Model:
     """The model of all 26,946 people, or of `people` of them chosen with a fixed seed. Raises ModelError otherwise."""
     survey = all_or_some(load, "alcohol", "people", people)
-    answered = np.flatnonzero(survey.known)
+    answered, silent = np.flatnonzero(survey.known), np.flatnonzero(~survey.known)
     drinks = survey.drinks[answered]
     names = (*GROUPS, "age")
     sizes = {name: len(survey.categories[name]) for name in names}
@@ -145,10 +140,13 @@ def build(*, people: int | str = "all") -> Model:
             "way": np.array(WAYS),
             "person": survey.people,
             "respondent": survey.people[answered],
+            "nonrespondent": survey.people[silent],
         },
         dims={f"effect_{name}": (name,) for name in names}
         | {"propensity": ("person",)}
         | {"step_age": ("age_step",), "reporting": ("way",)}
-        | {f"{name}_of_person": ("person",) for name in names},
+        | {f"{name}_of_person": ("person",) for name in names}
+        | {"y_unknown": ("nonrespondent",)},
         constant={f"{name}_of_person": survey.groups[name] for name in names},
+        impute={"y_unknown": lambda key, values, data: true_counts(key, values["propensity"][silent])},
     )

@@ -112,6 +112,11 @@ def log_probability(propensity: Array, weights: Array, known: Tables) -> Array:
     return known.further * propensity - jnp.exp(propensity) + known.constant + beyond
 
 
+def true_counts(key: jax.Array, propensity: Array) -> Array:
+    """Counts before they are reported, of people with these propensities, any shape: 1 + Poisson(exp(x))."""
+    return 1 + jax.random.poisson(key, jnp.exp(propensity))
+
+
 class HeapedCounts(dist.Distribution):
     """Reported counts y given propensities x [N] and weights [3], summing to one, of the ways of reporting.
 
@@ -136,6 +141,6 @@ class HeapedCounts(dist.Distribution):
         """True counts, each reported in a way drawn for it."""
         shape = sample_shape + self.batch_shape
         count_key, way_key = jax.random.split(key)
-        true = 1 + jax.random.poisson(count_key, jnp.exp(self.propensity), shape)
+        true = true_counts(count_key, jnp.broadcast_to(self.propensity, shape))
         way = jax.random.categorical(way_key, jnp.log(self.weights), shape=shape)
         return jnp.where(true > LARGEST, true, jnp.asarray(_REPORTS)[way, jnp.minimum(true, LARGEST) - 1])

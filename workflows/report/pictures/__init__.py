@@ -1,6 +1,6 @@
 """Pictures of a model's own, one file a model: `pictures(facts) -> list[Picture]`, called once there are draws.
 
-A new model adds a file here and its line in HOMES: intervals by state for census, say, or the curve for rri.
+A new model adds a file here and its line in HOMES.
 """
 
 import importlib
@@ -11,6 +11,9 @@ from workflows.report.facts import Facts
 
 HOMES: Mapping[str, str] = {
     "airway": "workflows.report.pictures.airway",
+    "alcohol": "workflows.report.pictures.alcohol",
+    "census": "workflows.report.pictures.census",
+    "rri": "workflows.report.pictures.rri",
     "scorpio": "workflows.report.pictures.scorpio",
 }
 """Model name -> module with a function `pictures`."""
