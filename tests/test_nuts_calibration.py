@@ -1,11 +1,8 @@
 """Simulation-based calibration of NUTS on a small hierarchy (Talts et al. 2018, arXiv 1804.06788).
 
-theta from the prior, data given theta, posterior draws given the data, with starts of their own: the rank of theta
-among L independent posterior draws is uniform on 0 .. L. Chi-square over the L + 1 ranks; the check fails where the
-smallest p-value times the number of quantities is below 1e-7, so false alarms are below 1e-6 even if chi-square with
-100 expected counts a rank is off by a factor of 10. Draws are thinned by 4, after which those of NUTS here are as good
-as independent. Besides parameters the log likelihood is ranked, which ties them to the data
-(Modrak et al. 2023, Bayesian Analysis 20, 461-488).
+Ranks, and how seldom they fail by chance, are those of tests.calibration; starts are draws from the prior. Draws are
+thinned by 4, after which those of NUTS here are as good as independent. Besides parameters the log likelihood is
+ranked, which ties them to the data (Modrak et al. 2023, Bayesian Analysis 20, 461-488).
 """
 
 from functools import cache
@@ -15,20 +12,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
 
 from kernels.joining import whole_level
 from kernels.nuts import Controls, Nuts
 from kernels.state import LevelView, evaluate
 from kernels.structure import discover
 from kernels.target import Site, Target
+from tests.calibration import calibrated, neighbours, shifted, widened
 from tests.harness import normal
 
 pytestmark = pytest.mark.slow
 
 DATASETS, WARM_UP, KEPT, THIN = 1600, 30, 15, 4
 GROUPS, PER_GROUP = 4, 3
-FALSE_ALARM = 1e-7
 
 
 def log_terms(position: dict[str, jax.Array], y: jax.Array) -> dict[str, jax.Array]:
@@ -84,33 +80,20 @@ def simulations() -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(truths), np.asarray(draws)
 
 
-def calibrated(truths: np.ndarray, draws: np.ndarray) -> bool:
-    """Whether the ranks of all quantities are uniform."""
-    ranks = (draws < truths[:, None]).sum(axis=1)
-    counts = [np.bincount(column, minlength=KEPT + 1) for column in ranks.T]
-    p_values = [stats.chisquare(count).pvalue for count in counts]
-    return bool(min(p_values) * len(p_values) > FALSE_ALARM)
-
-
 def test_ranks_are_uniform() -> None:
     assert calibrated(*simulations())
 
 
 def test_a_posterior_shifted_by_a_third_of_its_sd_fails() -> None:
     truths, draws = simulations()
-    assert not calibrated(truths, draws + 0.3 * draws.std(axis=1, keepdims=True))
+    assert not calibrated(truths, shifted(draws, 0.3))
 
 
 def test_a_posterior_too_wide_by_a_third_fails() -> None:
     truths, draws = simulations()
-    means = draws.mean(axis=1, keepdims=True)
-    assert not calibrated(truths, means + 1.3 * (draws - means))
+    assert not calibrated(truths, widened(draws, 1.3))
 
 
 def test_the_draws_that_are_ranked_are_nearly_independent() -> None:
     """Correlation of neighbours after thinning, over all data sets: below 0.1, where ranks notice nothing."""
-    _, draws = simulations()
-    centred = draws - draws.mean(axis=1, keepdims=True)
-    neighbours = (centred[:, 1:] * centred[:, :-1]).mean(axis=(0, 1)) / (centred**2).mean(axis=(0, 1))
-    # The mean of L draws takes 1 / L off every correlation.
-    assert np.abs(neighbours + 1.0 / KEPT).max() < 0.1
+    assert np.abs(neighbours(simulations()[1])).max() < 0.1

@@ -192,6 +192,20 @@ def test_the_signed_normal_is_the_truncated_one(sign: int) -> None:
     np.testing.assert_array_less(np.abs(sign * draws.mean(axis=0) - cut.mean()), 5 * cut.std() / 200)
 
 
+@pytest.mark.parametrize("distance", [8.0, 20.0, 60.0])
+def test_draws_of_the_signed_normal_far_on_the_wrong_side(distance: float) -> None:
+    """Kolmogorov-Smirnov against the tail itself, at the level 1e-7; no draw is at 0, whose logarithm is infinite."""
+    sample = SignedNormal(jnp.asarray(0.5 * distance), jnp.asarray(0.5), -1).sample
+    draws = -np.asarray(sample(jax.random.key(0), (20_000,)))
+    beyond = scipy.stats.norm.logsf(distance)
+
+    def cdf(x: np.ndarray) -> np.ndarray:
+        return -np.expm1(scipy.stats.norm.logsf(distance + x / 0.5) - beyond)
+
+    assert draws.min() > 0
+    assert scipy.stats.kstest(draws, cdf).pvalue > 1e-7
+
+
 def test_the_signed_normal_is_finite_far_on_the_wrong_side() -> None:
     """Where the cut leaves a share below 1e-300; NumPyro's truncated normal reports an infinite density there."""
     ours = SignedNormal(jnp.asarray(-60.0), jnp.asarray(1.0), 1)

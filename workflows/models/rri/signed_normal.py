@@ -9,6 +9,9 @@ from jax.scipy.special import log_ndtr, ndtr, ndtri
 from numpyro.distributions import constraints
 from numpyro.distributions.util import promote_shapes
 
+FAR = 30.0
+"""Scales on the wrong side of the cut from which on a tail is taken as exponential."""
+
 
 class SignedNormal(dist.Distribution):
     """N(location, scale^2) given that sign x > 0.
@@ -42,8 +45,14 @@ class SignedNormal(dist.Distribution):
         return -0.5 * offset**2 - jnp.log(self.scale) - 0.5 * jnp.log(2.0 * jnp.pi) - left
 
     def sample(self, key: jax.Array, sample_shape: tuple[int, ...] = ()) -> jax.Array:
-        """Draws by inversion; at 0 where rounding leaves nothing of the distribution."""
-        u = jax.random.uniform(key, sample_shape + self.batch_shape, jnp.float64)
-        cut = ndtr(-self.sign * self.location / self.scale)
-        offset = ndtri(jnp.clip(cut + u * (1.0 - cut), 1e-300, 1.0 - 1e-16))
-        return self.sign * jnp.maximum(self.sign * self.location + self.scale * offset, 0.0)
+        """Draws by inversion of the upper tail, whose share keeps its digits however small it is.
+
+        Where the location is 30 scales or more on the wrong side, by the tail's first term, -log v / distance beyond
+        the cut: right to a thousandth of a draw.
+        """
+        v = 1.0 - jax.random.uniform(key, sample_shape + self.batch_shape, jnp.float64)
+        inside = self.sign * self.location / self.scale
+        drawn = inside - ndtri(v * ndtr(jnp.maximum(inside, -FAR)))
+        distance = jnp.maximum(-inside, FAR)
+        tail = -jnp.log(v) / distance
+        return self.sign * self.scale * jnp.maximum(jnp.where(inside > -FAR, drawn, tail), 1e-300)
