@@ -1,5 +1,6 @@
 """Hamiltonian Monte Carlo on all blocks of a level at once, each accepted on its own H: exact."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
@@ -7,10 +8,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernels.forces import kinetic, normals, scaled_potential, value_and_gradient
-from kernels.integrators import LEAPFROG, Phase, Scheme, hamiltonian_flows, phase_at, stepper
+from kernels.integrators import (
+    LEAPFROG,
+    Flow,
+    Phase,
+    Scheme,
+    ValueAndGradient,
+    hamiltonian_flows,
+    phase_at,
+    stepper,
+)
 from kernels.metric import Factor, multiply
+from kernels.splitting import Auxiliary, split
 from kernels.state import Info, LevelView, State, decide
-from kernels.types import Data
+from kernels.types import Data, Position
 
 
 class Controls(NamedTuple):
@@ -38,6 +49,9 @@ class Hmc:
     reversible as the scheme is a palindrome of flows that preserve volume; h, L and n may change from step to step as
     long as they do not depend on the level's current values: jitter n (or h) from outside against periodic orbits.
 
+    With `auxiliary` the scheme's `rotate` or `glide` solves the motion under the standard normal term of these
+    coordinates, and kicks are by the rest of U (see splitting).
+
     On the level `joining.whole_level` the same class moves the whole vector with one decision. n is the same for all
     blocks and replicas of a call: none waits for another. Cost: n * scheme.gradients + 1 gradients and one evaluation
     of the level's terms.
@@ -47,7 +61,7 @@ class Hmc:
 
     exact = True
 
-    def __init__(self, view: LevelView, scheme: Scheme = LEAPFROG) -> None:
+    def __init__(self, view: LevelView, scheme: Scheme = LEAPFROG, auxiliary: Auxiliary | None = None) -> None:
         if not scheme.palindromic:
             raise ValueError(
                 f"scheme {scheme.name!r} was given, whose stages {scheme.stages} do not read the same from both ends: "
@@ -55,6 +69,7 @@ class Hmc:
             )
         self.view = view
         self.scheme = scheme
+        self.auxiliary = auxiliary
 
     def step(self, key: jax.Array, state: State, data: Data, controls: Controls) -> tuple[State, Info]:
         """One trajectory of every block and its decision."""
@@ -70,8 +85,18 @@ class Hmc:
 
     def flow(self, momentum: jax.Array, state: State, data: Data, controls: Controls) -> Phase:
         """The end of the trajectory that leaves offset 0 with this momentum [p, B]."""
-        potential = scaled_potential(self.view, state.position, data, controls.factor, controls.beta)
-        evaluate = value_and_gradient(potential, controls.steepest)
-        advance = stepper(self.scheme, hamiltonian_flows(evaluate))
+        evaluate, flows = self._motion(state.position, data, controls)
+        advance = stepper(self.scheme, flows)
         start = phase_at(evaluate, jnp.zeros_like(momentum), momentum)
         return jax.lax.fori_loop(0, controls.steps, lambda _, phase: advance(controls.step, phase), start)
+
+    def _motion(
+        self, position: Position, data: Data, controls: Controls
+    ) -> tuple[ValueAndGradient, Mapping[str, Flow]]:
+        """The force of the scheme's kicks, and its flows."""
+        potential = scaled_potential(self.view, position, data, controls.factor, controls.beta)
+        if self.auxiliary is None:
+            evaluate = value_and_gradient(potential, controls.steepest)
+            return evaluate, hamiltonian_flows(evaluate)
+        harmonic = self.auxiliary.harmonic(self.view.blocks(position), controls.beta)
+        return split(value_and_gradient(potential), harmonic, controls.steepest)

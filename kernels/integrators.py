@@ -5,8 +5,9 @@ that of |p|^2 / 2; any other flow may take their places by name. The mass is 1: 
 units of a factor L, x = x0 + L offset (forces.scaled_potential), so that force, metric and integrator are chosen apart.
 
 Flows of parts of H preserve volume, and so does their composition. Where the table reads the same from both ends, the
-step undoes itself when the momentum is turned round, and its order is even: 2 for every table here. Every table begins
-and ends with a kick: the gradient at the end of a step serves the start of the next.
+step undoes itself when the momentum is turned round, and its order is even: 2 for every table here. A table that begins
+and ends with a kick has the gradient at the end of a step serve the start of the next; one that ends with a `glide`
+leaves the phase with the potential and gradient of an earlier point.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,8 +50,17 @@ class Scheme(NamedTuple):
 
     @property
     def gradients(self) -> int:
-        """Force evaluations a step: one for every flow that moves the offset, which is every one but the kicks."""
-        return sum(flow != "kick" for flow, _ in self.stages)
+        """Force evaluations a step: one for every flow but those that go without."""
+        return sum(flow not in WITHOUT_FORCE for flow, _ in self.stages)
+
+    @property
+    def stale(self) -> bool:
+        """Whether a step ends with a potential and a gradient that are not those of its offset."""
+        return self.stages[-1][0] == "glide"
+
+
+WITHOUT_FORCE = frozenset({"kick", "glide"})
+"""Flows that evaluate no force: a kick uses that of the flow before, a glide leaves it to the flow after."""
 
 
 LEAPFROG = Scheme("leapfrog", (("kick", 0.5), ("drift", 1.0), ("kick", 0.5)))
@@ -84,6 +94,11 @@ to h = 2.55, leapfrog's pair of steps up to 4.
 STRANG = Scheme("strang", (("kick", 0.5), ("rotate", 1.0), ("kick", 0.5)))
 """Kicks round a flow `rotate` that the caller supplies, which solves the rest of H exactly: the harmonic motion under a
 normal prior, say. Source: Strang (1968), SIAM Journal on Numerical Analysis 5, 506-517."""
+
+ROTATION_OUTSIDE = Scheme("rotation_outside", (("glide", 0.5), ("impulse", 1.0), ("glide", 0.5)))
+"""Strang's splitting the other way round: half of the motion that is solved exactly, one kick by the force there, and
+the other half. A `glide` is a `rotate` without the force afterwards, an `impulse` a kick with the force where it is.
+Source: Alenlov, Doucet and Lindsten (2021), Journal of Machine Learning Research 22, 1-45."""
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType({scheme.name: scheme for scheme in (LEAPFROG, TWO_STAGE)})
 """The schemes that settings can name: those that need no flows but those of hamiltonian_flows."""

@@ -1,7 +1,7 @@
 """Factors L of covariances L L' of the blocks of a level: dense, diagonal, or low rank and diagonal.
 
-A factor is [p, p, B] (row, column, block), [p, B] (diagonal), or LowRank. A dense factor of a narrow block is a lower
-triangle. In units of L the target looks round: a metric for trajectories and the shape of a random walk alike.
+A factor is [p, p, B] (row, column, block), [p, B] (diagonal), LowRank, or Leading. A dense factor of a narrow block is
+a lower triangle. In units of L the target looks round: a metric for trajectories and the shape of a random walk alike.
 """
 
 from typing import NamedTuple
@@ -23,11 +23,25 @@ class LowRank(NamedTuple):
     stretch: jax.Array | np.ndarray
 
 
-Factor = jax.Array | np.ndarray | LowRank
+class Leading(NamedTuple):
+    """L = diag(factor, I): a factor of the first coordinates of every block, 1 for all others."""
+
+    factor: jax.Array | np.ndarray | LowRank
+
+    @property
+    def width(self) -> int:
+        """How many coordinates of a block the factor is of."""
+        return (self.factor.scale if isinstance(self.factor, LowRank) else self.factor).shape[0]
+
+
+Factor = jax.Array | np.ndarray | LowRank | Leading
 
 
 def multiply(factor: Factor, vectors: jax.Array) -> jax.Array:
     """L z for each block; vectors [p, B]."""
+    if isinstance(factor, Leading):
+        first = factor.width
+        return jnp.concatenate([multiply(factor.factor, vectors[:first]), vectors[first:]])
     if isinstance(factor, LowRank):
         along = factor.basis.T @ vectors
         return jnp.asarray(factor.scale) * (vectors + factor.basis @ ((factor.stretch - 1.0)[:, None] * along))
@@ -43,6 +57,9 @@ def multiply(factor: Factor, vectors: jax.Array) -> jax.Array:
 
 def multiply_transposed(factor: Factor, vectors: jax.Array) -> jax.Array:
     """L' v for each block: gradients in units of L; vectors [p, B]."""
+    if isinstance(factor, Leading):
+        first = factor.width
+        return jnp.concatenate([multiply_transposed(factor.factor, vectors[:first]), vectors[first:]])
     if isinstance(factor, LowRank):
         scaled = jnp.asarray(factor.scale) * vectors
         return scaled + factor.basis @ ((factor.stretch - 1.0)[:, None] * (factor.basis.T @ scaled))

@@ -31,8 +31,8 @@ class NutsInfo(NamedTuple):
 
 class Trajectory(NamedTuple):
     """The doublings so far. head: the end that grew last; tail: the other; direction: of the last growth, [R]; total:
-    sum of the momenta; offset: the chosen point; log_weight: log of the sum of exp(H0 - H); depth: doublings that
-    joined; newest: the last subtree, with the tally of all."""
+    sum of the watched momenta; offset: the chosen point; log_weight: log of the sum of exp(H0 - H); depth: doublings
+    that joined; newest: the last subtree, with the tally of all."""
 
     doubling: jax.Array
     head: Phase
@@ -55,25 +55,28 @@ def trajectory(
     max_depth: int,
     flows: Mapping[str, Flow] | None = None,
     turning: Rule = u_turn,
+    watched: int | None = None,
 ) -> tuple[jax.Array, NutsInfo]:
     """One draw for each of R chains from offset [R, d]: the chosen offsets [R, d], and the info.
 
     value_and_gradient: [R, d] -> (U [R], dU [R, d]), unit mass; step: a scalar or [R]; depth: largest number of
     doublings, at most max_depth, which sets the shape of the memory. flows: those of the scheme, in place of kick and
-    drift; turning: another U-turn rule. Multinomial choice within a subtree by the largest Gumbel noise - H, which does
-    not depend on the order of growth; between old and new with probability min(1, w_new / w_old).
+    drift; turning: another U-turn rule; watched: how many coordinates, the first, it looks at, all if left out (the
+    stop stays a function of the leaves, which is all that exactness asks). Multinomial choice within a subtree by the
+    largest Gumbel noise - H, which does not depend on the order of growth; between old and new with probability
+    min(1, w_new / w_old).
     Source: Betancourt (2017), arXiv 1701.02434, appendix A.3; Hoffman and Gelman (2014), JMLR 15, 1593-1623.
     """
     evaluate = row_major(value_and_gradient)
     phase = phase_at(evaluate, offset, draws.momentum)
     advance = stepper(scheme, hamiltonian_flows(evaluate) if flows is None else flows)
     size = jnp.broadcast_to(step, offset.shape[:1])[:, None]
-    method = Method(advance, size, turning, draws, energy(phase))
+    method = Method(advance, size, turning, draws, energy(phase), watched)
     limit = jnp.minimum(depth, max_depth)
     grown = jax.lax.while_loop(
         lambda now: (now.doubling < limit) & jnp.any(now.newest.tally.active),
         lambda now: double(method, now),
-        _start(phase, draws, max_depth),
+        _start(phase, draws, max_depth, method.watch(phase)),
     )
     return grown.offset, _report(grown)
 
@@ -99,8 +102,8 @@ def double(method: Method, old: Trajectory) -> Trajectory:
     new = grow(method, old.newest, near, old.doubling, direction)
     whole = new.tally.active
     taken = whole & (method.draws.uniform[:, old.doubling] < jnp.exp(new.log_weight - old.log_weight))
-    middle = near.momentum, new.checkpoints.momentum[0]
-    turned = merge_turns(method.rule, (far.momentum, new.phase.momentum), middle, (old.total, new.total))
+    middle, ends = (method.watch(near), new.checkpoints.momentum[0]), (method.watch(far), method.watch(new.phase))
+    turned = merge_turns(method.rule, ends, middle, (old.total, new.total))
     return Trajectory(
         doubling=old.doubling + 1,
         head=new.phase,
@@ -114,7 +117,7 @@ def double(method: Method, old: Trajectory) -> Trajectory:
     )
 
 
-def _start(phase: Phase, draws: Draws, max_depth: int) -> Trajectory:
+def _start(phase: Phase, draws: Draws, max_depth: int, watched: jax.Array) -> Trajectory:
     """The trajectory of one point: both ends at once."""
     chains = phase.potential.shape[0]
     return Trajectory(
@@ -122,11 +125,11 @@ def _start(phase: Phase, draws: Draws, max_depth: int) -> Trajectory:
         head=phase,
         tail=phase,
         direction=draws.directions[:, 0],
-        total=phase.momentum,
+        total=watched,
         offset=phase.offset,
         log_weight=jnp.zeros(chains),
         depth=jnp.zeros(chains, jnp.int32),
-        newest=no_leaves(phase, max_depth),
+        newest=no_leaves(phase, max_depth, watched),
     )
 
 

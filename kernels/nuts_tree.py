@@ -47,9 +47,9 @@ class Tally(NamedTuple):
 
 
 class Subtree(NamedTuple):
-    """A doubling that grows. leaf: number of the next leaf in it; phase: the last leaf; total: sum of the momenta;
-    offset, score: the leaf with the largest Gumbel noise - H, and that; log_weight: log of the sum of exp(H0 - H);
-    noise: the Gumbel noise of this leaf and its neighbours."""
+    """A doubling that grows. leaf: number of the next leaf in it; phase: the last leaf; total: sum of the watched
+    momenta; offset, score: the leaf with the largest Gumbel noise - H, and that; log_weight: log of the sum of
+    exp(H0 - H); noise: the Gumbel noise of this leaf and its neighbours."""
 
     leaf: jax.Array
     phase: Phase
@@ -64,13 +64,18 @@ class Subtree(NamedTuple):
 
 class Method(NamedTuple):
     """What a trajectory is made with: one integrator step, its size for each chain [R, 1], the rule of turning, the
-    random draws, and H at the start [R]."""
+    random draws, H at the start [R], and how many of the coordinates, the first, the rule watches (None: all)."""
 
     advance: Stepper
     step: jax.Array
     rule: Rule
     draws: Draws
     start: jax.Array
+    watched: int | None
+
+    def watch(self, phase: Phase) -> jax.Array:
+        """The momenta that the rule sees, [R, watched]: what is kept of all others is a phase at either end."""
+        return phase.momentum[:, : self.watched]
 
 
 def energy(phase: Phase) -> jax.Array:
@@ -78,19 +83,19 @@ def energy(phase: Phase) -> jax.Array:
     return phase.potential + 0.5 * inner(phase.momentum, phase.momentum)
 
 
-def no_leaves(phase: Phase, max_depth: int) -> Subtree:
-    """A subtree that has yet to grow, with nothing counted."""
+def no_leaves(phase: Phase, max_depth: int, watched: jax.Array) -> Subtree:
+    """A subtree that has yet to grow, with nothing counted; watched: momenta of the shape that the rule sees."""
     chains = phase.potential.shape[0]
     counts, none = jnp.zeros(chains, jnp.int32), jnp.zeros(chains, bool)
     return Subtree(
         leaf=jnp.zeros((), jnp.int32),
         phase=phase,
-        total=jnp.zeros_like(phase.momentum),
+        total=jnp.zeros_like(watched),
         offset=phase.offset,
         score=jnp.zeros(chains),
         log_weight=jnp.zeros(chains),
         noise=jnp.zeros((NOISE, chains)),
-        checkpoints=no_checkpoints(max(max_depth - 1, 1), phase.momentum),
+        checkpoints=no_checkpoints(max(max_depth - 1, 1), watched),
         tally=Tally(~none, jnp.zeros(chains), counts, none, counts),
     )
 
@@ -109,7 +114,7 @@ def grow(method: Method, old: Subtree, near: Phase, doubling: jax.Array, directi
         old._replace(
             leaf=jnp.zeros_like(leaves),
             phase=near,
-            total=jnp.zeros_like(near.momentum),
+            total=jnp.zeros_like(old.total),
             offset=near.offset,
             score=nothing,
             log_weight=nothing,
@@ -119,12 +124,12 @@ def grow(method: Method, old: Subtree, near: Phase, doubling: jax.Array, directi
 
 def _add_leaf(method: Method, signed: jax.Array, leaves: jax.Array, now: Subtree) -> Subtree:
     """One more leaf of every chain; `leaves`, the size of the subtree, is the number of its first leaf."""
-    before = now.phase.momentum
+    before = method.watch(now.phase)
     phase = method.advance(signed, now.phase)
-    log_weight = method.start - energy(phase)
-    total = now.total + phase.momentum
-    checkpoints = remember(now.checkpoints, now.leaf, phase.momentum, before, now.total)
-    turned = subtree_turns(method.rule, checkpoints, now.leaf, phase.momentum, before, total)
+    log_weight, momentum = method.start - energy(phase), method.watch(phase)
+    total = now.total + momentum
+    checkpoints = remember(now.checkpoints, now.leaf, momentum, before, now.total)
+    turned = subtree_turns(method.rule, checkpoints, now.leaf, momentum, before, total)
     number = leaves + now.leaf
     due = (number == 1) | (number % NOISE == 0)
     noise = jax.lax.cond(due, lambda: method.draws.gumbel(number // NOISE), lambda: now.noise)

@@ -60,6 +60,20 @@ def u_turn_between(start: jax.Array, end: jax.Array, total: jax.Array) -> jax.Ar
     return u_turn(start, end, total - 0.5 * (start + end))
 
 
+def capped(step: jax.Array, limit: float) -> Rule:
+    """u_turn_between, and a turn also where the way's product with a momentum at either end exceeds `limit`.
+
+    step: h of each chain, [R], which makes a way of the sum of the momenta.
+    """
+
+    def rule(start: jax.Array, end: jax.Array, total: jax.Array) -> jax.Array:
+        way = jnp.abs(step)[:, None] * (total - 0.5 * (start + end))
+        far = jnp.maximum(inner(start, way), inner(end, way)) > limit
+        return u_turn(start, end, way) | far
+
+    return rule
+
+
 def merge_turns(
     rule: Rule,
     ends: tuple[jax.Array, jax.Array],

@@ -1,0 +1,82 @@
+"""The mixed model of binary responses as a model: pseudo-marginal by one of three estimators, or exact by quadrature.
+
+y_kj ~ Bernoulli(logistic(x_k + Z_kj'b)), x_k ~ w N(mu_1, 1 / l_1) + (1 - w) N(mu_2, 1 / l_2), theta = (b, mu, log l,
+logit w) with d = 13, each N(0, 100) a priori (a variance). Exchanging the two components changes nothing: the posterior
+has two mirror modes, and starts lie in the one where the second component is the wide one.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kernels.types import Data, Position, Terms
+from workflows.frontends.function import function_model
+from workflows.frontends.pseudo_marginal import pseudo_marginal_model
+from workflows.model import Model, ModelError
+from workflows.models.glmm import hand_gradient
+from workflows.models.glmm.estimators import ESTIMATORS
+from workflows.models.glmm.likelihood import SITES, log_prior
+from workflows.models.glmm.quadrature import log_likelihood
+from workflows.models.glmm.simulate import INDIVIDUALS, START, simulate
+
+EXACT = "exact"
+"""The name, beside those of the estimators, of the likelihood by quadrature."""
+
+SPREAD = 0.1
+"""Standard deviation of starts about the published one."""
+
+
+def build(
+    *, estimator: str = "split", samples: int = 128, individuals: int = INDIVIDUALS, gradient: str = "automatic"
+) -> Model:
+    """The model on simulated data. estimator: wide, matched, split or exact; samples: N, not used by exact; gradient:
+    automatic, or hand for the wide estimator.
+
+    Raises ModelError for other names and for numbers below 1.
+    """
+    _check(estimator, samples, individuals, gradient)
+    drawn = simulate(individuals)
+    data = {"z": drawn.z, "y": drawn.y}
+    shared: dict[str, Any] = {
+        "name": "glmm",
+        "constrain": _constrain,
+        "initial": _initial,
+        "observed": {"y": drawn.y},
+        "constant": {"z": drawn.z},
+        "dims": {"y": ("individual", "response"), "z": ("individual", "response", "covariate")},
+    }
+    if estimator == EXACT:
+        return function_model(_exact_terms, SITES, data, likelihood=("likelihood",), **shared)
+    log_weights = hand_gradient.wide if gradient == "hand" else ESTIMATORS[estimator]
+    return pseudo_marginal_model(log_prior, log_weights, SITES, (individuals, samples, 1), data, **shared)
+
+
+def _exact_terms(theta: Position, data: Data) -> Terms:
+    return log_prior(theta, data) | {"likelihood": log_likelihood(theta, data)}
+
+
+def _constrain(theta: Position, data: Data) -> Position:
+    """theta, and on the natural scale the precisions l and the weight w of the first component."""
+    return dict(theta) | {"l": jnp.exp(theta["log_l"]), "w": jax.nn.sigmoid(theta["logit_w"])}
+
+
+def _initial(key: jax.Array, data: Data) -> Position:
+    keys = jax.random.split(key, len(START))
+    return {
+        name: jnp.asarray(start) + SPREAD * jax.random.normal(one, np.shape(start), jnp.float64)
+        for one, (name, start) in zip(keys, START.items(), strict=True)
+    }
+
+
+def _check(estimator: str, samples: int, individuals: int, gradient: str) -> None:
+    if estimator not in (*ESTIMATORS, EXACT):
+        raise ModelError(f"glmm: estimator = {estimator!r}; allowed are {', '.join((*ESTIMATORS, EXACT))}")
+    for name, value in (("samples", samples), ("individuals", individuals)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ModelError(f"glmm: {name} = {value!r}; allowed is an integer, 1 or more")
+    if gradient not in ("automatic", "hand") or (gradient == "hand" and estimator != "wide"):
+        raise ModelError(
+            f"glmm: gradient = {gradient!r} with estimator {estimator!r}; allowed are automatic, and hand for wide"
+        )
