@@ -1,5 +1,6 @@
 """The report: a page that stands alone, says what `inspect` says, and holds for any run of any model."""
 
+import base64
 import html
 import json
 import os
@@ -25,6 +26,7 @@ from workflows.inspect import number
 from workflows.report.facts import Facts
 from workflows.report.page import page
 from workflows.report.pictures import HOMES
+from workflows.report.pictures.__main__ import save
 from workflows.report.pictures.airway import Effects, raw_fold_changes, shrinkage, volcano
 from workflows.report.write import ReportError, default_output, write_report
 from workflows.settings import make_settings
@@ -87,6 +89,16 @@ def report(store: Path) -> Page:
     assert parsed.links == [f"#{name}" for name in SECTIONS]
     assert "script" not in parsed.tags
     return parsed
+
+
+def test_the_models_own_pictures_are_saved_as_files(airway: Path, users: Path, tmp_path: Path) -> None:
+    """The images of the page, in its order."""
+    paths = save(airway, tmp_path / "pictures")
+    assert [path.name for path in paths] == ["airway_1.svg", "airway_2.svg"]
+    places = [made(airway).find(base64.b64encode(path.read_bytes()).decode()) for path in paths]
+    assert 0 < places[0] < places[1]
+    assert all(b"<svg" in path.read_bytes()[:500] for path in paths)
+    assert save(users, tmp_path / "none") == []
 
 
 def test_the_page_holds_the_numbers_of_inspect(airway: Path) -> None:

@@ -108,6 +108,10 @@ REGISTRY: Mapping[str, Entry] = {
         "workflows.models.alcohol:build",
         "drinks per drinking day: a propensity for each of 26,946 people, pooled over groups; heaped counts, d 26,985",
     ),
+    "bond": Entry(
+        "workflows.models.bond.model:build",
+        "prices of bonds of nine maturities with the short rate and wealth: why is a curve flat? d 15",
+    ),
     "census": Entry(
         "workflows.models.census:build",
         "incomes in 2,024 areas of 51 states: correlated coefficients of education and experience, d 8,320",
@@ -115,6 +119,10 @@ REGISTRY: Mapping[str, Entry] = {
     "scorpio": Entry(
         "workflows.models.scorpio:build",
         "independent copies of a four-mode density in two dimensions, with exact draws to compare with",
+    ),
+    "glmm": Entry(
+        "workflows.models.glmm.model:build",
+        "six binary responses of each of 500 individuals, random effects of two components: pseudo-marginal, d 64,013",
     ),
 }
 

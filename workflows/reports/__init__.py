@@ -14,6 +14,7 @@ INTERVAL = 0.95
 HOMES: Mapping[str, str] = {
     "airway": "workflows.reports.airway",
     "alcohol": "workflows.reports.alcohol",
+    "bond": "workflows.reports.bond",
     "census": "workflows.reports.census",
     "rri": "workflows.reports.rri",
     "scorpio": "workflows.reports.scorpio",
