@@ -24,6 +24,8 @@ from workflows.frontends.numpyro import numpyro_model
 from workflows.model import Model, ModelError
 from workflows.models.rri import simulate
 from workflows.models.rri.curve import Curve, mean
+from workflows.models.rri.heights import LINEAR, Heights, linear
+from workflows.models.rri.heights import NAMES as HEIGHTS
 from workflows.models.rri.noise import FLOOR, deviation
 from workflows.models.rri.published import MEANS, PARAMETERS, SDS, SIGNS, SUBJECTS
 from workflows.models.rri.signed_normal import SignedNormal
@@ -88,13 +90,17 @@ def population(t: jax.Array, y: jax.Array) -> None:
     with numpyro.plate("parameter", len(PARAMETERS)):
         location = numpyro.sample("location", dist.Normal(MEANS, SDS))
         spread = numpyro.sample("spread", dist.HalfNormal(SDS))
+    laws = {
+        name: SignedNormal(location[k], spread[k], sign)
+        for k, (name, sign) in enumerate(zip(PARAMETERS, SIGNS.tolist(), strict=True))
+    }
     with numpyro.plate("subject", subjects):
-        *curve, sigma = (
-            numpyro.sample(name, SignedNormal(location[k], spread[k], sign))
-            for k, (name, sign) in enumerate(zip(PARAMETERS, SIGNS.tolist(), strict=True))
-        )
+        *shape, sigma = (numpyro.sample(name, law) for name, law in laws.items() if name not in LINEAR)
+        heights = Heights({name: laws[name] for name in LINEAR}, Curve(0.0, 0.0, 0.0, *shape))
+        found = linear(numpyro.sample("heights", heights), heights.curve)
+        curve = Curve(*(numpyro.deterministic(*pair) for pair in zip(LINEAR, found, strict=True)), *shape)
         with numpyro.plate("observation", observations):
-            numpyro.sample("y", dist.Normal(mean(Curve(*curve), t), sigma), obs=y)
+            numpyro.sample("y", dist.Normal(mean(curve, t), sigma), obs=y)
 
 
 def build(*, subjects: int = 1, observations: int = 1000, noise: str = "constant") -> Model:
@@ -126,8 +132,12 @@ def _many(recording: simulate.Recording) -> Model:
         population,
         {"t": recording.t[:, None], "y": recording.y},
         name="rri",
-        coords={"parameter": np.array(PARAMETERS), "subject": np.arange(1, recording.y.shape[1] + 1)},
-        dims={"time": ("observation",)},
+        coords={
+            "parameter": np.array(PARAMETERS),
+            "subject": np.arange(1, recording.y.shape[1] + 1),
+            "height": np.array(HEIGHTS),
+        },
+        dims={"time": ("observation",), "heights": ("height",)},
         constant={"time": recording.t},
     )
     return with_fitted_starts(model)
