@@ -18,8 +18,13 @@ LEAST_USEFUL = 0.02
 """A move whose expected squared step is below this share of its parent's variance is not worth its evaluation."""
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 """Multiples of it fill the unit interval evenly (Weyl's sequence)."""
-TRAJECTORY_ACCEPTANCE = {"hmc": 0.85, "nuts": 0.8}
+TRAJECTORY_ACCEPTANCE = {"hmc": 0.85, "nuts": 0.8, "pm_hmc": 0.85, "pm_nuts": 0.8}
 """Acceptance that step sizes of trajectories are steered to."""
+NOISY_ACCEPTANCE = 0.07
+"""Acceptance of a random walk whose density is estimated anew at every proposal: at the best noise (a variance of 3.3
+of the log estimate) the best scale accepts that often (Sherlock, Thiery, Roberts and Rosenthal 2015, Annals of
+Statistics 43, 238-275). Noise alone may reject more than a walk without noise should, whose rule would shrink the scale
+to nothing."""
 STEEPEST = 2.0
 """Largest force, in units of the usual one; with room for 3 more, which is far out where p is small."""
 CAREFUL = 0.3
@@ -91,12 +96,9 @@ def adapt_scout(controls: Controls, statistics: list[Arrays], round_: int) -> Co
     for name in levels:
         if f"walk/{name}/0/0" in statistics[0]:
             seen = rate(statistics, f"walk/{name}/0")
-            levels[name] = (_walk_scale(levels[name][0], seen, round_), *levels[name][1:])
+            scale = steered(levels[name][0].log_scale, seen, target_acceptance(np.asarray(2.0)), round_)
+            levels[name] = (levels[name][0]._replace(log_scale=scale), *levels[name][1:])
     return controls._replace(scout=scout, levels=levels)
-
-
-def _walk_scale(level: LevelControls, seen: np.ndarray, round_: int, sizes: np.ndarray | float = 2.0) -> LevelControls:
-    return level._replace(log_scale=steered(level.log_scale, seen, target_acceptance(np.asarray(sizes)), round_))
 
 
 def adapt(
@@ -150,14 +152,15 @@ def _adapt_level(
             return new
         factor = pooled_metric.factor(known, moments[f"gradient/{level.name}"][rung], old.factor)
         return new._replace(factor=factor)
-    new = _walk_scale(old, seen, round_, level.sizes)
-    factor = covariance_factor(known, np.asarray(old.factor))
-    return new._replace(mean=known.mean, factor=factor, mix=_mix(old.mix, statistics, level, rung, round_))
+    wanted = NOISY_ACCEPTANCE if level.move.kernel == "pm_metropolis" else target_acceptance(level.sizes)
+    scale, factor = steered(old.log_scale, seen, wanted, round_), covariance_factor(known, np.asarray(old.factor))
+    mix = _mix(old.mix, statistics, level, rung, round_)
+    return LevelControls(log_scale=scale, mean=known.mean, factor=factor, mix=mix)
 
 
 def _mix(old: np.ndarray, statistics: list[Arrays], level: Level, rung: int, round_: int) -> np.ndarray:
     """Share of fitted proposals: half at first, then more where they are accepted, never without the random walk."""
-    if not level.leaf or not is_dense(level) or round_ < FITTED_ROUND:
+    if level.move.kernel != "metropolis" or not level.leaf or not is_dense(level) or round_ < FITTED_ROUND:
         return np.zeros_like(old)
     accepted = rate(statistics, f"fitted/{level.name}/{rung}")
     wanted = np.clip(np.where(np.isnan(accepted), 0.5, accepted), 0.1, 0.7)
@@ -201,7 +204,7 @@ def trajectories(
             continue
         depth = min(most, level.move.max_depth)
         steps = np.exp([np.median(rung.log_scale) for rung in controls.levels[level.name]])
-        if level.move.kernel == "nuts":
+        if level.move.doubles:
             chosen = np.full((len(steps), sweeps), depth)
         else:
             numbers = round_ * sweeps + np.arange(sweeps)

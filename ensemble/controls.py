@@ -14,7 +14,8 @@ from kernels.structure import Level, Structure
 class LevelControls(NamedTuple):
     """For one level and rung: log_scale [B], mean [p, B], factor (see kernels.metric), mix [B] (see metropolis).
 
-    log_scale: log of the random walk's scale or, of a kernel that follows the gradient, of its step size.
+    log_scale: log of the random walk's scale or, of a kernel that follows the gradient, of its step size; of a refresh
+    see level_moves.
     """
 
     log_scale: np.ndarray
@@ -70,8 +71,10 @@ def first_sketch(level: Level) -> np.ndarray:
 
 def first_log_scale(level: Level) -> np.ndarray:
     """Random walks: 2.38 / sqrt(p) (Gelman, Roberts and Gilks 1996). Trajectories: p^(-1/4), the scaling that keeps the
-    acceptance of HMC (Beskos et al. 2013)."""
+    acceptance of HMC (Beskos et al. 2013). Refreshes: 0, a correlation of 2^(-1/2)."""
     sizes = level.sizes.astype(float)
+    if level.move.kernel == "refresh":
+        return np.zeros_like(sizes)
     return -0.25 * np.log(sizes) if level.move.gradients else np.log(2.38 / np.sqrt(sizes))
 
 

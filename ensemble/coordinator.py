@@ -189,8 +189,9 @@ class Coordinator:
         self.ledger, self.controls = self.ledger._replace(ladder=books), self.controls._replace(betas=betas)
 
     def _goals(self, diagnostics: Diagnostics) -> Goals:
-        shared = self.settings.shard.shared
-        parts = [summary.coordinates(level, diagnostics, shared) for level in self.structure.levels]
+        shared, auxiliary = self.settings.shard.shared, self.settings.shard.auxiliary
+        levels = [level for level in self.structure.levels if level.name in diagnostics.ess]
+        parts = [summary.coordinates(level, diagnostics, shared, auxiliary) for level in levels]
         ess, rhat = (np.concatenate([part[kind] for part in parts]) for kind in ("ess", "rhat"))
         of_shared = np.concatenate([part["shared"] for part in parts])
         return policies.goals_of(ess, rhat, of_shared, diagnostics.rounds)
@@ -261,7 +262,7 @@ class Coordinator:
             return {}
         arrays = {"rounds": np.asarray(found.rounds)}
         for kind, values in (("ess", found.ess), ("rhat", found.rhat)):
-            for level in self.structure.levels:
+            for level in (level for level in self.structure.levels if level.name in values):
                 sites = level.scatter({}, jnp.asarray(values[level.name]))
                 arrays.update({f"{kind}/{site}": np.asarray(array) for site, array in sites.items()})
         return arrays
@@ -270,7 +271,8 @@ class Coordinator:
         if not arrays:
             return None
         sites = ({name: jnp.asarray(array) for name, array in under(kind, arrays).items()} for kind in ("ess", "rhat"))
-        kinds = ({level.name: np.asarray(level.gather(of)) for level in self.structure.levels} for of in sites)
+        levels = [level for level in self.structure.levels if f"ess/{level.sites[0]}" in arrays]
+        kinds = ({level.name: np.asarray(level.gather(of)) for level in levels} for of in sites)
         return Diagnostics(int(arrays["rounds"]), *kinds)
 
     def _summary(self) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class ShardSettings(NamedTuple):
     """What a runner must know: the same for every shard, and never the number of workers.
 
     start, radius, spread: how starts are drawn, see ensemble.starts; "given": they are always given. swaps: blocks or
-    whole, what changes places; tempers: density or likelihood, what an inverse temperature multiplies.
+    whole, what changes places; tempers: density or likelihood, what an inverse temperature multiplies. shared: sites
+    without plates; auxiliary: sites without goals.
     """
 
     seed: int
@@ -58,6 +59,7 @@ class ShardSettings(NamedTuple):
     spread: float = 2.0
     swaps: str = "blocks"
     tempers: str = "density"
+    auxiliary: tuple[str, ...] = ()
 
     def rungs(self, stage: str) -> int:
         """Rungs in use in a stage."""

@@ -11,6 +11,9 @@ from ensemble.controls import Controls, LevelControls, is_dense
 from kernels.batching import over_replicas
 from kernels.forces import log_density_gradient
 from kernels.metric import Factor, LowRank, multiply_transposed
+from kernels.pseudo_marginal import AUXILIARY
+from kernels.pseudo_marginal_trajectories import joint_view
+from kernels.splitting import Auxiliary
 from kernels.state import LevelView, State
 from kernels.structure import Level
 from kernels.types import Data
@@ -27,7 +30,7 @@ def shard_moments(
     controls' mean. Where the level follows the gradient of its tempered density g, also
 
     gradient/...: the same of g; both are then weighted, with the sum of the weights;
-    steepness/...: the usual squared norm of g in units of the metric;
+    steepness/...: the usual squared norm of g in units of the metric, with the force on u where it moves along;
     virial/...: mean of -x.g / p, which is 1 in equilibrium;
     sketch/...: where the metric is of low rank, the covariances of x and g along the controls' sketch.
     """
@@ -40,22 +43,37 @@ def shard_moments(
             if not level.move.gradients:
                 found[name] = _sums(x, level)
                 continue
-            slope = partial(log_density_gradient, view, data=data, beta=controls.betas[rung])
-            slopes = over_replicas(slope, view.target.dimension)(states.position)
-            found |= _followed(level, name, known, x, slopes)
+            slopes, beside = _slopes(view, states, data, controls.betas[rung])
+            found |= _followed(level, name, known, x, slopes, beside)
             if level.metric == "low_rank":
                 directions = jnp.asarray(controls.sketch[level.name])[rung]
                 found[f"sketch/{name}"] = _sketched(x, slopes, known, directions)
     return found
 
 
-def _followed(level: Level, name: str, known: LevelControls, x: jax.Array, slopes: jax.Array) -> dict[str, Any]:
-    """Coordinates and gradients [R, p, B] of a level that follows them."""
-    weights, usual = _weights(slopes, known.factor)
+def _slopes(view: LevelView, states: State, data: Data, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Gradients [R, p, B] of the level's tempered density, and squared norms [R, 1] of the force on auxiliary variables
+    that move along: 0, or without that of their normal law, under which they move exactly."""
+    moving = joint_view(view.target, view.structure, view.tempered) if view.level.move.joint else view
+    slope = partial(log_density_gradient, moving, data=data, beta=beta)
+    slopes = over_replicas(slope, view.target.dimension)(states.position)
+    if not view.level.move.joint:
+        return slopes, jnp.zeros((len(slopes), 1))
+    auxiliary = Auxiliary(moving, AUXILIARY)
+    u = jax.vmap(moving.blocks)(states.position)[:, auxiliary.first :]
+    force = slopes[:, auxiliary.first :] + auxiliary.weight(beta) * u
+    return slopes[:, : auxiliary.first], jnp.sum(force**2, axis=1)
+
+
+def _followed(
+    level: Level, name: str, known: LevelControls, x: jax.Array, slopes: jax.Array, beside: jax.Array
+) -> dict[str, Any]:
+    """Coordinates and gradients [R, p, B] of a level that follows them; beside: squared norms [R, 1] to add."""
+    weights, steepness = _weights(slopes, known.factor)
     return {
         name: _sums(x, level, weights),
         f"gradient/{name}": _sums(slopes, level, weights),
-        f"steepness/{name}": jnp.max(usual),
+        f"steepness/{name}": jnp.max(jnp.median(steepness + beside, axis=0)),
         f"virial/{name}": -jnp.sum(x * slopes) / (len(x) * np.sum(level.sizes)),
     }
 
@@ -69,10 +87,10 @@ def _sums(x: jax.Array, level: Level, weights: jax.Array | None = None) -> dict[
 
 
 def _weights(slopes: jax.Array, factor: Factor) -> tuple[jax.Array, jax.Array]:
-    """Weights [R, B] by the squared norms of the gradients in units of the metric, and the median of these [B]."""
+    """Weights [R, B] by the squared norms of the gradients in units of the metric, and these norms [R, B]."""
     steepness = jnp.sum(jax.vmap(partial(multiply_transposed, factor))(slopes) ** 2, axis=1)
     usual = jnp.median(steepness, axis=0)
-    return jnp.where(steepness > STEEP * usual, STEEP * usual / steepness, 1.0), usual
+    return jnp.where(steepness > STEEP * usual, STEEP * usual / steepness, 1.0), steepness
 
 
 def _sketched(

@@ -92,24 +92,34 @@ def swap_rates(rates: Mapping[str, Pair]) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def coordinates(level: Level, diagnostics: Diagnostics, shared: Collection[str]) -> dict[str, np.ndarray]:
-    """Flat arrays over a level's coordinates, block by block: ess, rhat, shared (of one of the sites named)."""
+def coordinates(
+    level: Level, diagnostics: Diagnostics, shared: Collection[str], auxiliary: Collection[str] = ()
+) -> dict[str, np.ndarray]:
+    """Flat arrays over a level's coordinates, block by block, but for those of auxiliary sites: ess, rhat, shared (of
+    one of the sites named)."""
     there = np.ones((level.width, level.n_blocks), bool) if level.mask is None else level.mask
-    marks = {name: jnp.full(shape, name in shared) for name, shape in level.layout.shapes.items()}
+    if auxiliary:
+        there = there & ~_of_sites(level, auxiliary)
     return {
         "ess": diagnostics.ess[level.name][there],
         "rhat": diagnostics.rhat[level.name][there],
-        "shared": np.asarray(level.gather(marks)).astype(bool)[there],
+        "shared": _of_sites(level, shared)[there],
     }
 
 
-def worst(structure: Structure, diagnostics: Diagnostics) -> list[dict[str, Any]]:
-    """The coordinates with the smallest ess_online: site, index in the site, ess, rhat."""
+def _of_sites(level: Level, sites: Collection[str]) -> np.ndarray:
+    """Which of a level's coordinates [p, B] belong to one of the sites."""
+    marks = {name: jnp.full(shape, name in sites) for name, shape in level.layout.shapes.items()}
+    return np.asarray(level.gather(marks)).astype(bool)
+
+
+def worst(structure: Structure, diagnostics: Diagnostics, auxiliary: Collection[str] = ()) -> list[dict[str, Any]]:
+    """The coordinates with the smallest ess_online, but for auxiliary ones: site, index in the site, ess, rhat."""
     rows: list[dict[str, Any]] = []
-    for level in structure.levels:
+    for level in (level for level in structure.levels if level.name in diagnostics.ess):
         kinds = (jnp.asarray(values[level.name]) for values in (diagnostics.ess, diagnostics.rhat))
         ess, rhat = (level.scatter({}, values) for values in kinds)
-        for site in level.sites:
+        for site in (site for site in level.sites if site not in auxiliary):
             flat, between = np.ravel(np.asarray(ess[site])), np.ravel(np.asarray(rhat[site]))
             for place in np.argsort(flat)[:WORST]:
                 index = [int(i) for i in np.unravel_index(place, np.shape(ess[site]))]
@@ -125,7 +135,8 @@ def summarise(
     settings: RunSettings,
 ) -> dict[str, Any]:
     """What the store's attributes say of the run (model, seed and versions are added by who knows them)."""
-    goals, seconds = ledger.goals, ledger.seconds
+    goals, seconds, auxiliary = ledger.goals, ledger.seconds, settings.shard.auxiliary
+    known = diagnostics is not None and goals.ess_min is not None
     interweaving = rate_of(ledger.rates, "interweave", len(moves))
     return {
         "stage": ledger.stage,
@@ -156,7 +167,7 @@ def summarise(
             for v in structure.levels
         ],
         "joined": list(structure.joined),
-        "worst": worst(structure, diagnostics) if diagnostics is not None and goals.ess_min is not None else [],
+        "worst": worst(structure, diagnostics, auxiliary) if diagnostics is not None and known else [],
         **{f"{name}_seconds": seconds[name] for name in ("wall", "core", "kernel", "compile")},
     }
 

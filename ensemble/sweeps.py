@@ -36,8 +36,8 @@ class Tally(NamedTuple):
     [moves]; swap: the same for each "LEVEL/r-s" of a leaf level or "whole" and neighbouring rungs r and s; energy
     [rungs]: what beta multiplies, one number for each sweep and replica; flow: what swaps added to the log density of
     the cold replicas; stones: of the log evidence, where the likelihood alone is tempered and whole replicas travel;
-    total: {level: [R, p, B]} and square: {level: [p, B]} of the cold
-    replicas' coordinates about the controls' mean; nonfinite: proposals rejected for a non-finite density; gradients
+    total: {level: [R, p, B]} and square: {level: [p, B]} of the cold replicas' coordinates about the controls' mean, of
+    levels that are not all auxiliary; nonfinite: proposals rejected for a non-finite density; gradients
     [2]: evaluations one after another, and those that all replicas needed (see level_moves).
     """
 
@@ -74,6 +74,7 @@ class Sweeps:
         self.whole, self.tempered = whole, tempered
         self.views = {level.name: LevelView(target, structure, level, tempered) for level in structure.levels}
         self.level_moves = {name: level_move(view, target.dimension) for name, view in self.views.items()}
+        self.watched = [level for level in structure.levels if not target.auxiliary.issuperset(level.sites)]
         self.moves = len(moves)
         self.interweave = Interweave(target, structure, moves)
         self.swaps = {n: BlockSwap(v) for n, v in self.views.items() if v.level.leaf and rungs > 1 and not whole}
@@ -271,10 +272,10 @@ class Sweeps:
 
     def _absorb(self, cold: State, tally: Tally, controls: Controls) -> Tally:
         total, square = dict(tally.total), dict(tally.square)
-        for name, view in self.views.items():
-            offset = jax.vmap(view.blocks)(cold.position) - controls.levels[name][0].mean
-            total[name] = total[name] + offset
-            square[name] = square[name] + jnp.sum(offset**2, axis=0)
+        for level in self.watched:
+            offset = jax.vmap(level.gather)(cold.position) - controls.levels[level.name][0].mean
+            total[level.name] = total[level.name] + offset
+            square[level.name] = square[level.name] + jnp.sum(offset**2, axis=0)
         return tally._replace(total=total, square=square)
 
     @property
@@ -308,8 +309,8 @@ class Sweeps:
             energy=jnp.zeros(self.rungs),
             flow=jnp.zeros(()),
             stones=evidence.first_stones(self.rungs) if self._gives_evidence else None,
-            total={level.name: jnp.zeros((self.replicas, level.width, level.n_blocks)) for level in levels},
-            square={level.name: jnp.zeros((level.width, level.n_blocks)) for level in levels},
+            total={v.name: jnp.zeros((self.replicas, v.width, v.n_blocks)) for v in self.watched},
+            square={v.name: jnp.zeros((v.width, v.n_blocks)) for v in self.watched},
             nonfinite=jnp.zeros((), jnp.int64),
             gradients=jnp.zeros(2),
         )

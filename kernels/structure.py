@@ -35,18 +35,34 @@ class Interweaving(NamedTuple):
 
 class Move(NamedTuple):
     """How the blocks of a level are updated: the kernel, the scheme of its trajectories, the most doublings of a NUTS
-    trajectory, and the form of the factor kept for its blocks (see metric; rank: directions of a low-rank one)."""
+    trajectory, and the form of the factor kept for its blocks (see metric; rank: directions of a low-rank one).
 
-    kernel: Literal["metropolis", "hmc", "nuts"] = "metropolis"
+    pm_hmc, pm_nuts, pm_metropolis: with the auxiliary variables of a pseudo-marginal target, in one decision; refresh:
+    these alone. correlation: of old and new ones with pm_metropolis; joint_turning: they have a say in where a pm_nuts
+    trajectory ends."""
+
+    kernel: Literal["metropolis", "hmc", "nuts", "pm_hmc", "pm_nuts", "pm_metropolis", "refresh"] = "metropolis"
     integrator: str = "leapfrog"
     max_depth: int = 10
     metric: Literal["auto", "dense", "diagonal", "low_rank"] = "auto"
     rank: int = 16
+    correlation: float = 0.0
+    joint_turning: bool = False
 
     @property
     def gradients(self) -> bool:
         """Whether the kernel follows the gradient."""
-        return self.kernel != "metropolis"
+        return self.kernel in ("hmc", "nuts", "pm_hmc", "pm_nuts")
+
+    @property
+    def doubles(self) -> bool:
+        """Whether trajectories double until they turn."""
+        return self.kernel in ("nuts", "pm_nuts")
+
+    @property
+    def joint(self) -> bool:
+        """Whether the auxiliary variables move along with the level."""
+        return self.kernel in ("pm_hmc", "pm_nuts", "pm_metropolis")
 
 
 METROPOLIS = Move()

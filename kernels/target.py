@@ -1,5 +1,6 @@
 """A target: named unconstrained sites and the unsummed terms of a log density."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -31,6 +32,7 @@ class Target:
     constrain(position, data) -> {variable: array} on the natural scale, deterministic variables included.
     initial(key, data) -> one dispersed start, unconstrained.
     All three are pure, traceable and take data explicitly: an array closed over would be compiled in as a constant.
+    auxiliary: sites that are only a means to sample the others, such as the randomness of a pseudo-marginal likelihood.
     """
 
     sites: Mapping[str, Site]
@@ -39,14 +41,14 @@ class Target:
     constrain: Callable[[Position, Data], Position]
     initial: Callable[[jax.Array, Data], Position]
     has_gradient: bool = True
+    auxiliary: frozenset[str] = frozenset()
 
     @property
     def dimension(self) -> int:
         """Number of unconstrained coordinates, d."""
-        total = 0
-        for site in self.sites.values():
-            size = 1
-            for length in site.shape:
-                size *= length
-            total += size
-        return total
+        return sum(math.prod(site.shape) for site in self.sites.values())
+
+    @property
+    def dimension_of_interest(self) -> int:
+        """Number of unconstrained coordinates that are not auxiliary."""
+        return sum(math.prod(site.shape) for site in self.sites.values() if site.name not in self.auxiliary)

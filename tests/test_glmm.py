@@ -204,6 +204,15 @@ def test_models(name: str) -> None:
     assert set(recorded) == {"b", "mu", "log_l", "logit_w", "l", "w"}
 
 
+def test_starts_lie_about_what_is_named() -> None:
+    """Within six standard deviations of .1 in 13 coordinates: a false alarm is below 1e-7."""
+    for name, values in (("published", START), ("truth", TRUTH)):
+        found = build(samples=2, individuals=3, start=name).target.initial(jax.random.key(2), {})
+        for site, about in values.items():
+            assert np.abs(np.asarray(found[site]) - about).max() < 0.6
+            assert np.abs(np.asarray(found[site]) - about).max() > 0.0
+
+
 def test_by_hand_and_exact_models() -> None:
     by_hand, automatic = (build(estimator="wide", samples=4, individuals=6, gradient=g) for g in ("hand", "automatic"))
     position = by_hand.target.initial(jax.random.key(0), by_hand.data)
@@ -227,6 +236,7 @@ def test_by_hand_and_exact_models() -> None:
         ({"samples": 0}, "samples = 0; allowed is an integer, 1 or more"),
         ({"individuals": True}, "individuals = True"),
         ({"gradient": "hand"}, "gradient = 'hand' with estimator 'split'; allowed are automatic, and hand for wide"),
+        ({"start": "anywhere"}, "start = 'anywhere'; allowed are published, truth"),
     ],
 )
 def test_bad_settings(keys: dict[str, Any], message: str) -> None:

@@ -130,6 +130,14 @@ def test_levels_that_are_not_there_are_refused(levels, message):
         chosen(levels=levels)
 
 
+@pytest.mark.parametrize("levels", [{"global": "pm_hmc"}, {"g": "refresh"}, {"whole": "pm_metropolis"}])
+def test_pseudo_marginal_kernels_need_auxiliary_variables(levels):
+    """More of them: test_pseudo_marginal_runs."""
+    (name, kernel), *_ = levels.items()
+    with pytest.raises(KernelError, match=rf"{name} was given {kernel}, .* has none: allowed are metropolis, hmc and"):
+        chosen(levels=levels)
+
+
 @pytest.mark.parametrize("levels", [{"g": "hmc"}, {"whole": "nuts"}])
 def test_gradients_of_a_black_box_are_refused(levels):
     box = replace(small().target, has_gradient=False)

@@ -10,9 +10,10 @@ _HOMES = {
     "numpyro_model": "workflows.frontends.numpyro",
     "function_model": "workflows.frontends.function",
     "black_box_model": "workflows.frontends.black_box",
+    "pseudo_marginal_model": "workflows.frontends.pseudo_marginal",
 }
 
-__all__ = ["black_box_model", "function_model", "numpyro_model", "open_run", "resume", "run"]
+__all__ = ["black_box_model", "function_model", "numpyro_model", "open_run", "pseudo_marginal_model", "resume", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -126,8 +126,9 @@ class Prepared:
             spread=s.start.spread,
             swaps=s.tempering.swaps,
             tempers=s.tempering.tempers,
+            auxiliary=tuple(sorted(self.model.target.auxiliary)),
         )
-        limit = rhat_limit(self.model.target.dimension, s.goals.ess, s.ensemble.superchains)
+        limit = rhat_limit(self.model.target.dimension_of_interest, s.goals.ess, s.ensemble.superchains)
         return RunSettings(
             shard=shard,
             superchains=s.ensemble.superchains,
@@ -157,17 +158,18 @@ class Prepared:
         """What the scout stage runs: what the settings say, or what suits the levels' kernels."""
         if self.settings.scout.kernel != "auto":
             return self.settings.scout.kernel
-        return "short" if any(level.move.gradients for level in self.structure.levels) else "momentum_diffusion"
+        own = any(level.move.kernel != "metropolis" for level in self.structure.levels)
+        return "short" if own else "momentum_diffusion"
 
     def _affordable_draws(self, shard: ShardSettings) -> int:
         """Draws a chain that fit into the budget beside two checkpoints: of shapes alone, so that it never changes."""
         goals, store = self.settings.goals, self.settings.store
-        coordinates = self.model.target.dimension
+        coordinates, watched = self.model.target.dimension, self.model.target.dimension_of_interest
         cells = sum(segments.n for segments in self.structure.cells.values())
         superchains = self.settings.ensemble.superchains
         # A replica's position and cells in each rung, its sums, and four batches in float32 that wait for their halves;
         # with the controls, moments and sums over all replicas, as much as three replicas more.
-        replica = 8 * (coordinates + cells) * len(shard.temperatures) + (8 + 4 * 4) * coordinates
+        replica = 8 * (coordinates + cells) * len(shard.temperatures) + (8 + 4 * 4) * watched
         checkpoint = (superchains * shard.replicas + 3) * replica
         values = sum(int(np.prod(v.shape)) for v in self.variables()["posterior"].values())
         draw = superchains * shard.stored * (4 * values + 24)

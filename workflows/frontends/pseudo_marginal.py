@@ -36,8 +36,8 @@ def pseudo_marginal_model(
     log_weights(theta, u, data): log w [T, N]; the likelihood of individual k is estimated by (1/N) sum_i w_ki, whose
     mean over u must be the likelihood. Only logarithms are taken: weights overflow, and a weight below 0 is no estimate
     of a density; -inf is a weight of 0. sites: of theta, as for function_model; u becomes the last site, on the plate
-    `individual`. constrain, initial: of theta alone; u starts at its prior and is not recorded. The rest is as for
-    function_model.
+    `individual`. constrain, initial: of theta alone; u starts at its prior, is not recorded and has no goals. The rest
+    is as for function_model.
     Raises ModelError for lengths below 1, for log weights that are not [T, N], and for weights at a first start that
     are NaN or infinite, or 0 for all samples of an individual.
     """
@@ -74,14 +74,14 @@ def _theta(position: Position, u: Site) -> Position:
 
 
 def _with_prior_starts(model: Model, u: Site) -> Model:
-    """The model whose u starts at its prior."""
+    """The model whose u is auxiliary and starts at its prior."""
     others = model.target.initial
 
     def initial(key: jax.Array, data: Data) -> Position:
         theta_key, u_key = jax.random.split(key)
         return dict(others(theta_key, data)) | {u.name: jax.random.normal(u_key, u.shape, jnp.float64)}
 
-    return replace(model, target=replace(model.target, initial=initial))
+    return replace(model, target=replace(model.target, initial=initial, auxiliary=frozenset({u.name})))
 
 
 def _probe(label: str, model: Model, log_weights: LogWeights, u: Site) -> None:

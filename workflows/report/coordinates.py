@@ -40,9 +40,11 @@ class Site(NamedTuple):
 
 def sites_of(sites: Mapping[str, Any], diagnostics: xarray.Dataset) -> list[Site]:
     """The sites of a model's fingerprint with a run's diagnostics, as Run.diagnostics gives them, if there are any yet;
-    those without plates first."""
+    those without plates first. Auxiliary sites, which have none, are left out."""
     found = []
     for name, site in sites.items():
+        if diagnostics.data_vars and f"{name}_ess" not in diagnostics:
+            continue
         unknown = np.full(site["shape"], np.nan)
         known = diagnostics.get(f"{name}_ess", xarray.DataArray(unknown))
         rhat = diagnostics.get(f"{name}_rhat", xarray.DataArray(unknown))
