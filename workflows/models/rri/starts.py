@@ -37,10 +37,10 @@ CURVED = {"lambda": -1, "phi": -1, "tau": 1, "delta": 1}
 
 ALPHA, BETA, C, SIGMA = 0, 1, 2, 7
 PRIOR = Prior(
-    jnp.asarray([0.0, 0.0, 0.0, *np.log(np.abs(MEANS[[PARAMETERS.index(name) for name in CURVED]]))]),
-    jnp.asarray([0.0, 0.0, 0.0, *np.full(len(CURVED), VAGUE**-2)]),
+    jnp.asarray([0.0, 0.0, *np.log(np.abs([MEANS[C] * MEANS[BETA], *MEANS[[PARAMETERS.index(n) for n in CURVED]]]))]),
+    jnp.asarray([0.0, 0.0, 1.0, *np.full(len(CURVED), VAGUE**-2)]),
 )
-"""Of the coordinates: nothing is assumed of heights, which every recording tells."""
+"""Of the coordinates: nothing is assumed of start and fall; recovery may lie beyond the end of a recording."""
 LINEAR_MEANS = np.array([MEANS[ALPHA], MEANS[BETA], -MEANS[C] * MEANS[BETA]])
 LINEAR_SDS = np.array([SDS[ALPHA], SDS[BETA], np.hypot(MEANS[C] * SDS[BETA], SDS[C] * MEANS[BETA])])
 """Of alpha, beta and gamma in the population."""
@@ -134,9 +134,17 @@ def _about(key: jax.Array, best: Position, data: Data) -> Position:
         alpha, beta, c = linear(x[:3], shape)
         return mean(shape._replace(alpha=alpha, beta=beta, c=c), data["t"][:, 0])
 
+    def allowed(x: jax.Array) -> jax.Array:
+        alpha, beta, _ = linear(x[:3], _shape(*x[3:]))
+        return jnp.all(jnp.isfinite(x)) & (alpha > 0) & (beta < 0)
+
     def one(key: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
         found = polish(model, x, y, PRIOR)
-        return found.x + WIDE * found.factor @ jax.random.normal(key, x.shape, jnp.float64), jnp.log(found.sigma)
+        # Signs may be wrong at the optimum and about it: the choice that it came from has the right ones.
+        near = jnp.where(allowed(found.x), found.x, x)
+        drawn = near + WIDE * found.factor @ jax.random.normal(key, x.shape, jnp.float64)
+        start = jnp.where(allowed(drawn), drawn, near)
+        return start, 0.5 * jnp.log(jnp.mean((y - model(start)) ** 2))
 
     rows = jnp.concatenate([best["heights"], jnp.stack([best[name] for name in CURVED], axis=1)], axis=1)
     x, sigma = jax.vmap(one)(jax.random.split(key, len(rows)), rows, data["y"].T)
