@@ -21,11 +21,13 @@ data, and not that a chain finds all of it.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import yaml
 from scipy import stats
 
 from ensemble.adaptation import SHRINKAGE, TRAJECTORY_ACCEPTANCE, target_acceptance
@@ -55,6 +57,15 @@ MIX = 0.3
 """Share of fitted proposals of the leaf level, once there is something to fit to."""
 CHOICES = 32
 """Prior draws of which a chain starts at the likeliest."""
+
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+def shipped(config: str) -> KernelSettings:
+    """The kernels of a shipped configuration."""
+    settings = yaml.safe_load((CONFIGS / f"{config}.yaml").read_text())
+    return KernelSettings(**settings.get("kernels", {}))
 
 
 class Simulated(NamedTuple):

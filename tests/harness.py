@@ -12,6 +12,7 @@ check. Misses: x redrawn from its conditional law with an sd 4 % too large gives
 """
 
 import zlib
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -59,7 +60,7 @@ def _log_terms(position: dict[str, jax.Array], y: jax.Array) -> dict[str, jax.Ar
 
 def draw_joint(name: str) -> Sample:
     """Exact draws: mu ~ N(0, 1), log sd ~ N(0, 0.3), x[g, i] ~ N(mu, sd), y ~ N(x, 1); the seed comes from the name."""
-    rng = np.random.default_rng(_seed(name))
+    rng = np.random.default_rng(seed(name))
     mu, log_sd = rng.normal(size=REPLICAS), LOG_SD * rng.normal(size=REPLICAS)
     noise = rng.normal(size=(2, REPLICAS, GROUPS, WIDTH))
     x = mu[:, None, None] + np.exp(log_sd)[:, None, None] * noise[0]
@@ -69,7 +70,7 @@ def draw_joint(name: str) -> Sample:
 def draw_tempered(name: str, beta: float) -> Sample:
     """Draws in which x has its law given mu, log sd and y, the terms that touch x to the power beta."""
     position, y = draw_joint(name)
-    noise = np.random.default_rng(_seed(f"{name} tempered")).normal(size=y.shape)
+    noise = np.random.default_rng(seed(f"{name} tempered")).normal(size=y.shape)
     return {**position, "x": redraw(noise, position, y, beta)}, y
 
 
@@ -135,15 +136,20 @@ def check_kernel(
     """
     moved = draw_joint(name) if sample is None else sample
     unmoved = draw_joint(f"{name} still") if still is None else still
-    keys = jax.random.split(jax.random.key(_seed(name)), REPLICAS)
-    after = _mover(kernel)(keys, *moved, controls), moved[1]
+    after = three_steps(name, mover(kernel, hierarchy), controls, moved)
     return compare(scalars(moved), scalars(after), scalars(unmoved))
 
 
+def three_steps(name: str, move: Any, controls: Any, sample: Sample) -> Sample:
+    """Exact draws after three steps of what `mover` gave."""
+    return move(jax.random.split(jax.random.key(seed(name)), REPLICAS), *sample, controls), sample[1]
+
+
 @cache
-def _mover(kernel: Any) -> Any:
-    """(keys, positions, y, controls) -> positions after three steps; compiled once a kernel, whatever its controls."""
-    target, structure = hierarchy()
+def mover(kernel: Any, problem: Callable[..., tuple[Target, Structure]], *arguments: Any) -> Any:
+    """(keys, positions, y, controls) -> positions after three steps on the target of problem(*arguments); compiled once
+    a kernel, whatever its controls."""
+    target, structure = problem(*arguments)
 
     def move(key: jax.Array, position: Any, y: jax.Array, controls: Any) -> Any:
         start = evaluate(target, structure, position, y)
@@ -162,7 +168,7 @@ def check_swap(name: str, kernel: Any, controls: Any, beta: float) -> Report:
 
     def draw(name: str) -> Any:
         (cold, y), (other, _) = draw_joint(name), draw_joint(f"{name} hot")
-        noise = np.random.default_rng(_seed(f"{name} x")).normal(size=y.shape)
+        noise = np.random.default_rng(seed(f"{name} x")).normal(size=y.shape)
         return cold, {**other, "x": redraw(noise, other, y, beta)}, y
 
     def move(key: jax.Array, cold: Any, hot: Any, y: jax.Array) -> Any:
@@ -176,7 +182,7 @@ def check_swap(name: str, kernel: Any, controls: Any, beta: float) -> Report:
         return both | {f"{k} {n}": v for n, p in (("cold", cold), ("hot", hot)) for k, v in scalars((p, y)).items()}
 
     sample = draw(name)
-    after = jax.jit(jax.vmap(move))(jax.random.split(jax.random.key(_seed(name)), REPLICAS), *sample)
+    after = jax.jit(jax.vmap(move))(jax.random.split(jax.random.key(seed(name)), REPLICAS), *sample)
     return compare(measure(sample), measure(after), measure(draw(f"{name} still")))
 
 
@@ -200,6 +206,6 @@ def _paired(change: np.ndarray) -> float:
     return float(2.0 * stats.norm.sf(abs(change.mean()) / max(error, 1e-300)))
 
 
-def _seed(name: str) -> int:
+def seed(name: str) -> int:
     """A fixed seed for each name."""
     return zlib.crc32(name.encode())

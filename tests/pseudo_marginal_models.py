@@ -5,7 +5,6 @@ y_k: y_k ~ N(x_ki, 1) with i uniform on the samples. So (mu, log sd, u, y) is dr
 given y is the posterior of y_k ~ N(mu, sd^2 + 1) whatever the number of samples.
 """
 
-import zlib
 from functools import cache
 from typing import Any
 
@@ -15,10 +14,10 @@ import numpy as np
 
 from kernels.pseudo_marginal import auxiliary_site, estimated_terms
 from kernels.pseudo_marginal_trajectories import joint_view
-from kernels.state import LevelView, evaluate
+from kernels.state import LevelView
 from kernels.structure import Structure, discover
 from kernels.target import Site, Target
-from tests.harness import LOG_SD, REPLICAS, Report, Sample, compare, normal
+from tests.harness import LOG_SD, REPLICAS, Report, Sample, compare, mover, normal, seed, three_steps
 from workflows.frontends.pseudo_marginal import pseudo_marginal_model
 from workflows.model import Model
 
@@ -57,10 +56,6 @@ def view(level: str, samples: int = SAMPLES, tempered: frozenset[str] | None = N
     if level == "whole":
         return joint_view(target, structure, tempered)
     return LevelView(target, structure, structure.level(level), tempered)
-
-
-def seed(name: str) -> int:
-    return zlib.crc32(name.encode())
 
 
 def draw_joint(name: str, samples: int = SAMPLES) -> Sample:
@@ -116,22 +111,8 @@ def scalars(sample: Sample) -> dict[str, np.ndarray]:
 def check_kernel(name: str, kernel: Any, controls: Any, *samples: Sample, of: int = SAMPLES) -> Report:
     """Three steps on exact draws, as tests.harness.check_kernel; samples: those to move and those to stay."""
     moved, still = samples or (draw_joint(name, of), draw_joint(f"{name} still", of))
-    keys = jax.random.split(jax.random.key(seed(name)), REPLICAS)
-    after = mover(kernel, of)(keys, *moved, controls), moved[1]
+    after = three_steps(name, mover(kernel, small, of), controls, moved)
     return compare(scalars(moved), scalars(after), scalars(still))
-
-
-@cache
-def mover(kernel: Any, samples: int) -> Any:
-    """(keys, positions, y, controls) -> positions after three steps."""
-    target, structure = small(samples)
-
-    def move(key: jax.Array, position: Any, y: jax.Array, controls: Any) -> Any:
-        start = evaluate(target, structure, position, y)
-        steps = jax.lax.scan(lambda s, k: (kernel.step(k, s, y, controls)[0], None), start, jax.random.split(key, 3))
-        return steps[0].position
-
-    return jax.jit(jax.vmap(move, in_axes=(0, 0, 0, None)))
 
 
 def groups() -> Model:

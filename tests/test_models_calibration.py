@@ -1,15 +1,15 @@
 """Simulation-based calibration of the shipped models at a reduced size, by the sweeps that their configurations choose.
 
 Parameters from each model's own prior, data from its own likelihood, and posterior draws by its own kernels: census by
-Metropolis on all levels and interweaving, alcohol by NUTS on the shared parameters and Metropolis on the people, one
-subject of rri by HMC on the whole vector, several by HMC on each subject and Metropolis on the population. Shared
-parameters are ranked, local ones, and the log likelihood, which ties them to the data (Modrak et al. 2023, Bayesian
-Analysis 20, 461-488). False alarms are below 1e-6 a test (see tests.calibration).
+Metropolis on all levels and interweaving, alcohol by NUTS on the shared parameters and Metropolis on the people, bond
+by NUTS and one subject of rri by HMC on the whole vector, several by HMC on each subject and Metropolis on the
+population. Shared parameters are ranked, local ones, and the log likelihood, which ties them to the data (Modrak et al.
+2023, Bayesian Analysis 20, 461-488). False alarms are below 1e-6 a test (see tests.calibration).
 
 Chains start at prior draws of their own, but for several subjects of rri. Their prior, of locations as uncertain as the
-subjects are different, makes curves with several modes or narrow ridges: from the fitted starts of the model, 21 of 96
-truths had a log likelihood above all of 15 draws, where 6 are expected. Their ranks are those of the truth in a chain
-around it.
+subjects are different, makes curves with several modes or narrow ridges: from starts at the best of random choices,
+which were not polished yet, 21 of 96 truths had a log likelihood above all of 15 draws, where 6 are expected. Their
+ranks are those of the truth in a chain around it.
 
 Where the residuals of census are a fifth of their prior scale or smaller, its states and areas hold each
 other and Metropolis mixes slowly: most of what is left of correlation among its draws.
@@ -17,16 +17,26 @@ other and Metropolis mixes slowly: most of what is left of correlation among its
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import yaml
 
 from kernels.types import Data, Position
-from tests.calibration import Plan, Simulated, Study, calibrated, neighbours, p_values, shifted, simulations, widened
+from tests.bond_study import bond_study
+from tests.calibration import (
+    Plan,
+    Simulated,
+    Study,
+    calibrated,
+    neighbours,
+    p_values,
+    shifted,
+    shipped,
+    simulations,
+    widened,
+)
 from workflows.frontends.numpyro import numpyro_model
 from workflows.model import build
 from workflows.models import heaping
@@ -34,17 +44,8 @@ from workflows.models.alcohol import FIRST, GROUPS, alcohol
 from workflows.models.census import COEFFICIENTS, census, covariates_of
 from workflows.models.rri.model import single
 from workflows.models.rri.simulate import times
-from workflows.settings_kernels import KernelSettings
 
 pytestmark = pytest.mark.slow
-
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-
-
-def shipped(config: str) -> KernelSettings:
-    """The kernels of a shipped configuration."""
-    settings = yaml.safe_load((CONFIGS / f"{config}.yaml").read_text())
-    return KernelSettings(**settings.get("kernels", {}))
 
 
 def replacing(name: str) -> Callable[[Data, Position], Data]:
@@ -163,7 +164,19 @@ def few_people() -> Study:
     return Study(model, shipped("alcohol_small"), observed, quantities, plan)
 
 
-STUDIES = {"rri": one_subject, "rri of several": several_subjects, "census": few_areas, "alcohol": few_people}
+def two_years() -> Study:
+    """104 weeks of the bond model."""
+    plan = Plan(sweeps=4, windows=8, rounds=10, kept=7, thin=2, datasets=480, together=48)
+    return bond_study(plan, shipped("bond"))
+
+
+STUDIES = {
+    "rri": one_subject,
+    "rri of several": several_subjects,
+    "census": few_areas,
+    "alcohol": few_people,
+    "bond": two_years,
+}
 
 
 @cache

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workflows.reports import INTERVAL, ROWS
+from workflows.reports.draws import ends, interval, pooled
 
 if TYPE_CHECKING:
     from workflows.stored_run import Run
@@ -18,10 +19,10 @@ def lines(run: "Run") -> list[str]:
     given as above 1 - 1 / draws.
     """
     d = run.data()["posterior"]["d"]
-    draws = d.values.reshape(-1, d.shape[-1]).astype(float) / math.log(2)
+    draws = pooled(d) / math.log(2)
     mean, sd = draws.mean(axis=0), draws.std(axis=0, ddof=1)
     order = np.argsort(-np.abs(mean) / sd)[:ROWS]
-    low, high = np.quantile(draws[:, order], [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
+    between = ends(draws[:, order]).T
     genes = d.coords[d.dims[-1]].values
     table = [
         f"Strongest effects of dexamethasone ({len(draws):,} draws, {draws.shape[1]:,} genes)",
@@ -30,6 +31,5 @@ def lines(run: "Run") -> list[str]:
     for place, gene in enumerate(order):
         agree = float((np.sign(draws[:, gene]) == np.sign(mean[gene])).mean())
         sure = f"> {1 - 1 / len(draws):.4f}" if agree == 1.0 else f"{agree:.4f}"
-        interval = f"[{low[place]:6.2f}, {high[place]:6.2f}]"
-        table.append(f"  {genes[gene]!s:<18}{mean[gene]:>17.2f}{interval:>21}{sure:>11}")
+        table.append(f"  {genes[gene]!s:<18}{mean[gene]:>17.2f}{interval(between[place], '6.2f'):>21}{sure:>11}")
     return table

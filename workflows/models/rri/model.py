@@ -12,7 +12,8 @@ Where the noise varies, sigma(t) has a curve of its own, with the same signs and
 
 Many subjects: the eight parameters of each are normal about population locations, cut to their sign. A location is
 normal about the published population mean with the published standard deviation between subjects, a spread is
-half-normal with that as its scale. Second arguments of N are standard deviations.
+half-normal with that as its scale. Second arguments of N are standard deviations. alpha, beta and c of a subject are
+sampled as heights (see there), which changes coordinates and not the law.
 """
 
 import jax

@@ -18,7 +18,7 @@ import numpy as np
 from kernels.types import Data, Position
 from workflows.model import Model
 from workflows.models.rri.curve import Curve, mean, steps
-from workflows.models.rri.heights import heights_of, linear
+from workflows.models.rri.heights import NAMES, heights_of, linear
 from workflows.models.rri.polish import Prior, polish
 from workflows.models.rri.published import MEANS, PARAMETERS, SDS
 
@@ -35,6 +35,7 @@ WIDE = 2.0
 CURVED = {"lambda": -1, "phi": -1, "tau": 1, "delta": 1}
 """The parameters in which the curve is not linear, and their signs."""
 
+HEIGHTS = len(NAMES)
 ALPHA, BETA, C, SIGMA = 0, 1, 2, 7
 PRIOR = Prior(
     jnp.asarray([0.0, 0.0, *np.log(np.abs([MEANS[C] * MEANS[BETA], *MEANS[[PARAMETERS.index(n) for n in CURVED]]]))]),
@@ -47,19 +48,17 @@ LINEAR_SDS = np.array([SDS[ALPHA], SDS[BETA], np.hypot(MEANS[C] * SDS[BETA], SDS
 
 
 class Fit(NamedTuple):
-    """Linear parameters [3, subjects], the residuals' standard deviation [subjects], and the misfit [subjects], the
-    squares of residuals and of distances from the population in their standard deviations; infinite where a sign is
-    wrong."""
+    """Linear parameters [3, subjects], and the misfit [subjects], the squares of residuals and of distances from the
+    population in their standard deviations; infinite where a sign is wrong."""
 
     linear: jax.Array
-    sigma: jax.Array
     misfit: jax.Array
 
 
 class Known(NamedTuple):
-    """The best so far: position, the subjects' sites [subjects], and misfit [subjects]."""
+    """The best so far: coordinates x [subjects, 7], heights and then those of CURVED, and misfit [subjects]."""
 
-    position: Position
+    x: jax.Array
     misfit: jax.Array
 
 
@@ -78,7 +77,7 @@ def fitted(first: jax.Array, second: jax.Array, y: jax.Array) -> Fit:
     distance = jnp.sum(weight[:, None] * (linear - LINEAR_MEANS[:, None]) ** 2, axis=0)
     misfit = (jnp.sum(residual**2, axis=0) + distance) / MEANS[SIGMA] ** 2
     right = (linear[0] > 0) & (linear[1] < 0) & (linear[2] > 0)
-    return Fit(linear, jnp.sqrt(jnp.mean(residual**2, axis=0)), jnp.where(right, misfit, jnp.inf))
+    return Fit(linear, jnp.where(right, misfit, jnp.inf))
 
 
 def with_fitted_starts(model: Model, draws: int = DRAWS) -> Model:
@@ -91,34 +90,31 @@ def with_fitted_starts(model: Model, draws: int = DRAWS) -> Model:
     def initial(key: jax.Array, data: Data) -> Position:
         def body(draw: jax.Array, known: Known) -> Known:
             fresh, noise_key = jax.random.split(jax.random.fold_in(key, draw))
-            drawn = target.initial(fresh, data)
-            noise = NEAR * jax.random.normal(noise_key, (len(CURVED), data["y"].shape[1]), jnp.float64)
-            near = {name: known.position[name] + noise[k] for k, name in enumerate(CURVED)}
-            return _better(
-                known, {name: jnp.where(draw < draws // 2, drawn[name], near[name]) for name in CURVED}, data
-            )
+            drawn, near = _curved(target.initial(fresh, data)), known.x[:, HEIGHTS:]
+            near = near + NEAR * jax.random.normal(noise_key, near.shape, jnp.float64)
+            return _better(known, jnp.where(draw < draws // 2, drawn, near), data)
 
         start = target.initial(key, data)
-        subjects = {name: start[name] for name in (*CURVED, "heights", "sigma")}
-        nothing = jnp.full(data["y"].shape[1], jnp.inf)
-        best = jax.lax.fori_loop(0, draws, body, Known(subjects, nothing)).position
+        first = jnp.concatenate([start["heights"], _curved(start)], axis=1)
+        best = jax.lax.fori_loop(0, draws, body, Known(first, jnp.full(len(first), jnp.inf))).x
         return {**start, **_about(jax.random.fold_in(key, draws), best, data)}
 
     return replace(model, target=replace(target, initial=initial))
 
 
-def _better(known: Known, curved: Position, data: Data) -> Known:
-    """What is known after another choice of the curved parameters, their logarithms."""
-    shape = _shape(*(curved[name] for name in CURVED))
+def _curved(position: Position) -> jax.Array:
+    """The coordinates of CURVED, [subjects, 4]."""
+    return jnp.stack([position[name] for name in CURVED], axis=1)
+
+
+def _better(known: Known, curved: jax.Array, data: Data) -> Known:
+    """What is known after another choice of the coordinates of CURVED, [subjects, 4]."""
+    shape = _shape(*curved.T)
     fit = fitted(*steps(shape, data["t"]), data["y"])
     alpha, beta, gamma = fit.linear
-    other = {**curved, "heights": heights_of(alpha, beta, -gamma / beta, shape), "sigma": jnp.log(fit.sigma)}
+    x = jnp.concatenate([heights_of(alpha, beta, -gamma / beta, shape), curved], axis=1)
     wins = fit.misfit < known.misfit
-    position = {
-        name: jnp.where(jnp.reshape(wins, wins.shape + (1,) * (x.ndim - 1)), other[name], x)
-        for name, x in known.position.items()
-    }
-    return Known(position, jnp.where(wins, fit.misfit, known.misfit))
+    return Known(jnp.where(wins[:, None], x, known.x), jnp.where(wins, fit.misfit, known.misfit))
 
 
 def _shape(*logs: jax.Array) -> Curve:
@@ -126,16 +122,16 @@ def _shape(*logs: jax.Array) -> Curve:
     return Curve(0.0, 0.0, 0.0, *(sign * jnp.exp(x) for sign, x in zip(CURVED.values(), logs, strict=True)))
 
 
-def _about(key: jax.Array, best: Position, data: Data) -> Position:
-    """Starts about the optima next to `best`."""
+def _about(key: jax.Array, best: jax.Array, data: Data) -> Position:
+    """Starts about the optima next to the coordinates `best`, [subjects, 7]."""
 
     def model(x: jax.Array) -> jax.Array:
-        shape = _shape(*x[3:])
-        alpha, beta, c = linear(x[:3], shape)
+        shape = _shape(*x[HEIGHTS:])
+        alpha, beta, c = linear(x[:HEIGHTS], shape)
         return mean(shape._replace(alpha=alpha, beta=beta, c=c), data["t"][:, 0])
 
     def allowed(x: jax.Array) -> jax.Array:
-        alpha, beta, _ = linear(x[:3], _shape(*x[3:]))
+        alpha, beta, _ = linear(x[:HEIGHTS], _shape(*x[HEIGHTS:]))
         return jnp.all(jnp.isfinite(x)) & (alpha > 0) & (beta < 0)
 
     def one(key: jax.Array, x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -146,6 +142,5 @@ def _about(key: jax.Array, best: Position, data: Data) -> Position:
         start = jnp.where(allowed(drawn), drawn, near)
         return start, 0.5 * jnp.log(jnp.mean((y - model(start)) ** 2))
 
-    rows = jnp.concatenate([best["heights"], jnp.stack([best[name] for name in CURVED], axis=1)], axis=1)
-    x, sigma = jax.vmap(one)(jax.random.split(key, len(rows)), rows, data["y"].T)
-    return {"heights": x[:, :3], "sigma": sigma} | {name: x[:, 3 + k] for k, name in enumerate(CURVED)}
+    x, sigma = jax.vmap(one)(jax.random.split(key, len(best)), best, data["y"].T)
+    return {"heights": x[:, :HEIGHTS], "sigma": sigma} | {name: x[:, HEIGHTS + k] for k, name in enumerate(CURVED)}
