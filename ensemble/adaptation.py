@@ -18,13 +18,11 @@ LEAST_USEFUL = 0.02
 """A move whose expected squared step is below this share of its parent's variance is not worth its evaluation."""
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
 """Multiples of it fill the unit interval evenly (Weyl's sequence)."""
-TRAJECTORY_ACCEPTANCE = {"hmc": 0.85, "nuts": 0.8, "pm_hmc": 0.85, "pm_nuts": 0.8}
-"""Acceptance that step sizes of trajectories are steered to."""
-NOISY_ACCEPTANCE = 0.07
-"""Acceptance of a random walk whose density is estimated anew at every proposal: at the best noise (a variance of 3.3
-of the log estimate) the best scale accepts that often (Sherlock, Thiery, Roberts and Rosenthal 2015, Annals of
-Statistics 43, 238-275). Noise alone may reject more than a walk without noise should, whose rule would shrink the scale
-to nothing."""
+ACCEPTANCE = {"hmc": 0.85, "nuts": 0.8, "pm_hmc": 0.85, "pm_nuts": 0.8, "pm_metropolis": 0.07}
+"""Acceptance that kernels are steered to where it does not depend on the size of their blocks. pm_metropolis: a random
+walk whose density is estimated anew at every proposal; at the best noise (a variance of 3.3 of the log estimate) the
+best scale accepts that often (Sherlock, Thiery, Roberts and Rosenthal 2015, Annals of Statistics 43, 238-275). Noise
+alone may reject more than a walk without noise should, whose rule would shrink the scale to nothing."""
 STEEPEST = 2.0
 """Largest force, in units of the usual one; with room for 3 more, which is far out where p is small."""
 CAREFUL = 0.3
@@ -39,6 +37,11 @@ def rate(statistics: list[Arrays], name: str) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean: np.ndarray = summed(statistics, f"{name}/0") / tried
     return mean
+
+
+def wanted_acceptance(level: Level) -> np.ndarray | float:
+    """Acceptance that the moves of a level are steered to, of each block or all."""
+    return ACCEPTANCE.get(level.move.kernel, target_acceptance(level.sizes))
 
 
 def target_acceptance(sizes: np.ndarray) -> np.ndarray:
@@ -146,14 +149,14 @@ def _adapt_level(
 ) -> LevelControls:
     seen, known = rate(statistics, f"walk/{level.name}/{rung}"), moments[level.name][rung]
     if level.move.gradients:
-        scale = steered(old.log_scale, seen, TRAJECTORY_ACCEPTANCE[level.move.kernel], round_, CAREFUL)
+        scale = steered(old.log_scale, seen, wanted_acceptance(level), round_, CAREFUL)
         new = old._replace(log_scale=scale, mean=known.mean)
         if isinstance(old.factor, LowRank):
             return new
         factor = pooled_metric.factor(known, moments[f"gradient/{level.name}"][rung], old.factor)
         return new._replace(factor=factor)
-    wanted = NOISY_ACCEPTANCE if level.move.kernel == "pm_metropolis" else target_acceptance(level.sizes)
-    scale, factor = steered(old.log_scale, seen, wanted, round_), covariance_factor(known, np.asarray(old.factor))
+    scale = steered(old.log_scale, seen, wanted_acceptance(level), round_)
+    factor = covariance_factor(known, np.asarray(old.factor))
     mix = _mix(old.mix, statistics, level, rung, round_)
     return LevelControls(log_scale=scale, mean=known.mean, factor=factor, mix=mix)
 

@@ -173,7 +173,7 @@ class Coordinator:
             virial=tuple(summary.virial_of(arrays) for arrays in statistics),
             rates=summary.add_rates(self.ledger.rates, statistics),
             nonfinite=self.ledger.nonfinite + sum(int(arrays.get("nonfinite", 0)) for arrays in statistics),
-            gradients=summary.add_gradients(self.ledger.gradients, statistics, replicas),
+            stage_gradients=summary.add_gradients(self.ledger.stage_gradients, plan.stage, statistics, replicas),
             relocated=self.ledger.relocated + summary.relocated_in(statistics),
         )
 

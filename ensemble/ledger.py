@@ -26,10 +26,10 @@ class Ledger(NamedTuple):
     trace: for each round of a warm-up stage and each superchain, the mean log density, then the mean of every term.
     virial: of the last round of warm-up and each superchain, the mean virial of each level that follows the gradient.
     relocated: stragglers that took others' places, in each round of `scout` that looked for them.
-    rates: sums and counts of acceptance of the stage by kind and level. useful: interweaving moves in use. gradients:
-    evaluations a replica, one after another (which all replicas of a shard wait for) and its own on average. seconds:
+    rates: sums and counts of acceptance of the stage by kind and level. useful: interweaving moves in use. seconds:
     wall, core, kernel, compile, kept apart from results: nothing is decided by them but limits.minutes. stages: rounds
-    and sweeps of each stage that has begun; stage_seconds: wall time of each.
+    and sweeps of each stage that has begun; stage_seconds: wall time of each; stage_gradients: evaluations a replica
+    in each, one after another (which all replicas of a shard wait for) and its own on average.
     """
 
     epoch: int = 0
@@ -45,12 +45,18 @@ class Ledger(NamedTuple):
     rates: Mapping[str, Pair] = MappingProxyType({})
     useful: tuple[bool, ...] = ()
     nonfinite: int = 0
-    gradients: Pair = (0.0, 0.0)
     goals: Goals = Goals()
     ladder: LadderBooks = LadderBooks()
     seconds: Mapping[str, float] = MappingProxyType({"wall": 0.0, "core": 0.0, "kernel": 0.0, "compile": 0.0})
     stages: Mapping[str, tuple[int, int]] = MappingProxyType({})
     stage_seconds: Mapping[str, float] = MappingProxyType({})
+    stage_gradients: Mapping[str, Pair] = MappingProxyType({})
+
+    @property
+    def gradients(self) -> Pair:
+        """stage_gradients of all stages."""
+        lockstep, own = (sum(pair[part] for pair in self.stage_gradients.values()) for part in (0, 1))
+        return lockstep, own
 
     @property
     def phase_round(self) -> int:
@@ -60,7 +66,7 @@ class Ledger(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Values that json keeps."""
         books = {"goals": self.goals._asdict(), "ladder": self.ladder._asdict()}
-        maps = {name: dict(getattr(self, name)) for name in ("rates", "seconds", "stages", "stage_seconds")}
+        maps = {name: dict(value) for name, value in self._asdict().items() if isinstance(value, Mapping)}
         return {**self._asdict(), **books, **maps}
 
     @classmethod
@@ -72,11 +78,13 @@ class Ledger(NamedTuple):
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
                 "virial": tuple(tuple(row) for row in values["virial"]),
                 "relocated": tuple(values["relocated"]),
-                "rates": {name: (pair[0], pair[1]) for name, pair in values["rates"].items()},
-                "stages": {name: (pair[0], pair[1]) for name, pair in values["stages"].items()},
+                **{name: _pairs(values[name]) for name in ("rates", "stages", "stage_gradients")},
                 "useful": tuple(values["useful"]),
-                "gradients": tuple(values["gradients"]),
                 "goals": Goals(**values["goals"]),
                 "ladder": LadderBooks.from_json(values["ladder"]),
             }
         )
+
+
+def _pairs(values: Mapping[str, Any]) -> dict[str, Pair]:
+    return {name: (pair[0], pair[1]) for name, pair in values.items()}

@@ -128,7 +128,7 @@ class HmcMove:
         self.view, self.name, self.blocks, self.coordinates = view, view.level.name, view.level.n_blocks, coordinates
         move = view.level.move
         self.kernel = pseudo_marginal_hmc(with_auxiliary(view)) if move.joint else Hmc(view, SCHEMES[move.integrator])
-        self.per_step = self.kernel.scheme.gradients
+        self.per_step, self.first = self.kernel.scheme.gradients, 0.0 if self.kernel.scheme.stale else 1.0
 
     def __call__(
         self, keys: jax.Array, states: State, data: Data, controls: Controls, *, rung: int, sweep: jax.Array
@@ -139,7 +139,7 @@ class HmcMove:
         chosen = hmc.Controls(jnp.asarray(controls.betas[rung]), jnp.exp(level.log_scale), factor, steps, steepest)
         step = over_replicas(lambda key, state: self.kernel.step(key, state, data, chosen), self.coordinates)
         states, info = step(keys, states)
-        spent = 1.0 + self.per_step * steps
+        spent = self.first + self.per_step * steps
         walk = jnp.sum(info.accepted, axis=0), jnp.full(self.blocks, 1.0 * keys.shape[0])
         # A trajectory of no steps accepts for certain, which says nothing about the step size.
         walk = jax.tree.map(partial(jnp.where, steps > 0), walk, (jnp.zeros(self.blocks),) * 2)

@@ -58,11 +58,14 @@ def relocated_in(statistics: list[Arrays]) -> tuple[int, ...]:
     return (sum(counts),) if counts else ()
 
 
-def add_gradients(gradients: Pair, statistics: list[Arrays], replicas: int) -> Pair:
-    """Add a round's evaluations of the gradient: the mean over shards of those in lock-step, the mean over replicas of
-    their own. replicas: of a shard."""
+def add_gradients(
+    gradients: Mapping[str, Pair], stage: str, statistics: list[Arrays], replicas: int
+) -> dict[str, Pair]:
+    """Add a round's evaluations of the gradient to those of its stage: the mean over shards of those in lock-step, the
+    mean over replicas of their own. replicas: of a shard."""
     lockstep, own = (float(np.mean([s["gradients"][part] for s in statistics])) for part in (0, 1))
-    return gradients[0] + lockstep, gradients[1] + own / replicas
+    before = gradients.get(stage, (0.0, 0.0))
+    return {**gradients, stage: (before[0] + lockstep, before[1] + own / replicas)}
 
 
 def rate_of(rates: Mapping[str, Pair], kind: str, count: int) -> np.ndarray:
@@ -162,6 +165,15 @@ def summarise(
         "nonfinite": ledger.nonfinite,
         "relocated": sum(ledger.relocated),
         "gradients": dict(zip(("lockstep", "own"), ledger.gradients, strict=True)),
+        "stages": {
+            stage: {
+                "rounds": rounds,
+                "sweeps": sweeps,
+                "seconds": ledger.stage_seconds[stage],
+                "gradients": ledger.stage_gradients[stage][1],
+            }
+            for stage, (rounds, sweeps) in ledger.stages.items()
+        },
         "structure": [
             {"level": v.name, "blocks": v.n_blocks, "coordinates": int(v.sizes.sum()), "sites": list(v.sites)}
             for v in structure.levels

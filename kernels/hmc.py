@@ -87,8 +87,16 @@ class Hmc:
         """The end of the trajectory that leaves offset 0 with this momentum [p, B]."""
         evaluate, flows = self._motion(state.position, data, controls)
         advance = stepper(self.scheme, flows)
-        start = phase_at(evaluate, jnp.zeros_like(momentum), momentum)
+        start = self._start(evaluate, momentum)
         return jax.lax.fori_loop(0, controls.steps, lambda _, phase: advance(controls.step, phase), start)
+
+    def _start(self, evaluate: ValueAndGradient, momentum: jax.Array) -> Phase:
+        """Offset 0 with this momentum; without the force there where no step would look at it."""
+        offset = jnp.zeros_like(momentum)
+        if not self.scheme.stale:
+            return phase_at(evaluate, offset, momentum)
+        potential, gradient = (jnp.zeros(unseen.shape) for unseen in jax.eval_shape(evaluate, offset))
+        return Phase(offset, momentum, potential, gradient)
 
     def _motion(
         self, position: Position, data: Data, controls: Controls

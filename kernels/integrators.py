@@ -55,7 +55,7 @@ class Scheme(NamedTuple):
 
     @property
     def stale(self) -> bool:
-        """Whether a step ends with a potential and a gradient that are not those of its offset."""
+        """Whether a step ends with a potential and a gradient that are not those of its offset, and begins without."""
         return self.stages[-1][0] == "glide"
 
 

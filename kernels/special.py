@@ -138,10 +138,12 @@ def _guard(x: Array, value: Array) -> Array:
 
 @jax.custom_jvp
 def log(x: Array) -> Array:
-    """Natural logarithm of float64 x, any shape, within 2 units in the last place.
+    """Natural logarithm of x, any shape: of float64 within 2 units in the last place, of float32 the library's.
 
     log 0 = -inf, log inf = inf, nan for negative x and nan. Subnormal x (below 2.3e-308) count as 0.
     """
+    if x.dtype == jnp.float32:
+        return jnp.log(x)
     return _guard(x, _log_from_parts(*_log_parts(x)))
 
 

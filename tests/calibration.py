@@ -30,7 +30,7 @@ import numpy as np
 import yaml
 from scipy import stats
 
-from ensemble.adaptation import SHRINKAGE, TRAJECTORY_ACCEPTANCE, target_acceptance
+from ensemble.adaptation import SHRINKAGE, wanted_acceptance
 from ensemble.controls import Controls, LevelControls, first_controls
 from ensemble.sweeps import Sweeps
 from kernels.interweaving_discovery import find_interweavings
@@ -303,8 +303,8 @@ def _replica(states: State, which: int | slice) -> State:
 def _scheduled(controls: Controls, sweeps: Sweeps, turns: jax.Array) -> Controls:
     """The controls of sweeps of these numbers: the moves and the lengths of trajectories whose turn it is."""
     steps, depth = jnp.asarray(STEPS)[turns % len(STEPS)], jnp.full(turns.shape, DEPTH)
-    kernels = {level.name: level.move.kernel for level in sweeps.structure.levels}
-    lengths = {name: (steps if kernels[name] == "hmc" else depth)[None] for name in controls.lengths}
+    doubles = {level.name: level.move.doubles for level in sweeps.structure.levels}
+    lengths = {name: (depth if doubles[name] else steps)[None] for name in controls.lengths}
     return controls._replace(schedule=turns % (sweeps.moves + 1), lengths=lengths)
 
 
@@ -313,8 +313,7 @@ def _steered(controls: Controls, structure: Structure, tally: Any, share: jax.Ar
     levels = {}
     for level in structure.levels:
         old = controls.levels[level.name][0]
-        wanted = TRAJECTORY_ACCEPTANCE.get(level.move.kernel, target_acceptance(level.sizes))
-        change = _missing(*tally.walk[level.name][0], wanted) * (0.5 if level.move.gradients else 1.0)
+        change = _missing(*tally.walk[level.name][0], wanted_acceptance(level)) * (0.5 if level.move.gradients else 1.0)
         levels[level.name] = (old._replace(log_scale=old.log_scale + share * change),)
     interweave = controls.interweave + share * _missing(*tally.interweave, 0.44)
     return controls._replace(levels=levels, interweave=interweave)

@@ -30,12 +30,12 @@ FULL = Ledger(
     virial=((0.9,), (1.5,)),
     relocated=(12, 0),
     nonfinite=4,
-    gradients=(7.0, 6.5),
     goals=Goals(8, 1.01, None, 400.5, 900.0, None),
     ladder=LadderBooks(((1.5, 3.0),), 16, 2, (-1.5, -0.1), {"bridge": (-3.25, 0.1)}, ({"round": 1, "flow": 0.1},)),
     seconds={"wall": 0.1, "core": 0.2, "kernel": 0.3, "compile": 0.4},
     stages={"scout": (4, 4), "sample": (3, 24)},
     stage_seconds={"scout": 0.04, "sample": 0.06},
+    stage_gradients={"scout": (2.0, 1.5), "sample": (5.0, 5.0)},
 )
 
 
@@ -112,7 +112,10 @@ def test_keys_of_stragglers_are_keys_of_nothing_else():
 def test_gradients_are_those_of_a_chain():
     """Two shards of three replicas: 5 and 7 evaluations in lock-step, 12 and 18 of all replicas' own."""
     statistics = [{"gradients": np.array([5.0, 12.0])}, {"gradients": np.array([7.0, 18.0])}]
-    assert add_gradients((100.0, 50.0), statistics, 3) == (106.0, 55.0)
+    before = {"scout": (1.0, 1.0), "sample": (100.0, 50.0)}
+    assert add_gradients(before, "sample", statistics, 3) == {"scout": (1.0, 1.0), "sample": (106.0, 55.0)}
+    assert add_gradients({}, "scout", statistics, 3) == {"scout": (6.0, 5.0)}
+    assert FULL.gradients == (7.0, 6.5)
 
 
 def test_a_round_that_looks_for_no_stragglers_says_nothing_of_them():

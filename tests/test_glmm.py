@@ -204,6 +204,15 @@ def test_models(name: str) -> None:
     assert set(recorded) == {"b", "mu", "log_l", "logit_w", "l", "w"}
 
 
+@NAMES
+def test_estimates_in_float32(name: str) -> None:
+    """A log estimate of some 3 is a sum of six responses and a few terms of the proposal: off by some 1e-6."""
+    single, double = (build(estimator=name, samples=16, individuals=100, precision=p) for p in ("float32", "float64"))
+    position = double.target.initial(jax.random.key(0), double.data)
+    found, expected = (np.asarray(one.target.log_terms(position, one.data)["estimate"]) for one in (single, double))
+    assert 0.0 < np.abs(found - expected).max() < 1e-5
+
+
 def test_starts_lie_about_what_is_named() -> None:
     """Within six standard deviations of .1 in 13 coordinates: a false alarm is below 1e-7."""
     for name, values in (("published", START), ("truth", TRUTH)):
@@ -236,6 +245,7 @@ def test_by_hand_and_exact_models() -> None:
         ({"samples": 0}, "samples = 0; allowed is an integer, 1 or more"),
         ({"individuals": True}, "individuals = True"),
         ({"gradient": "hand"}, "gradient = 'hand' with estimator 'split'; allowed are automatic, and hand for wide"),
+        ({"precision": "float16"}, "precision = 'float16'; allowed are float32, float64"),
         ({"start": "anywhere"}, "start = 'anywhere'; allowed are published, truth"),
     ],
 )

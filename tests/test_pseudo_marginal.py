@@ -1,5 +1,6 @@
 """Pseudo-marginal targets, the splitting and the joint U-turn rule, by measurement; and what is refused."""
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -154,6 +155,24 @@ def test_gradients_a_step() -> None:
     assert ROTATION_OUTSIDE.palindromic
     assert ROTATION_OUTSIDE.stale
     assert not STRANG.stale
+
+
+@BOTH
+def test_gradients_a_trajectory(scheme: Scheme) -> None:
+    """As many as it has steps; one more where a step begins with a kick."""
+    calls: list[None] = []
+    (target, structure), (position, y) = small(), one_draw()
+
+    def counted(*arguments: Any) -> Any:
+        jax.debug.callback(lambda: calls.append(None))
+        return target.log_terms(*arguments)
+
+    own = joint_view(replace(target, log_terms=counted), structure)
+    state = evaluate(target, structure, position, y)
+    end = pseudo_marginal_hmc(own, scheme).flow(jnp.ones((WIDTH, 1)), state, y, controls(0.1, 5))
+    jax.block_until_ready(end)
+    jax.effects_barrier()
+    assert len(calls) == (5 if scheme.stale else 6)
 
 
 def test_without_rotating_coordinates_it_is_leapfrog() -> None:
@@ -315,9 +334,10 @@ def model(weights: Any, **changes: Any) -> Any:
         "sites": {"mu": (), "log_sd": ()},
         "auxiliary": (6, SAMPLES, 1),
         "data": {"y": np.zeros(6)},
+        "precision": "float64",
     }
     given |= changes
-    return pseudo_marginal_model(log_prior, weights, given["sites"], given["auxiliary"], given["data"], name="m")
+    return pseudo_marginal_model(log_prior, weights, name="m", **given)
 
 
 def usual(theta: Any, u: jax.Array, data: Any) -> jax.Array:
@@ -336,6 +356,11 @@ BAD = {
     "transposed": (lambda t, u, d: usual(t, u, d).T, {}, r"shape \(3, 6\)"),
     "negative": (lambda t, u, d: jnp.log(-jnp.exp(usual(t, u, d))), {}, r"18 of 18 log weights are NaN.*w >= 0"),
     "infinite": (lambda t, u, d: usual(t, u, d) + jnp.exp(800.0 + u[..., 0]), {}, r"\+inf at a start: the proposal's"),
+    "double": (
+        lambda t, u, d: usual(t, u, d) + np.zeros(SAMPLES),
+        {"precision": "float32"},
+        r"type float64 from arguments of type float32.*precision='float64'",
+    ),
     "zero": (lambda t, u, d: usual(t, u, d).at[2].set(-jnp.inf), {}, r"individual 2 are 0 at a start \(1 such of 6\)"),
 }
 
@@ -356,6 +381,28 @@ def test_a_good_model() -> None:
     starts = jax.jit(jax.vmap(lambda key: found.target.initial(key, found.data)["u"]))
     u = starts(jax.random.split(jax.random.key(0), 500))
     assert abs(float(u.std()) - 1.0) < 0.05
+
+
+def test_estimators_in_float32() -> None:
+    """They are given numbers of that type, but for integers; terms and positions are float64."""
+    seen: list[Any] = []
+
+    def weights(theta: Any, u: jax.Array, data: Any) -> jax.Array:
+        seen.append((theta["mu"].dtype, u.dtype, data["y"].dtype, data["count"].dtype, data["kind"]))
+        return usual(theta, u, data)
+
+    given = {"y": np.linspace(-2.0, 2.0, 6), "count": np.arange(6), "kind": "a"}
+    single, double = (model(weights, data=given, precision=precision) for precision in ("float32", "float64"))
+    everything = {name: jnp.asarray(given[name]) for name in ("y", "count")} | {"kind": "a"}
+    position = single.target.initial(jax.random.key(0), everything)
+    assert {x.dtype for x in position.values()} == {np.dtype("float64")}
+    seen.clear()
+    found, expected = (one.target.log_terms(position, everything) for one in (single, double))
+    assert seen == [(*[np.dtype(name)] * 3, np.dtype("int64"), "a") for name in ("float32", "float64")]
+    assert all(values.dtype == np.dtype("float64") for values in found.values())
+    np.testing.assert_allclose(found["estimate"], expected["estimate"], rtol=2e-6)
+    assert not np.array_equal(found["estimate"], expected["estimate"])
+    np.testing.assert_array_equal(found["auxiliary"], expected["auxiliary"])
 
 
 def test_names_of_terms_are_taken() -> None:

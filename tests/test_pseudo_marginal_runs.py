@@ -189,7 +189,7 @@ def test_pm_hmc_is_the_kernel_with_the_factor_of_theta() -> None:
     (one, info), (other, expected) = moved("pm_hmc"), directly(pseudo_marginal_hmc(whole_view()), own)
     require_equal(one, other)
     np.testing.assert_allclose(info.walk[0], jnp.sum(expected.accepted, axis=0), rtol=1e-12)
-    np.testing.assert_array_equal(info.gradients, [4.0, 4.0 * REPLICAS])
+    np.testing.assert_array_equal(info.gradients, [3.0, 3.0 * REPLICAS])
 
 
 @pytest.mark.parametrize("joint", [False, True])

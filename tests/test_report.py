@@ -178,7 +178,7 @@ def test_a_run_without_draws_has_a_page_that_says_so(folder: Path) -> None:
     text = report(store).text
     for part in ("No draws yet: the run stands in stage scout", "no draws have been committed"):
         assert part in text, part
-    assert re.search(r"scout 2 2 \d+:\d\d to the typical set", text)
+    assert re.search(r"scout 2 2 \d+:\d\d \d+ to the typical set", text)
 
 
 def test_a_store_before_its_first_commit_has_a_page(folder: Path) -> None:

@@ -31,6 +31,14 @@ def test_log_at_the_edges_is_that_of_numpy_with_subnormals_as_zero() -> None:
     np.testing.assert_array_equal(found, [-math.inf, -math.inf, math.nan, math.inf, math.nan, math.nan, -math.inf])
 
 
+def test_log_of_float32_stays_float32() -> None:
+    x = np.float32([0.0, 1e-30, 0.7, 3.0, np.inf, -1.0])
+    found = special.log(jnp.asarray(x))
+    assert found.dtype == np.float32
+    with np.errstate(divide="ignore", invalid="ignore"):
+        np.testing.assert_allclose(found, np.log(x), rtol=1e-6)
+
+
 def test_log_quotient_is_accurate_where_the_quotient_is_near_one() -> None:
     rng = np.random.default_rng(1)
     b = rng.uniform(1.0, 1e8, 10_000)

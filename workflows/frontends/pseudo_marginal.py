@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernels.pseudo_marginal import ESTIMATE, LogPrior, LogWeights, auxiliary_site, estimated_terms
+from kernels.pseudo_marginal import ESTIMATE, LogPrior, LogWeights, Precision, auxiliary_site, estimated_terms, rounded
 from kernels.target import Site
 from kernels.types import Data, Position
 from workflows.frontends.function import SiteSpec, function_model
@@ -23,6 +23,7 @@ def pseudo_marginal_model(
     data: Mapping[str, Any] | None = None,
     *,
     auxiliary_name: str = "u",
+    precision: Precision = "float64",
     name: str | None = None,
     constrain: Callable[[Position, Data], Position] | None = None,
     initial: Callable[[jax.Array, Data], Position] | None = None,
@@ -36,10 +37,11 @@ def pseudo_marginal_model(
     log_weights(theta, u, data): log w [T, N]; the likelihood of individual k is estimated by (1/N) sum_i w_ki, whose
     mean over u must be the likelihood. Only logarithms are taken: weights overflow, and a weight below 0 is no estimate
     of a density; -inf is a weight of 0. sites: of theta, as for function_model; u becomes the last site, on the plate
-    `individual`. constrain, initial: of theta alone; u starts at its prior, is not recorded and has no goals. The rest
-    is as for function_model.
-    Raises ModelError for lengths below 1, for log weights that are not [T, N], and for weights at a first start that
-    are NaN or infinite, or 0 for all samples of an individual.
+    `individual`. precision: with float32 log_weights is given arrays of that type, for speed: the estimate is then off
+    by 1e-7 of the log weights, the same at every visit of a point, and kernels stay exact for it. constrain, initial:
+    of theta alone; u starts at its prior, is not recorded and has no goals. The rest is as for function_model.
+    Raises ModelError for lengths below 1, for log weights that are not [T, N] of that precision, and for weights at a
+    first start that are NaN or infinite, or 0 for all samples of an individual.
     """
     label = name or str(getattr(log_weights, "__name__", "pseudo_marginal"))
     if auxiliary_name in sites:
@@ -48,7 +50,7 @@ def pseudo_marginal_model(
     try:
         u = auxiliary_site(auxiliary, auxiliary_name)
         model = function_model(
-            estimated_terms(log_prior, log_weights, u),
+            estimated_terms(log_prior, log_weights, u, precision),
             {**sites, u.name: (u.shape, u.plates)},
             data,
             name=label,
@@ -65,7 +67,7 @@ def pseudo_marginal_model(
     except ValueError as error:
         raise ModelError(f"model {label!r}: {error}") from error
     model = _with_prior_starts(model, u)
-    _probe(label, model, log_weights, u)
+    _probe(label, model, lambda *arguments: log_weights(*rounded(arguments, precision)), u)
     return model
 
 

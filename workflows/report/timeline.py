@@ -40,6 +40,7 @@ def stages(facts: Facts) -> list[dict[str, Any]]:
             "rounds": rounds,
             "sweeps": sweeps,
             "wall time": duration(books["stage_seconds"][stage]),
+            "gradients a chain": f"{books['stage_gradients'][stage][1]:,.0f}",
             "what": notes[stage],
         }
         for stage, (rounds, sweeps) in books["stages"].items()

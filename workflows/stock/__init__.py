@@ -20,7 +20,9 @@ class Stock(NamedTuple):
     start: Callable[[int], dict[str, np.ndarray]]
 
 
-HOMES: Mapping[str, str] = {name: f"workflows.stock.{name}" for name in ("airway_small", "alcohol_small", "census")}
+HOMES: Mapping[str, str] = {
+    name: f"workflows.stock.{name}" for name in ("airway_small", "alcohol_small", "census", "glmm")
+}
 """Configuration -> module."""
 
 

@@ -9,12 +9,12 @@ Adding a switch between components instead (a uniform below w chooses the first)
 theta, and a weighted sum of the two normals is one normal variable and no mixture.
 """
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from kernels.pseudo_marginal import LogWeights
 from kernels.types import Data, Position
@@ -24,14 +24,14 @@ from workflows.models.glmm.quadrature import moments
 WIDE_SD = 3.0
 """Standard deviation of the proposal of `wide`."""
 
-_HALF_LOG_2PI = 0.5 * np.log(2.0 * np.pi)
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 def wide(theta: Position, u: jax.Array, data: Data) -> jax.Array:
     """log w of importance samples from N(0, 9)."""
     u = u[:, :, 0]
     x = WIDE_SD * u
-    log_proposal = -0.5 * u**2 - _HALF_LOG_2PI - np.log(WIDE_SD)
+    log_proposal = -0.5 * u**2 - _HALF_LOG_2PI - math.log(WIDE_SD)
     return log_mixture(mixture(theta), x) + log_responses(theta["b"], x, data) - log_proposal
 
 

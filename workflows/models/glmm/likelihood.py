@@ -4,11 +4,11 @@ theta: b [8], mu [2], log_l [2] (log precisions), logit_w (of the first componen
 S of them for each individual; z [T, n, 8], y [T, n].
 """
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from kernels.special import log
 from kernels.types import Data, Position
@@ -32,7 +32,7 @@ class Mixture(NamedTuple):
 def mixture(theta: Position) -> Mixture:
     """The law of the random effects."""
     weights = jax.nn.log_sigmoid(jnp.stack([theta["logit_w"], -theta["logit_w"]]))
-    log_scale = 0.5 * theta["log_l"] - 0.5 * np.log(2.0 * np.pi)
+    log_scale = 0.5 * theta["log_l"] - 0.5 * math.log(2.0 * math.pi)
     return Mixture(weights, theta["mu"], jnp.exp(theta["log_l"]), log_scale)
 
 
@@ -63,5 +63,5 @@ def log_responses(b: jax.Array, x: jax.Array, data: Data) -> jax.Array:
 
 def log_prior(theta: Position, data: Data) -> dict[str, jax.Array]:
     """log N(0, 100) of every coordinate of theta, by site."""
-    constant = -0.5 * np.log(2.0 * np.pi * PRIOR_VARIANCE)
+    constant = -0.5 * math.log(2.0 * math.pi * PRIOR_VARIANCE)
     return {f"prior_{name}": constant - 0.5 * theta[name] ** 2 / PRIOR_VARIANCE for name in SITES}

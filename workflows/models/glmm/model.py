@@ -8,12 +8,13 @@ component is empty; starts about the truth lie in one mode.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from kernels.pseudo_marginal import Precision
 from kernels.types import Data, Position, Terms
 from workflows.frontends.function import function_model
 from workflows.frontends.pseudo_marginal import pseudo_marginal_model
@@ -30,6 +31,8 @@ EXACT = "exact"
 STARTS = {"published": START, "truth": TRUTH}
 """What starts are drawn about, by the names in settings."""
 
+PRECISIONS = get_args(Precision)
+
 SPREAD = 0.1
 """Standard deviation of starts about it."""
 
@@ -41,15 +44,18 @@ def build(
     individuals: int = INDIVIDUALS,
     gradient: str = "automatic",
     start: str = "published",
+    precision: Precision = "float64",
 ) -> Model:
     """The model on simulated data. estimator: wide, matched, split or exact; samples: N, not used by exact; gradient:
-    automatic, or hand for the wide estimator; start: published or truth.
+    automatic, or hand for the wide estimator; start: published or truth; precision: of the estimator, float64 or
+    float32.
 
     Raises ModelError for other names and for numbers below 1.
     """
     _check(estimator, samples, individuals, gradient)
-    if start not in STARTS:
-        raise ModelError(f"glmm: start = {start!r}; allowed are {', '.join(STARTS)}")
+    for name, chosen, allowed in (("start", start, STARTS), ("precision", precision, PRECISIONS)):
+        if chosen not in allowed:
+            raise ModelError(f"glmm: {name} = {chosen!r}; allowed are {', '.join(allowed)}")
     drawn = simulate(individuals)
     data = {"z": drawn.z, "y": drawn.y}
     shared: dict[str, Any] = {
@@ -63,7 +69,9 @@ def build(
     if estimator == EXACT:
         return function_model(_exact_terms, SITES, data, likelihood=("likelihood",), **shared)
     log_weights = hand_gradient.wide if gradient == "hand" else ESTIMATORS[estimator]
-    return pseudo_marginal_model(log_prior, log_weights, SITES, (individuals, samples, 1), data, **shared)
+    return pseudo_marginal_model(
+        log_prior, log_weights, SITES, (individuals, samples, 1), data, precision=precision, **shared
+    )
 
 
 def _exact_terms(theta: Position, data: Data) -> Terms:

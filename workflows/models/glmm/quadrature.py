@@ -25,7 +25,8 @@ def rule(nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _weighted(theta: Position, data: Data, nodes: int) -> tuple[jax.Array, jax.Array]:
     """(x [2 nodes], log(weight g(y_k | x)) [T, 2 nodes]) over the nodes of both components."""
-    law, (points, log_weights) = mixture(theta), rule(nodes)
+    law = mixture(theta)
+    points, log_weights = (jnp.asarray(values, law.mean.dtype) for values in rule(nodes))
     x = jnp.concatenate([law.mean[c] + points / jnp.sqrt(law.precision[c]) for c in range(2)])
     weights = jnp.concatenate([law.weight[c] + log_weights for c in range(2)])
     individuals = data["y"].shape[0]

@@ -1,0 +1,93 @@
+"""Effective draws of the mixed model per gradient and per second of a core, by kernel and number of samples N.
+
+    python -m workflows.glmm_trial --work FOLDER [--minutes 3]       (prints one row a run)
+
+Each row is a run of configs/glmm.yaml in this process, on one thread, kept in the folder and taken from there when it
+is asked for again. ESS is the smallest of the 13 parameters (ess_online, 16 chains); gradients and seconds are those of
+all chains in stage `sample`, refreshes of u and the run's own work included. Walks have evaluations without gradient in
+place of gradients. A run that has not begun to draw within the limit, or whose nested R-hat stays above ALIKE, has no
+ESS worth the name, and says so.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ["PJRT_NPROC"] = "1"
+
+from ensemble.status import NullProgress
+from workflows import open_run, run
+
+CONFIG = "configs/glmm.yaml"
+COMMON = ("model.precision=float32", "goals.ess=1000", "goals.shared_ess=1000")
+SAMPLES = (1, 4, 16, 64, 128)
+KERNELS = {
+    "pm_hmc": ("kernels.levels.global=pm_hmc",),
+    "pm_nuts": ("kernels.levels.global=pm_nuts",),
+    "hmc": ("kernels.levels.global=hmc",),
+    "pm_metropolis": ("kernels.levels.global=pm_metropolis",),
+    "correlated": ("kernels.levels.global=pm_metropolis", "kernels.correlation=0.99"),
+}
+"""Of theta; hmc: given u, with refreshes of u between, which all of them have; correlated: rho = .99."""
+WALKS = ("pm_metropolis", "correlated")
+UPDATES = 4 + 1
+"""Evaluations a sweep of a walk: as many proposals of theta as `equilibrate.global_repeats` has, and the refresh."""
+ALIKE = 1.1
+
+
+class Row(NamedTuple):
+    """ess: the smallest; rhat: largest nested R-hat; both None before the first goal check. evaluations: of gradients,
+    or without, of all chains; seconds: of the core."""
+
+    ess: float | None
+    rhat: float | None
+    evaluations: float
+    seconds: float
+
+
+def row(store: Path, kernel: str, samples: int, minutes: float) -> Row:
+    """The run's figures; it is done first where the folder has none."""
+    if not store.exists():
+        settings = [*COMMON, *KERNELS[kernel], f"model.samples={samples}", f"limits.minutes={minutes}"]
+        run(CONFIG, settings, out=store, local=True, progress=NullProgress())
+    found = open_run(store).summary()
+    sample: dict[str, Any] = found["stages"].get("sample", {"gradients": 0.0, "sweeps": 0, "seconds": 0.0})
+    each = UPDATES * sample["sweeps"] if kernel in WALKS else sample["gradients"]
+    return Row(found["ess_online_min"], found["nested_rhat_max"], each * found["chains"], sample["seconds"])
+
+
+def line(kernel: str, samples: int, of: Row) -> str:
+    """A row of the table."""
+    start = f"{kernel:<15}{samples:>5}"
+    if of.ess is None or of.rhat is None:
+        return f"{start}   no draws within the limit"
+    if of.rhat > ALIKE:
+        return f"{start}   chains still differ: nested R-hat {of.rhat:.2f}"
+    per_evaluation, per_second = 1000.0 * of.ess / of.evaluations, of.ess / of.seconds
+    return f"{start}{of.ess:>8,.0f}{of.rhat:>8.3f}{of.evaluations:>13,.0f}{per_evaluation:>10.1f}{per_second:>10.2f}"
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Command-line settings."""
+    parser = argparse.ArgumentParser(prog="python -m workflows.glmm_trial", description="kernels of the mixed model")
+    parser.add_argument("--work", type=Path, required=True, metavar="FOLDER", help="where the runs are kept")
+    parser.add_argument("--minutes", type=float, default=3.0, help="limit of a run that is not there yet")
+    parser.add_argument("--kernels", nargs="+", choices=KERNELS, default=list(KERNELS))
+    parser.add_argument("--samples", nargs="+", type=int, default=list(SAMPLES), metavar="N")
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    chosen = parse()
+    print(f"{'kernel':<15}{'N':>5}{'ESS':>8}{'R-hat':>8}{'evaluations':>13}{'per 1000':>10}{'per s':>10}")
+    for kernel in chosen.kernels:
+        for samples in chosen.samples:
+            store = chosen.work / f"{kernel}_{samples}.zarr"
+            print(line(kernel, samples, row(store, kernel, samples, chosen.minutes)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
