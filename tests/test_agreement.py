@@ -77,7 +77,9 @@ def test_constants_are_left_out(exact: Moments) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("name", "values"), [("airway_small", 12_010), ("alcohol_small", 4_092), ("census", 16_652)])
+@pytest.mark.parametrize(
+    ("name", "values"), [("airway_small", 12_010), ("alcohol_small", 4_092), ("census", 16_652), ("glmm", 26)]
+)
 def test_a_run_agrees_with_nuts(name: str, values: int, tmp_path: Path) -> None:
     path = REFERENCES / f"{name}.npz"
     goals = ["goals.draws=192", "goals.ess=1000"]

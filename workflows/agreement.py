@@ -4,7 +4,8 @@
 
 z = (ours - reference) / sqrt(ours' Monte Carlo variance + the reference's). Over the n means and sds the largest |z|
 must stay below the normal quantile at 5e-7 / n, and the root mean square of z must lie between .8 and 1.25, so that
-neither the values nor the error estimates are off. Controls, biased by .2 posterior sd, must fail.
+neither the values nor the error estimates are off; between .7 and 1.3 where n is below 100, which chance alone leaves
+once in some thirty seeds. Controls, biased by .2 posterior sd, must fail.
 """
 
 import argparse
@@ -23,7 +24,8 @@ BATCHES = 6
 CONSTANT = 1e-9
 """Standard deviation of a coordinate that is a constant."""
 FALSE_ALARM = 5e-7
-RMS = (0.8, 1.25)
+RMS, RMS_OF_FEW = (0.8, 1.25), (0.7, 1.3)
+FEW = 100
 
 
 class Moments(NamedTuple):
@@ -37,17 +39,18 @@ class Moments(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """The largest |z| with its limit, and the root mean square of z, over n values."""
+    """The largest |z| with its limit, and the root mean square of z with its bounds, over n values."""
 
     n: int
     largest: float
     limit: float
     rms: float
+    bounds: tuple[float, float]
 
     @property
     def holds(self) -> bool:
         """Whether both checks pass."""
-        return self.largest < self.limit and RMS[0] < self.rms < RMS[1]
+        return self.largest < self.limit and self.bounds[0] < self.rms < self.bounds[1]
 
 
 def moments(draws: np.ndarray) -> Moments:
@@ -100,7 +103,8 @@ def compare(ours: Moments, reference: Moments) -> Agreement:
         ]
     )
     limit = float(norm.isf(FALSE_ALARM / z.size))
-    return Agreement(z.size, float(np.abs(z).max()), limit, float(np.sqrt((z**2).mean())))
+    bounds = RMS_OF_FEW if z.size < FEW else RMS
+    return Agreement(z.size, float(np.abs(z).max()), limit, float(np.sqrt((z**2).mean())), bounds)
 
 
 def biased(ours: Moments, shift: float = 0.2) -> Moments:
@@ -118,9 +122,10 @@ def main() -> int:
     reference = of_reference(arguments.reference)
     found, control = compare(ours, reference), compare(biased(ours), reference)
     for name, result in (("run", found), ("biased by .2 sd", control)):
+        low, high = result.bounds
         print(
             f"{name}: {result.n} values, largest |z| {result.largest:.2f} (limit {result.limit:.2f}), "
-            f"rms z {result.rms:.3f} ({RMS[0]} to {RMS[1]}): {'agrees' if result.holds else 'differs'}"
+            f"rms z {result.rms:.3f} ({low} to {high}): {'agrees' if result.holds else 'differs'}"
         )
     return 0 if found.holds and not control.holds else 1
 

@@ -20,10 +20,9 @@ class Stock(NamedTuple):
     start: Callable[[int], dict[str, np.ndarray]]
 
 
-HOMES: Mapping[str, str] = {
-    name: f"workflows.stock.{name}" for name in ("airway_small", "alcohol_small", "census", "glmm")
-}
-"""Configuration -> module."""
+NAMES = ("airway_small", "alcohol_small", "census", "glmm", "glmm_informed")
+HOMES: Mapping[str, str] = {name: f"workflows.stock.{name}" for name in NAMES}
+"""Configuration, or a variant of one -> module."""
 
 
 def stock(name: str) -> Stock:

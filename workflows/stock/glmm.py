@@ -18,12 +18,12 @@ SPREAD = 0.1
 """Standard deviation of starts about the truth."""
 
 
-def model(z: jax.Array, y: jax.Array, nodes: jax.Array, weights: jax.Array) -> None:
+def model(z: jax.Array, y: jax.Array, nodes: jax.Array, weights: jax.Array, log_l_sd: float) -> None:
     """z: [individual, response, covariate]. y: [individual, response]. nodes, weights: of a standard normal."""
     vague = dist.Normal(0.0, 10.0)
     b = numpyro.sample("b", vague.expand([z.shape[-1]]).to_event(1))
     mu = numpyro.sample("mu", vague.expand([2]).to_event(1))
-    log_l = numpyro.sample("log_l", vague.expand([2]).to_event(1))
+    log_l = numpyro.sample("log_l", dist.Normal(0.0, log_l_sd).expand([2]).to_event(1))
     logit_w = numpyro.sample("logit_w", vague)
     effect = mu[:, None] + jnp.exp(-0.5 * log_l)[:, None] * nodes
     share = jax.nn.sigmoid(jnp.stack([logit_w, -logit_w]))[:, None] * weights
@@ -32,12 +32,12 @@ def model(z: jax.Array, y: jax.Array, nodes: jax.Array, weights: jax.Array) -> N
     numpyro.factor("y", jnp.sum(jax.nn.logsumexp(log_joint, axis=(1, 2), b=share)))
 
 
-def stock() -> Stock:
-    """The model on the data of configs/glmm.yaml."""
+def stock(log_l_sd: float = 10.0) -> Stock:
+    """The model on the data of configs/glmm.yaml, with this prior standard deviation of log precisions."""
     drawn = simulate()
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
     arguments = tuple(jnp.asarray(x) for x in (drawn.z, drawn.y, nodes, weights / weights.sum()))
-    return Stock(model, arguments, ("logit_w", "b", "mu", "log_l"), _start)
+    return Stock(model, (*arguments, log_l_sd), ("logit_w", "b", "mu", "log_l"), _start)
 
 
 def _start(chain: int) -> dict[str, np.ndarray]:

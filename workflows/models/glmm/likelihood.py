@@ -14,7 +14,7 @@ from kernels.special import log
 from kernels.types import Data, Position
 
 PRIOR_VARIANCE = 100.0
-"""Of every coordinate of theta, a priori normal about 0."""
+"""Of every coordinate of theta, a priori normal about 0, where data["log_l_variance"] does not say otherwise."""
 
 SITES = {"b": (8,), "mu": (2,), "log_l": (2,), "logit_w": ()}
 """The sites of theta and their shapes: 13 coordinates."""
@@ -62,6 +62,9 @@ def log_responses(b: jax.Array, x: jax.Array, data: Data) -> jax.Array:
 
 
 def log_prior(theta: Position, data: Data) -> dict[str, jax.Array]:
-    """log N(0, 100) of every coordinate of theta, by site."""
-    constant = -0.5 * math.log(2.0 * math.pi * PRIOR_VARIANCE)
-    return {f"prior_{name}": constant - 0.5 * theta[name] ** 2 / PRIOR_VARIANCE for name in SITES}
+    """log N(0, variance) of every coordinate of theta, by site."""
+    variances = dict.fromkeys(SITES, jnp.asarray(PRIOR_VARIANCE)) | {"log_l": data["log_l_variance"]}
+    return {
+        f"prior_{name}": -0.5 * (theta[name] ** 2 / variance + jnp.log(2.0 * math.pi * variance))
+        for name, variance in variances.items()
+    }

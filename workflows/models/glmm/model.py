@@ -21,7 +21,7 @@ from workflows.frontends.pseudo_marginal import pseudo_marginal_model
 from workflows.model import Model, ModelError
 from workflows.models.glmm import hand_gradient
 from workflows.models.glmm.estimators import ESTIMATORS
-from workflows.models.glmm.likelihood import SITES, log_prior
+from workflows.models.glmm.likelihood import PRIOR_VARIANCE, SITES, log_prior
 from workflows.models.glmm.quadrature import log_likelihood
 from workflows.models.glmm.simulate import INDIVIDUALS, START, TRUTH, simulate
 
@@ -45,19 +45,22 @@ def build(
     gradient: str = "automatic",
     start: str = "published",
     precision: Precision = "float64",
+    log_l_variance: float = PRIOR_VARIANCE,
 ) -> Model:
     """The model on simulated data. estimator: wide, matched, split or exact; samples: N, not used by exact; gradient:
     automatic, or hand for the wide estimator; start: published or truth; precision: of the estimator, float64 or
-    float32.
+    float32; log_l_variance: of the prior of log l.
 
     Raises ModelError for other names and for numbers below 1.
     """
     _check(estimator, samples, individuals, gradient)
+    if isinstance(log_l_variance, bool) or not isinstance(log_l_variance, (int, float)) or log_l_variance <= 0:
+        raise ModelError(f"glmm: log_l_variance = {log_l_variance!r}; allowed is a number above 0")
     for name, chosen, allowed in (("start", start, STARTS), ("precision", precision, PRECISIONS)):
         if chosen not in allowed:
             raise ModelError(f"glmm: {name} = {chosen!r}; allowed are {', '.join(allowed)}")
     drawn = simulate(individuals)
-    data = {"z": drawn.z, "y": drawn.y}
+    data = {"z": drawn.z, "y": drawn.y, "log_l_variance": np.asarray(float(log_l_variance))}
     shared: dict[str, Any] = {
         "name": "glmm",
         "constrain": _constrain,
