@@ -25,6 +25,8 @@ def model(z: jax.Array, y: jax.Array, nodes: jax.Array, weights: jax.Array, log_
     mu = numpyro.sample("mu", vague.expand([2]).to_event(1))
     log_l = numpyro.sample("log_l", dist.Normal(0.0, log_l_sd).expand([2]).to_event(1))
     logit_w = numpyro.sample("logit_w", vague)
+    # Exchanging the components changes nothing: this half stands for both.
+    numpyro.factor("order", jnp.where(mu[0] < mu[1], 0.0, -jnp.inf))
     effect = mu[:, None] + jnp.exp(-0.5 * log_l)[:, None] * nodes
     share = jax.nn.sigmoid(jnp.stack([logit_w, -logit_w]))[:, None] * weights
     logits = jnp.einsum("knc,c->kn", z, b)[:, :, None, None] + effect
