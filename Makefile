@@ -74,10 +74,10 @@ else
 endif
 
 test-first: setup
-	$(BIN)/python -m pytest -m "not slow" tests/test_[a-l]*.py
+	$(BIN)/python -m pytest -m "not slow" tests/test_[a-m]*.py
 
 test-second: setup
-	$(BIN)/python -m pytest -m "not slow" tests/test_[m-z]*.py
+	$(BIN)/python -m pytest -m "not slow" tests/test_[n-z]*.py
 
 test-slow: setup ## the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)

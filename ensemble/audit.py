@@ -10,7 +10,8 @@ from kernels.structure import Structure
 from kernels.target import Target
 from kernels.types import Data
 
-TOLERANCE = 1e-9
+TOLERANCE, OF_SINGLE = 1e-9, 1e-4
+"""Relative to a term, and to one computed in float32."""
 
 
 class AuditError(MaxwellError):
@@ -33,11 +34,12 @@ def staleness(target: Target, structure: Structure, states: State, data: Data) -
     return found
 
 
-def check(found: Found, structure: Structure, shard: int, epoch: int) -> None:
-    """Raise AuditError for the worst stale term."""
-    name = max(found, key=lambda term: float(found[term][0]))
+def check(found: Found, structure: Structure, shard: int, epoch: int, single: frozenset[str] = frozenset()) -> None:
+    """Raise AuditError for the worst stale term. single: those computed in float32."""
+    allowed = {term: OF_SINGLE if term in single else TOLERANCE for term in found}
+    name = max(found, key=lambda term: float(found[term][0]) / allowed[term])
     error, cell = float(found[name][0]), int(found[name][1])
-    if error <= TOLERANCE:
+    if error <= allowed[name]:
         return
     owners = ", ".join(
         f"block {int(level.owners[name].owner[cell])} of level {level.name!r} (sites {', '.join(level.sites)})"
@@ -46,7 +48,7 @@ def check(found: Found, structure: Structure, shard: int, epoch: int) -> None:
     )
     raise AuditError(
         f"the audit of shard {shard} in round {epoch} found term {name!r}, cell {cell}, off by {error:.2g} relative to "
-        f"its cache (allowed {TOLERANCE:g}): it belongs to {owners}, but also depends on other blocks of sites "
+        f"its cache (allowed {allowed[name]:g}): it belongs to {owners}, but also depends on other blocks of sites "
         f"{', '.join(sorted(structure.depends[name]))}, in a way that probing did not see (a where, max, clip or lost "
         "digit?). Draws since the last commit are not used. Give that term its own site, or put the coupled "
         "coordinates into one block (one site with an event axis)."

@@ -230,7 +230,7 @@ class ShardRunner:
         keys = self._keys(shard, plan, count)
         rungs, tally, travels = self._rounds[count](rungs, keys, self.data, controls, travels)
         for states in rungs:
-            audit.check(self._stale(states, self.data), self.structure, shard, plan.epoch)
+            audit.check(self._stale(states, self.data), self.structure, shard, plan.epoch, self.target.single)
         return rungs, tally, travels
 
     @cached_property

@@ -53,8 +53,8 @@ class Hmc:
     coordinates, and kicks are by the rest of U (see splitting).
 
     On the level `joining.whole_level` the same class moves the whole vector with one decision. n is the same for all
-    blocks and replicas of a call: none waits for another. Cost: n * scheme.gradients + 1 gradients and one evaluation
-    of the level's terms.
+    blocks and replicas of a call: none waits for another. Cost: n * scheme.gradients gradients, one more where
+    the scheme begins with a kick, and one evaluation of the level's terms.
     Source: Duane, Kennedy, Pendleton and Roweth (1987), Physics Letters B 195, 216-222; Neal (2011), Handbook of
     Markov Chain Monte Carlo, chapter 5, figure 2 (arXiv 1206.1901).
     """

@@ -33,6 +33,7 @@ class Target:
     initial(key, data) -> one dispersed start, unconstrained.
     All three are pure, traceable and take data explicitly: an array closed over would be compiled in as a constant.
     auxiliary: sites that are only a means to sample the others, such as the randomness of a pseudo-marginal likelihood.
+    single: terms computed in float32, whose last digits differ from one compiled program to another.
     """
 
     sites: Mapping[str, Site]
@@ -42,6 +43,7 @@ class Target:
     initial: Callable[[jax.Array, Data], Position]
     has_gradient: bool = True
     auxiliary: frozenset[str] = frozenset()
+    single: frozenset[str] = frozenset()
 
     @property
     def dimension(self) -> int:

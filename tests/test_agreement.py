@@ -1,4 +1,4 @@
-"""Runs against long NUTS runs; and the comparison itself, on draws whose distribution is known.
+"""Runs against their references; and the comparison itself, on draws whose distribution is known.
 
 False alarms: the largest of n |z| passes its limit with probability 1e-6 under normality, by the union bound.
 """
@@ -80,7 +80,8 @@ def test_constants_are_left_out(exact: Moments) -> None:
 @pytest.mark.parametrize(
     ("name", "values"), [("airway_small", 12_010), ("alcohol_small", 4_092), ("census", 16_652), ("glmm", 26)]
 )
-def test_a_run_agrees_with_nuts(name: str, values: int, tmp_path: Path) -> None:
+def test_a_run_agrees_with_its_reference(name: str, values: int, tmp_path: Path) -> None:
+    """The bounds of rms fail glmm, which has few values, with some per cent of seeds, all others next to never."""
     path = REFERENCES / f"{name}.npz"
     goals = ["goals.draws=192", "goals.ess=1000"]
     ours = of_run(run(f"configs/{name}.yaml", goals, out=tmp_path / "store.zarr"), sites_of(path))

@@ -1,5 +1,7 @@
 """The audit catches a coupling that probing cannot see, names it, and leaves a right model alone."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,3 +105,18 @@ def test_rounding_is_tolerated():
     cells = {name: values * (1 + 1e-13) for name, values in start.cells.items()}
     check(staleness(model.target, model.structure, State(start.position, cells), model.data), model.structure, 0, 0)
     assert audit.TOLERANCE == 1e-9
+
+
+def test_a_term_in_float32_may_round_differently_from_program_to_program():
+    """1e-6 off passes where the term is known to be computed in float32, and nowhere else; 1e-3 never does."""
+    model = small()
+    start = states(model.target, model.structure, np.zeros((2, GROUPS)))
+
+    def wrong(by: float) -> dict[str, Any]:
+        cells = {**start.cells, "mu": start.cells["mu"].at[1, 0].add(by)}
+        return staleness(model.target, model.structure, State(start.position, cells), model.data)
+
+    check(wrong(1e-6), model.structure, 0, 0, frozenset({"mu"}))
+    for by, single in ((1e-6, {"y"}), (1e-3, {"mu"})):
+        with pytest.raises(AuditError, match="term 'mu'"):
+            check(wrong(by), model.structure, 0, 0, frozenset(single))

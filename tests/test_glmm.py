@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import norm
 
-from kernels.pseudo_marginal import LogWeights, log_estimate
+from kernels.pseudo_marginal import LogWeights, Precision, log_estimate, rounded
 from workflows import run
 from workflows.agreement import biased, compare, of_reference, of_run, sites_of
 from workflows.bench_pseudo_marginal import acceptance, problem
@@ -140,19 +140,21 @@ def gradient_of(log_weights: LogWeights) -> Any:
 
 
 @pytest.mark.parametrize("values", [TRUTH, START, None], ids=["truth", "start", "other"])
-def test_gradients_by_hand(values: Any) -> None:
+@pytest.mark.parametrize(("precision", "atol"), [("float64", 1e-8), ("float32", 1e-4)])
+def test_gradients_by_hand(values: Any, precision: Precision, atol: float) -> None:
     theta = other_theta() if values is None else theta_of(values)
     u = jax.random.normal(jax.random.key(0), (40, 16, 1))
     weights = jnp.asarray(np.random.default_rng(0).normal(size=40))
 
     def total(log_weights: Any) -> Any:
-        return jax.grad(lambda t, u: jnp.sum(weights * log_estimate(log_weights(t, u, data()))), argnums=(0, 1))(
-            theta, u
-        )
+        def value(theta: Any, u: jax.Array) -> jax.Array:
+            return jnp.sum(weights * log_estimate(log_weights(*rounded((theta, u, data()), precision))))
+
+        return jax.grad(value, argnums=(0, 1))(theta, u)
 
     by_hand, automatic = total(hand_gradient.wide), total(wide)
     assert float(jnp.max(jnp.abs(by_hand[1]))) > 0.01
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0.0, atol=1e-8), by_hand, automatic)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0.0, atol=atol), by_hand, automatic)
 
 
 @NAMES
@@ -243,6 +245,8 @@ def test_by_hand_and_exact_models() -> None:
         ({"samples": 0}, "samples = 0; allowed is an integer, 1 or more"),
         ({"individuals": True}, "individuals = True"),
         ({"gradient": "hand"}, "gradient = 'hand' with estimator 'split'; allowed are automatic, and hand for wide"),
+        ({"log_l_variance": float("nan")}, "log_l_variance = nan; allowed is a number above 0"),
+        ({"estimator": "exact", "precision": "float32"}, "precision = 'float32' with estimator 'exact'"),
         ({"log_l_variance": 0}, "log_l_variance = 0; allowed is a number above 0"),
         ({"precision": "float16"}, "precision = 'float16'; allowed are float32, float64"),
         ({"start": "anywhere"}, "start = 'anywhere'; allowed are published, truth"),
@@ -262,7 +266,7 @@ def test_acceptance_does_not_fall_with_the_number_of_samples() -> None:
     assert many[1] < few[1] - 0.3, (few, many)
 
 
-INFORMED = "model.log_l_variance=4"
+INFORMED = "model.log_l_variance=1"
 AGREEING = {
     "pm_hmc, split": ("glmm", "model.samples=16"),
     "pm_nuts, split": ("glmm", "model.samples=16", "kernels.levels.global=pm_nuts"),
@@ -278,10 +282,13 @@ where half of the posterior under the vague prior is: they are run under the inf
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", AGREEING)
 def test_pseudo_marginal_runs_agree_with_the_exact_posterior(case: str, tmp_path: Path) -> None:
-    """All 500 individuals, against NUTS on the likelihood by quadrature; false alarms as in tests.test_agreement."""
+    """All 500 individuals, against importance sampling of the exact posterior.
+
+    The largest z alone raises a false alarm with 1e-6, the bounds of rms with some per cent of seeds (this is one).
+    """
     name, *overrides = AGREEING[case]
     path = Path(__file__).parent / "references" / f"{name}.npz"
-    goals = ["goals.ess=1000", "goals.shared_ess=1000", "model.precision=float32"]
+    goals = ["goals.ess=1000", "goals.shared_ess=1000", "goals.draws=192", "model.precision=float32"]
     ours = of_run(run("configs/glmm.yaml", [*goals, *overrides], out=tmp_path / "store.zarr"), sites_of(path))
     reference = of_reference(path)
     found = compare(ours, reference)

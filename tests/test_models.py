@@ -130,6 +130,9 @@ def test_fingerprints_are_equal_for_the_same_model_and_name_what_differs() -> No
 
 
 def test_terms_in_fingerprints_may_differ_by_rounding_only() -> None:
+    single = {"terms": {"x": 1.0, "y": 1.0}, "single": ["y"]}
+    assert compare_fingerprints(single, single | {"terms": {"x": 1.0, "y": 1.0 + 1e-6}}) == []
+    assert len(compare_fingerprints(single, single | {"terms": {"x": 1.0 + 1e-6, "y": 1.0 + 1e-3}})) == 2
     recorded = {"terms": {"y": -100.0}}
     assert compare_fingerprints(recorded, {"terms": {"y": -100.0 * (1 + 5e-11)}}) == []
     assert len(compare_fingerprints(recorded, {"terms": {"y": -100.0 * (1 + 2e-10)}})) == 1

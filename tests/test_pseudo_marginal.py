@@ -359,8 +359,14 @@ BAD = {
     "double": (
         lambda t, u, d: usual(t, u, d) + np.zeros(SAMPLES),
         {"precision": "float32"},
-        r"type float64 from arguments of type float32.*precision='float64'",
+        r"type float64 from real arguments of type float32.*Take Python numbers",
     ),
+    "count": (
+        lambda t, u, d: usual(t, u, d) - jax.scipy.special.gammaln(jnp.arange(6) + 1)[:, None],
+        {"precision": "float32"},
+        r"data\['count'\].astype\(u.dtype\)",
+    ),
+    "precision": (usual, {"precision": "single"}, "precision = 'single'; allowed are float32, float64"),
     "zero": (lambda t, u, d: usual(t, u, d).at[2].set(-jnp.inf), {}, r"individual 2 are 0 at a start \(1 such of 6\)"),
 }
 

@@ -13,8 +13,9 @@ from kernels.target import Target
 if TYPE_CHECKING:
     from workflows.model import Model
 
-TOLERANCE = 1e-10
-"""Relative difference of a term at the probe position above which two models are different."""
+TOLERANCE, OF_SINGLE = 1e-10, 1e-4
+"""Relative difference of a term at the probe position above which two models are different; of one computed in
+float32."""
 
 
 def fingerprint(model: "Model") -> dict[str, Any]:
@@ -30,6 +31,7 @@ def fingerprint(model: "Model") -> dict[str, Any]:
         "supports": dict(model.supports),
         "static": dict(model.static),
         "kinds": dict(model.target.term_kinds),
+        "single": sorted(model.target.single),
         "data": checksums(model.data),
         "terms": {name: _plain(float(value)) for name, value in sorted(sums.items())},
     }
@@ -65,12 +67,13 @@ def _plain(value: float) -> float | str:
 
 
 def compare_fingerprints(recorded: dict[str, Any], present: dict[str, Any]) -> list[str]:
-    """One sentence for each difference; empty for the same model. Terms may differ by 1e-10 relative."""
-    return _differences("", recorded, present)
+    """One sentence for each difference; empty for the same model. Terms may differ by TOLERANCE or OF_SINGLE."""
+    loose = {f"terms.{name}" for name in recorded.get("single", ())}
+    return _differences("", recorded, present, loose)
 
 
-def _differences(path: str, recorded: Any, present: Any) -> list[str]:
-    """Differences of two JSON values, with the path to each."""
+def _differences(path: str, recorded: Any, present: Any, loose: set[str]) -> list[str]:
+    """Differences of two JSON values, with the path to each; loose: paths of numbers that may differ more."""
     if isinstance(recorded, dict) and isinstance(present, dict):
         found: list[str] = []
         for key in sorted(recorded.keys() | present.keys()):
@@ -80,13 +83,17 @@ def _differences(path: str, recorded: Any, present: Any) -> list[str]:
             elif key not in recorded:
                 found.append(f"{where} is new")
             else:
-                found += _differences(where, recorded[key], present[key])
+                found += _differences(where, recorded[key], present[key], loose)
         return found
-    return [] if _equal(recorded, present) else [f"{path}: recorded {recorded!r}, now {present!r}"]
+    return (
+        []
+        if _equal(recorded, present, OF_SINGLE if path in loose else TOLERANCE)
+        else [f"{path}: recorded {recorded!r}, now {present!r}"]
+    )
 
 
-def _equal(recorded: Any, present: Any) -> bool:
+def _equal(recorded: Any, present: Any, tolerance: float) -> bool:
     """Equality, of floats within the tolerance."""
     if isinstance(recorded, float) and isinstance(present, float):
-        return math.isclose(recorded, present, rel_tol=TOLERANCE)
+        return math.isclose(recorded, present, rel_tol=tolerance)
     return bool(recorded == present)

@@ -1,17 +1,18 @@
-"""Effective draws of the mixed model per gradient and per second of a core, by kernel and number of samples N.
+"""Effective draws of the mixed model per evaluation and per second, by kernel and number of samples N.
 
     python -m workflows.glmm_trial --work FOLDER [--minutes 3]       (prints one row a run)
 
-Each row is a run of configs/glmm.yaml in this process, on one thread, kept in the folder and taken from there when it
-is asked for again. ESS is ess_online of the 13 parameters: the smallest, which hangs on few visits to a part of the
-posterior with a hundredth of its mass, and the median. Gradients and seconds are those of all chains in stage `sample`,
-refreshes of u and the run's own work included. Walks have evaluations without gradient in
-place of gradients. A run that has not begun to draw within the limit, or whose nested R-hat stays above ALIKE, has no
-ESS worth the name, and says so.
+Each row is a run of configs/glmm.yaml in this process, on one thread, kept in the folder; a run that was finished there
+before is not repeated, whatever its limit was. ESS is ess_online of the 13 parameters: the smallest, which hangs on few
+visits to a part of the posterior with a hundredth of its mass, and the median. Evaluations of the estimates, with their
+gradients where the kernel of theta follows them, are those of all chains in stage `sample`: the moves of theta and one
+refresh of u a sweep. Seconds are the wall time of that stage, so let nothing else run. A run that has not begun to draw
+within the limit, or whose nested R-hat stays above ALIKE, has no ESS worth the name, and says so.
 """
 
 import argparse
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,14 +34,12 @@ KERNELS = {
 }
 """Of theta; hmc: given u, with refreshes of u between, which all of them have; correlated: rho = .99."""
 WALKS = ("pm_metropolis", "correlated")
-UPDATES = 4 + 1
-"""Evaluations a sweep of a walk: as many proposals of theta as `equilibrate.global_repeats` has, and the refresh."""
 ALIKE = 1.1
 
 
 class Row(NamedTuple):
-    """ess: the smallest, and median; rhat: largest nested R-hat; None before the first goal check. evaluations: of
-    gradients, or without, of all chains; seconds: of the core."""
+    """ess: the smallest, and median; rhat: largest nested R-hat; None before the first goal check. evaluations: of all
+    chains; seconds: of wall time."""
 
     ess: float | None
     median: float | None
@@ -52,11 +51,15 @@ class Row(NamedTuple):
 def row(store: Path, kernel: str, samples: int, minutes: float) -> Row:
     """The run's figures; it is done first where the folder has none."""
     if not store.exists():
+        unfinished = store.with_suffix(".unfinished.zarr")
+        shutil.rmtree(unfinished, ignore_errors=True)
         settings = [*COMMON, *KERNELS[kernel], f"model.samples={samples}", f"limits.minutes={minutes}"]
-        run(CONFIG, settings, out=store, local=True, progress=NullProgress())
+        run(CONFIG, settings, out=unfinished, local=True, progress=NullProgress())
+        unfinished.rename(store)
     found = open_run(store).summary()
     sample: dict[str, Any] = found["stages"].get("sample", {"gradients": 0.0, "sweeps": 0, "seconds": 0.0})
-    each = UPDATES * sample["sweeps"] if kernel in WALKS else sample["gradients"]
+    proposals = found["settings"]["equilibrate"]["global_repeats"] * sample["sweeps"]
+    each = sample["sweeps"] + (proposals if kernel in WALKS else sample["gradients"])
     ess = found["ess_online_min"], found["ess_online_median"]
     return Row(*ess, found["nested_rhat_max"], each * found["chains"], sample["seconds"])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -37,13 +37,16 @@ def pseudo_marginal_model(
     log_weights(theta, u, data): log w [T, N]; the likelihood of individual k is estimated by (1/N) sum_i w_ki, whose
     mean over u must be the likelihood. Only logarithms are taken: weights overflow, and a weight below 0 is no estimate
     of a density; -inf is a weight of 0. sites: of theta, as for function_model; u becomes the last site, on the plate
-    `individual`. precision: with float32 log_weights is given arrays of that type, for speed: the estimate is then off
-    by 1e-7 of the log weights, the same at every visit of a point, and kernels stay exact for it. constrain, initial:
-    of theta alone; u starts at its prior, is not recorded and has no goals. The rest is as for function_model.
-    Raises ModelError for lengths below 1, for log weights that are not [T, N] of that precision, and for weights at a
-    first start that are NaN or infinite, or 0 for all samples of an individual.
+    `individual`. precision: with float32 log_weights is given theta, u and real data of that type, for speed; its
+    result is then off by about 1e-7 of the largest number on its way, so take differences before they are scaled.
+    constrain, initial: of theta alone; u starts at its prior, is not recorded and has no goals. The rest is as for
+    function_model.
+    Raises ModelError for lengths below 1, for another precision, for log weights that are not [T, N] of that precision,
+    and for weights at a first start that are NaN or infinite, or 0 for all samples of an individual.
     """
     label = name or str(getattr(log_weights, "__name__", "pseudo_marginal"))
+    if precision not in get_args(Precision):
+        raise ModelError(f"model {label!r}: precision = {precision!r}; allowed are {', '.join(get_args(Precision))}")
     if auxiliary_name in sites:
         raise ModelError(f"model {label!r}: site {auxiliary_name!r} is taken by the auxiliary variables; rename it")
     recorded = constrain or (lambda theta, data: dict(theta))
@@ -66,7 +69,8 @@ def pseudo_marginal_model(
         )
     except ValueError as error:
         raise ModelError(f"model {label!r}: {error}") from error
-    model = _with_prior_starts(model, u)
+    single = frozenset({ESTIMATE} if precision == "float32" else ())
+    model = _with_prior_starts(replace(model, target=replace(model.target, single=single)), u)
     _probe(label, model, lambda *arguments: log_weights(*rounded(arguments, precision)), u)
     return model
 

@@ -1,4 +1,5 @@
-"""The shipped posteriors written a second time, with NumPyro's stock distributions only, for long NUTS runs.
+"""The shipped posteriors written a second time, with NumPyro's stock distributions only: for long NUTS runs, and for
+importance sampling of those with few coordinates.
 
 They share data, grids and priors with the models of this project and no arithmetic, so that agreement of the two is
 evidence for both. One file a posterior, each with a function `stock() -> Stock`.

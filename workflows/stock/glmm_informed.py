@@ -1,8 +1,8 @@
-"""The mixed model with model.log_l_variance = 4: log precisions N(0, 4) a priori, which leaves no plateau."""
+"""The mixed model with model.log_l_variance = 1: log precisions N(0, 1) a priori, which leaves no plateau."""
 
 from workflows.stock import Stock, glmm
 
 
 def stock() -> Stock:
     """The model of configs/glmm.yaml with that prior."""
-    return glmm.stock(log_l_sd=2.0)
+    return glmm.stock(log_l_sd=1.0)

@@ -54,7 +54,11 @@ def build(
     Raises ModelError for other names and for numbers below 1.
     """
     _check(estimator, samples, individuals, gradient)
-    if isinstance(log_l_variance, bool) or not isinstance(log_l_variance, (int, float)) or log_l_variance <= 0:
+    if (
+        isinstance(log_l_variance, bool)
+        or not isinstance(log_l_variance, (int, float))
+        or not 0 < log_l_variance < np.inf
+    ):
         raise ModelError(f"glmm: log_l_variance = {log_l_variance!r}; allowed is a number above 0")
     for name, chosen, allowed in (("start", start, STARTS), ("precision", precision, PRECISIONS)):
         if chosen not in allowed:
@@ -69,6 +73,8 @@ def build(
         "constant": {"z": drawn.z},
         "dims": {"y": ("individual", "response"), "z": ("individual", "response", "covariate")},
     }
+    if estimator == EXACT and precision != "float64":
+        raise ModelError(f"glmm: precision = {precision!r} with estimator 'exact'; it has float64 only")
     if estimator == EXACT:
         return function_model(_exact_terms, SITES, data, likelihood=("likelihood",), **shared)
     log_weights = hand_gradient.wide if gradient == "hand" else ESTIMATORS[estimator]
