@@ -106,6 +106,6 @@ def _check_weights(found: jax.Array, u: jax.Array, precision: Precision) -> None
     if found.dtype != precision:
         raise ValueError(
             f"the estimator gives log weights of type {found.dtype} from real arguments of type {precision}. Take "
-            "Python numbers for constants, not NumPy's, and turn integers into the type of u before computing with them: "
-            "data['count'].astype(u.dtype)"
+            "Python numbers for constants, not NumPy's, and turn integers into the type of u before computing with "
+            "them: data['count'].astype(u.dtype)"
         )

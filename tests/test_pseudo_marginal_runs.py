@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ensemble import adaptation, summary
+from ensemble.audit import check, staleness
 from ensemble.controls import Controls, first_controls
 from ensemble.coordinator import Coordinator
 from ensemble.diagnostics import Diagnostics, rhat_limit
@@ -25,7 +26,7 @@ from kernels import hmc, nuts, pseudo_marginal_metropolis
 from kernels.batching import over_replicas
 from kernels.joining import whole
 from kernels.metric import Leading
-from kernels.pseudo_marginal import AUXILIARY
+from kernels.pseudo_marginal import AUXILIARY, ESTIMATE, Precision
 from kernels.pseudo_marginal_metropolis import PseudoMarginalMetropolis
 from kernels.pseudo_marginal_trajectories import joint_view, pseudo_marginal_hmc, pseudo_marginal_nuts
 from kernels.splitting import Auxiliary
@@ -368,3 +369,26 @@ def test_traces_of_the_demonstration(tmp_path: Path) -> None:
     save(glmm_trace.picture(estimated, true), tmp_path / "trace.png")
     assert (tmp_path / "trace.png").read_bytes().startswith(b"\x89PNG")
     assert glmm_trace.table(estimated, true).count("\n") == 4
+
+
+@pytest.mark.parametrize(("precision", "single"), [("float32", {ESTIMATE}), ("float64", set())])
+def test_the_audit_allows_what_float32_rounds_differently(precision: Precision, single: set[str]) -> None:
+    """Cells of one compiled program against those of another, whose sums go in another order: 25,602 coordinates."""
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(64, 20)), rng.normal(size=64)
+
+    def weights(theta: Any, u: jax.Array, data: Any) -> jax.Array:
+        return -0.5 * (data["y"] - data["z"] @ theta["b"])[:, None] ** 2 - 0.1 * (u[..., 0] - theta["mu"]) ** 2
+
+    def prior(theta: Any, data: Any) -> jax.Array:
+        return -0.5 * jnp.append(theta["b"], theta["mu"]) ** 2
+
+    sites: Any = {"b": (20,), "mu": ()}
+    model = pseudo_marginal_model(prior, weights, sites, (64, 400, 1), {"z": z, "y": y}, precision=precision)
+    target, arrays = model.target, jax.tree.map(jnp.asarray, model.data)
+    positions = jax.vmap(lambda key: target.initial(key, arrays))(jax.random.split(jax.random.key(0), 4))
+    structure = discover(target, arrays, jax.tree.map(lambda x: x[0], positions), key=jax.random.key(1))
+    cached = jax.jit(jax.vmap(lambda position: evaluate(target, structure, position, arrays)))(positions)
+    assert target.single == single
+    assert target.dimension > 20_000
+    check(jax.jit(lambda s: staleness(target, structure, s, arrays))(cached), structure, 0, 0, target.single)
