@@ -4,7 +4,7 @@
 
 500 individuals, N = 128 samples of the estimator `wide`, step .02, 50 steps, mass 10, from the published start; beside
 it NUTS on the likelihood by quadrature from the same start. Writes trace.png and prints means and standard deviations
-of the second half of each chain. Four minutes on one core; published chains are longer.
+of the second half of each chain. Minutes on one core.
 Source: Alenlov, Doucet and Lindsten (2021), Journal of Machine Learning Research 22, 1-45.
 """
 
@@ -32,7 +32,7 @@ from workflows.models.glmm.model import build
 from workflows.models.glmm.simulate import INDIVIDUALS, START
 
 SAMPLES, STEP, STEPS, MASS = 128, 0.02, 50, 10.0
-ITERATIONS = 300
+ITERATIONS = 1000
 NUTS_STEP, NUTS_DEPTH = 0.1, 6
 NAMES = ("mu1", "mu2", "1/lambda1", "1/lambda2")
 SEED = 1
