@@ -26,7 +26,7 @@ from kernels import hmc, nuts, pseudo_marginal_metropolis
 from kernels.batching import over_replicas
 from kernels.joining import whole
 from kernels.metric import Leading
-from kernels.pseudo_marginal import AUXILIARY, ESTIMATE, Precision
+from kernels.pseudo_marginal import AUXILIARY, ESTIMATE
 from kernels.pseudo_marginal_metropolis import PseudoMarginalMetropolis
 from kernels.pseudo_marginal_trajectories import joint_view, pseudo_marginal_hmc, pseudo_marginal_nuts
 from kernels.splitting import Auxiliary
@@ -332,7 +332,7 @@ def test_a_run_stopped_and_resumed_is_one_run(tmp_path: Path) -> None:
     assert {site.name for site in reported} == {"b", "mu", "log_l", "logit_w"}
 
 
-@pytest.mark.parametrize("kernel", ["pm_nuts", "pm_metropolis"])
+@pytest.mark.parametrize("kernel", [pytest.param("pm_nuts", marks=pytest.mark.slow), "pm_metropolis"])
 def test_runs_of_other_kernels_are_resumed_too(kernel: str, tmp_path: Path) -> None:
     """On a fleet that is compiled once, with swaps of whole replicas."""
     prepared = Prepared(make_settings(glmm(kernel, "whole")))
@@ -371,9 +371,8 @@ def test_traces_of_the_demonstration(tmp_path: Path) -> None:
     assert glmm_trace.table(estimated, true).count("\n") == 4
 
 
-@pytest.mark.parametrize(("precision", "single"), [("float32", {ESTIMATE}), ("float64", set())])
-def test_the_audit_allows_what_float32_rounds_differently(precision: Precision, single: set[str]) -> None:
-    """Cells of one compiled program against those of another, whose sums go in another order: 25,602 coordinates."""
+def test_the_audit_allows_what_float32_rounds_differently() -> None:
+    """Cells of one compiled program against those of another, whose sums go in another order: 25,621 coordinates."""
     rng = np.random.default_rng(0)
     z, y = rng.normal(size=(64, 20)), rng.normal(size=64)
 
@@ -384,11 +383,11 @@ def test_the_audit_allows_what_float32_rounds_differently(precision: Precision, 
         return -0.5 * jnp.append(theta["b"], theta["mu"]) ** 2
 
     sites: Any = {"b": (20,), "mu": ()}
-    model = pseudo_marginal_model(prior, weights, sites, (64, 400, 1), {"z": z, "y": y}, precision=precision)
+    model = pseudo_marginal_model(prior, weights, sites, (64, 400, 1), {"z": z, "y": y}, precision="float32")
     target, arrays = model.target, jax.tree.map(jnp.asarray, model.data)
     positions = jax.vmap(lambda key: target.initial(key, arrays))(jax.random.split(jax.random.key(0), 4))
     structure = discover(target, arrays, jax.tree.map(lambda x: x[0], positions), key=jax.random.key(1))
     cached = jax.jit(jax.vmap(lambda position: evaluate(target, structure, position, arrays)))(positions)
-    assert target.single == single
+    assert target.single == {ESTIMATE}
     assert target.dimension > 20_000
     check(jax.jit(lambda s: staleness(target, structure, s, arrays))(cached), structure, 0, 0, target.single)

@@ -15,7 +15,7 @@ import zarr
 
 from ensemble import store as stores
 from ensemble import store_reader
-from ensemble.checkpoint import Checkpoint
+from ensemble.checkpoint import FORMAT_VERSION, Checkpoint
 from ensemble.errors import MaxwellError, StoreDamaged, StoreError, StoreLocked, StoreMismatch, StoreVersion
 from ensemble.store import Layout, Store, Variable
 
@@ -464,7 +464,9 @@ def finished(store: Store) -> Path:
 def test_a_checkpoint_of_another_version_is_not_gone_on_from(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ensemble.checkpoint.FORMAT_VERSION", 99)
     with (
-        pytest.raises(StoreVersion, match=r"has format 2 and this version goes on from format 99: resume with"),
+        pytest.raises(
+            StoreVersion, match=rf"has format {FORMAT_VERSION} and this version goes on from format 99: resume with"
+        ),
         Store.reopen(finished) as store,
     ):
         store.load_checkpoint()
