@@ -110,8 +110,6 @@ def picture(estimated: np.ndarray, true: np.ndarray) -> Figure:
         axis.plot(theirs, color=EXACT, linewidth=0.7)
         axis.plot(ours, color=COLD, linewidth=0.9)
         label(axis, name, "iteration", "")
-        if name.startswith("1/"):
-            axis.set_yscale("log")
     return figure
 
 
