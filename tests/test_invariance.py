@@ -68,6 +68,7 @@ LADDER = {
 """Three temperatures along which whole replicas travel; an odd number of sweeps, so that even and odd rounds differ."""
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.usefixtures("connected_ray")
 def test_a_ladder_on_two_workers_and_stopped_on_the_way(tmp_path: Path) -> None:

@@ -330,6 +330,7 @@ def test_tempering_a_likelihood_that_is_not_there_is_refused(tmp_path: Path) -> 
         run(settings, out=tmp_path / "refused.zarr", local=True)
 
 
+@pytest.mark.slow
 def test_a_thousand_dimensions_need_many_rungs_or_blocks() -> None:
     """Theory: 31 rungs for whole vectors; blocks of one coordinate swap between two of them as in one dimension.
 

@@ -332,7 +332,8 @@ def test_a_run_stopped_and_resumed_is_one_run(tmp_path: Path) -> None:
     assert {site.name for site in reported} == {"b", "mu", "log_l", "logit_w"}
 
 
-@pytest.mark.parametrize("kernel", [pytest.param("pm_nuts", marks=pytest.mark.slow), "pm_metropolis"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kernel", ["pm_nuts", "pm_metropolis"])
 def test_runs_of_other_kernels_are_resumed_too(kernel: str, tmp_path: Path) -> None:
     """On a fleet that is compiled once, with swaps of whole replicas."""
     prepared = Prepared(make_settings(glmm(kernel, "whole")))
@@ -359,6 +360,7 @@ def test_runs_of_other_kernels_are_resumed_too(kernel: str, tmp_path: Path) -> N
     check_of_theta(whole_run)
 
 
+@pytest.mark.slow
 def test_traces_of_the_demonstration(tmp_path: Path) -> None:
     """Of a handful of individuals: both chains move from the published start, and the picture is written."""
     estimated, true = glmm_trace.pseudo_marginal(4, 5, 8), glmm_trace.exact(4, 5)
