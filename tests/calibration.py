@@ -131,6 +131,17 @@ def calibrated(truths: np.ndarray, draws: np.ndarray) -> bool:
     return bool(found.min() * len(found) > FALSE_ALARM)
 
 
+def require_uniform_ranks(found: Simulated) -> None:
+    """Fail, with the p-value of each quantity, where the ranks of one are not uniform."""
+    p = dict(zip(found.names, p_values(found.truths, found.draws), strict=True))
+    assert calibrated(found.truths, found.draws), p
+
+
+def require_nearly_independent(found: Simulated) -> None:
+    """Fail where neighbouring draws of a quantity correlate by .15 or more."""
+    assert np.abs(neighbours(found.draws)).max() < 0.15
+
+
 def shifted(draws: np.ndarray, by: float) -> np.ndarray:
     """The draws moved by so many of their standard deviations."""
     return draws + by * draws.std(axis=1, ddof=1, keepdims=True)

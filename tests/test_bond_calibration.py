@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from tests.bond_study import bond_study
-from tests.calibration import Plan, Simulated, neighbours, shifted, shipped, simulations, widened
+from tests.calibration import Plan, Simulated, require_nearly_independent, shifted, shipped, simulations, widened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -58,7 +58,7 @@ def test_intervals_of_half_the_width_fail() -> None:
 
 
 def test_draws_are_nearly_independent() -> None:
-    assert np.abs(neighbours(simulated().draws)).max() < 0.15
+    require_nearly_independent(simulated())
 
 
 def test_the_cells_that_the_chains_kept_are_those_of_their_last_position() -> None:

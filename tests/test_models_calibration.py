@@ -30,8 +30,8 @@ from tests.calibration import (
     Simulated,
     Study,
     calibrated,
-    neighbours,
-    p_values,
+    require_nearly_independent,
+    require_uniform_ranks,
     shifted,
     shipped,
     simulations,
@@ -187,9 +187,7 @@ def simulated(name: str) -> Simulated:
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("name", STUDIES)
 def test_ranks_are_uniform(name: str) -> None:
-    found = simulated(name)
-    p = dict(zip(found.names, p_values(found.truths, found.draws), strict=True))
-    assert calibrated(found.truths, found.draws), p
+    require_uniform_ranks(simulated(name))
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -208,7 +206,7 @@ def test_posteriors_too_narrow_or_too_wide_by_a_third_fail(name: str, by: float)
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_draws_that_are_ranked_are_nearly_independent(name: str) -> None:
-    assert np.abs(neighbours(simulated(name).draws)).max() < 0.15
+    require_nearly_independent(simulated(name))
 
 
 @pytest.mark.parametrize("name", STUDIES)

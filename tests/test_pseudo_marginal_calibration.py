@@ -10,12 +10,21 @@ from functools import cache
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from kernels import splitting
 from kernels.types import Data, Position
-from tests.calibration import Plan, Simulated, Study, calibrated, neighbours, p_values, shifted, simulations, widened
+from tests.calibration import (
+    Plan,
+    Simulated,
+    Study,
+    calibrated,
+    require_nearly_independent,
+    require_uniform_ranks,
+    shifted,
+    simulations,
+    widened,
+)
 from tests.harness import LOG_SD
 from tests.pseudo_marginal_models import SAMPLES, effects, groups
 from tests.test_pseudo_marginal_exact import wrong_flows
@@ -73,14 +82,12 @@ def simulated(name: str) -> Simulated:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_ranks_are_uniform(name: str) -> None:
-    found = simulated(name)
-    p = dict(zip(found.names, p_values(found.truths, found.draws), strict=True))
-    assert calibrated(found.truths, found.draws), p
+    require_uniform_ranks(simulated(name))
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_the_draws_that_are_ranked_are_nearly_independent(name: str) -> None:
-    assert np.abs(neighbours(simulated(name).draws)).max() < 0.15
+    require_nearly_independent(simulated(name))
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -8,7 +8,7 @@ component is empty; starts about the truth lie in one mode.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,8 +31,6 @@ EXACT = "exact"
 STARTS = {"published": START, "truth": TRUTH}
 """What starts are drawn about, by the names in settings."""
 
-PRECISIONS = get_args(Precision)
-
 SPREAD = 0.1
 """Standard deviation of starts about it."""
 
@@ -53,16 +51,7 @@ def build(
 
     Raises ModelError for other names and for numbers below 1.
     """
-    _check(estimator, samples, individuals, gradient)
-    if (
-        isinstance(log_l_variance, bool)
-        or not isinstance(log_l_variance, (int, float))
-        or not 0 < log_l_variance < np.inf
-    ):
-        raise ModelError(f"glmm: log_l_variance = {log_l_variance!r}; allowed is a number above 0")
-    for name, chosen, allowed in (("start", start, STARTS), ("precision", precision, PRECISIONS)):
-        if chosen not in allowed:
-            raise ModelError(f"glmm: {name} = {chosen!r}; allowed are {', '.join(allowed)}")
+    _check(estimator, samples, individuals, gradient, start, precision, log_l_variance)
     drawn = simulate(individuals)
     data = {"z": drawn.z, "y": drawn.y, "log_l_variance": np.asarray(float(log_l_variance))}
     shared: dict[str, Any] = {
@@ -73,8 +62,6 @@ def build(
         "constant": {"z": drawn.z},
         "dims": {"y": ("individual", "response"), "z": ("individual", "response", "covariate")},
     }
-    if estimator == EXACT and precision != "float64":
-        raise ModelError(f"glmm: precision = {precision!r} with estimator 'exact'; it has float64 only")
     if estimator == EXACT:
         return function_model(_exact_terms, SITES, data, likelihood=("likelihood",), **shared)
     log_weights = hand_gradient.wide if gradient == "hand" else ESTIMATORS[estimator]
@@ -100,9 +87,19 @@ def _initial(about: Mapping[str, Any], key: jax.Array, data: Data) -> Position:
     }
 
 
-def _check(estimator: str, samples: int, individuals: int, gradient: str) -> None:
-    if estimator not in (*ESTIMATORS, EXACT):
-        raise ModelError(f"glmm: estimator = {estimator!r}; allowed are {', '.join((*ESTIMATORS, EXACT))}")
+def _check(
+    estimator: str,
+    samples: int,
+    individuals: int,
+    gradient: str,
+    start: str,
+    precision: str,
+    log_l_variance: float,
+) -> None:
+    """Raise ModelError for a setting that makes no model; names of precisions are the front end's to check."""
+    for name, chosen, allowed in (("estimator", estimator, (*ESTIMATORS, EXACT)), ("start", start, STARTS)):
+        if chosen not in allowed:
+            raise ModelError(f"glmm: {name} = {chosen!r}; allowed are {', '.join(allowed)}")
     for name, value in (("samples", samples), ("individuals", individuals)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ModelError(f"glmm: {name} = {value!r}; allowed is an integer, 1 or more")
@@ -110,3 +107,8 @@ def _check(estimator: str, samples: int, individuals: int, gradient: str) -> Non
         raise ModelError(
             f"glmm: gradient = {gradient!r} with estimator {estimator!r}; allowed are automatic, and hand for wide"
         )
+    if estimator == EXACT and precision != "float64":
+        raise ModelError(f"glmm: precision = {precision!r} with estimator 'exact'; it has float64 only")
+    number = isinstance(log_l_variance, (int, float)) and not isinstance(log_l_variance, bool)
+    if not number or not 0 < log_l_variance < np.inf:
+        raise ModelError(f"glmm: log_l_variance = {log_l_variance!r}; allowed is a number above 0")
