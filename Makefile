@@ -90,15 +90,28 @@ lock: setup ## renew both lock files; ARGS=--upgrade takes the newest versions
 	$(UV_COMPILE) $(ARGS) --output-file requirements.lock
 	$(UV_COMPILE) $(ARGS) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
-# -I and the root folder keep the checkout off the import path: what is imported is what was installed.
-wheel-check: setup ## build the wheel and use it from outside the checkout, with the runtime lock only
+# The wheel as a user has it: outside the checkout, on this Python and on the newest one installed beside it, with the
+# locked packages and with the newest that pyproject.toml allows.
+NEWEST := $(shell .ci/newest_python $(PYTHON))
+PYTHONS := $(PYTHON) $(NEWEST)
+
+wheel-check: setup ## build the wheel and use it from outside the checkout, on the oldest and the newest Python
 	rm -rf $(WHEEL) && mkdir -p $(WHEEL)
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(WHEEL) .
-	$(PYTHON) -m venv $(WHEEL)/venv
-	$(call install_locked,$(WHEEL)/venv,requirements.lock)
-	$(WHEEL)/venv/bin/python -m pip install --quiet --no-deps $(WHEEL)/*.whl
-	cd / && "$(CURDIR)/$(WHEEL)/venv/bin/python" -I -c 'import kernels, ensemble, workflows.cli, configs'
-	cd / && "$(CURDIR)/$(WHEEL)/venv/bin/maxwell" models
+	$(foreach python,$(PYTHONS),$(call use_wheel,$(python),locked)$(call use_wheel,$(python),newest))
+	@$(if $(NEWEST),,echo "wheel-check: no Python newer than $$($(PYTHON) --version) is installed; newer ones were not tried")
+
+# $(call use_wheel,PYTHON,locked|newest): -I and the root folder keep the checkout off the import path.
+define use_wheel
+rm -rf $(WHEEL)/venv $(WHEEL)/runs && mkdir $(WHEEL)/runs
+	$(1) -m venv $(WHEEL)/venv
+	$(if $(filter locked,$(2)),$(call install_locked,$(WHEEL)/venv,requirements.lock))
+	$(BIN)/uv pip install --quiet --python $(WHEEL)/venv/bin/python $(if $(filter locked,$(2)),--no-deps) $(WHEEL)/*.whl \
+		|| $(WHEEL)/venv/bin/python -m pip install --quiet $(if $(filter locked,$(2)),--no-deps) $(WHEEL)/*.whl
+	cd / && $(CURDIR)/$(WHEEL)/venv/bin/maxwell models
+	cd / && $(CURDIR)/$(WHEEL)/venv/bin/python -I $(CURDIR)/.ci/installed.py $(CURDIR)/$(WHEEL)/runs
+	
+endef
 
 clean: ## remove .venv, caches and builds; runs stay
 	rm -rf $(VENV) $(CACHE) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,13 @@ def _flat(value: Any) -> str | int | float:
 
 def for_arviz(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -> Any:
     """The groups as the installed ArviZ wants them."""
+    # Decided by version: ArviZ 1 answers for the name InferenceData too, with xarray's DataTree.
+    if int(metadata.version("arviz").partition(".")[0]) >= 1:
+        return xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=attributes), **groups})
     with warnings.catch_warnings():
         # ArviZ 0.23 announces its successor on import; what it asks of its users is done here.
         warnings.filterwarnings("ignore", "\\s*ArviZ is undergoing a major refactor", FutureWarning)
         import arviz
-    if not hasattr(arviz, "InferenceData"):
-        return xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=attributes), **groups})
     # Its own from_datatree would drop the warm-up groups.
     kept: dict[str, Any] = dict(groups)
     return arviz.InferenceData(**{"attrs": dict(attributes), "save_warmup": True, **kept})

@@ -154,6 +154,17 @@ def test_unexpected_errors_keep_their_traceback(pipeline):
         main(["run", "scorpio"])
 
 
+def test_an_error_in_the_models_own_lines_does_not_fail_a_finished_run(pipeline, capsys, monkeypatch):
+    def broken(_: FakeRun) -> list[str]:
+        raise TypeError("no such column")
+
+    monkeypatch.setattr(FakeRun, "report_lines", broken)
+    assert main(["run", "scorpio"]) == 0
+    out = capsys.readouterr().out
+    assert "the model's own table could not be made (TypeError: no such column)" in out
+    assert "maxwell inspect runs/scorpio.zarr" in out
+
+
 def test_inspect_prints_text_or_exactly_the_summary(monkeypatch, capsys):
     attributes = {"summary": {"model": "airway", "ess_online_min": float("nan"), "more": 3}, "settings": STORED}
     stand_in_module(monkeypatch, "ensemble", "store", read_attributes=lambda _: attributes, store_bytes=lambda _: 1000)

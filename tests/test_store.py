@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -173,7 +174,8 @@ def test_arviz_computes_and_copies(store: Store, tmp_path: Path) -> None:
     append(store, {"posterior": 8, "sample_stats": 8})
     store.commit()
     data = stores.open(store.path)
-    assert type(data).__name__ == "InferenceData"
+    expected_type = "InferenceData" if version("arviz").startswith("0.") else "DataTree"
+    assert type(data).__name__ == expected_type
     assert json.loads(data.attrs["settings"]) == ATTRIBUTES["settings"]
     assert data.attrs["seed"] == 7
     # Nested attributes would have stopped NetCDF; xarray's own writers are enough to show it.
@@ -185,7 +187,7 @@ def test_arviz_computes_and_copies(store: Store, tmp_path: Path) -> None:
 def test_a_later_arviz_gets_a_data_tree(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     append(store, {"posterior": 1})
     store.commit()
-    monkeypatch.setitem(sys.modules, "arviz", type(sys)("arviz"))
+    monkeypatch.setattr(store_reader.metadata, "version", {"arviz": "1.3.0"}.__getitem__)
     tree = store_reader.open(store.path)
     assert isinstance(tree, xarray.DataTree)
     assert_holds(tree, {"posterior": 1})

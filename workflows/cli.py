@@ -174,8 +174,17 @@ def _sample(start: Start, store: Path, local: bool) -> int:
         return _interrupted(store, kept, local)
     finally:
         progress.close()
-    print("\n".join(closing_lines(run.summary(), run.report_lines(), local)))
+    print("\n".join(closing_lines(run.summary(), _model_lines(run), local)))
     return 0
+
+
+def _model_lines(run: Any) -> list[str]:
+    """The model's own table. Whatever is wrong with it, the run is finished and its draws are safe: so it is told."""
+    try:
+        lines: list[str] = run.report_lines()
+    except Exception as error:  # noqa: BLE001 - lines of any model, the user's included
+        return [f"The run is complete; the model's own table could not be made ({type(error).__name__}: {error})."]
+    return lines
 
 
 def _interrupted(store: Path, kept: str, local: bool) -> int:
