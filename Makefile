@@ -54,7 +54,7 @@ run: setup ## sample the airway posterior; CONFIG=... for another configuration,
 	$(BIN)/maxwell run $(CONFIG) $(ARGS)
 
 bench-depth: setup ## gradients to equilibrium beside other samplers (hours; ARGS chooses)
-	$(BIN)/python -m workflows.bench_depth $(ARGS)
+	$(BIN)/python -m workflows.studies.depth.benchmark $(ARGS)
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
@@ -83,8 +83,8 @@ test-slow: setup ## the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: setup ## the benchmarks of docs/benchmarks.md
-	$(BIN)/python -m workflows.bench $(ARGS)
-	$(BIN)/python -m workflows.bench_nuts
+	$(BIN)/python -m workflows.studies.benchmarks.kernels $(ARGS)
+	$(BIN)/python -m workflows.studies.benchmarks.nuts
 
 lock: setup ## renew both lock files; ARGS=--upgrade takes the newest versions
 	$(UV_COMPILE) $(ARGS) --output-file requirements.lock

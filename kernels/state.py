@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kernels.structure import Level, Structure
+from kernels.structure.discovery import Level, Structure
 from kernels.target import Target
 from kernels.types import Cells, Data, Position
 

@@ -48,8 +48,8 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    """The draws of the small run of tests.runs, undisturbed and in this process."""
-    from tests.runs import SETTINGS, draws
+    """The draws of the small run of tests.support.runs, undisturbed and in this process."""
+    from tests.support.runs import SETTINGS, draws
     from workflows import run
 
     return draws(run(SETTINGS, out=tmp_path_factory.mktemp("runs") / "local.zarr", local=True))
@@ -58,7 +58,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]
 @pytest.fixture(scope="session")
 def private_ray() -> Iterator[str]:
     """The address of one private Ray with two places for all tests: as a fleet starts it, which takes seconds."""
-    from ensemble import ray_fleet
+    from ensemble.fleet import ray_fleet
 
     with ray_fleet._private_ray(2) as address:
         yield address

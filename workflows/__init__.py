@@ -4,13 +4,13 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "run": "workflows.pipeline",
-    "resume": "workflows.pipeline",
-    "open_run": "workflows.pipeline",
-    "numpyro_model": "workflows.frontends.numpyro",
-    "function_model": "workflows.frontends.function",
-    "black_box_model": "workflows.frontends.black_box",
-    "pseudo_marginal_model": "workflows.frontends.pseudo_marginal",
+    "run": "workflows.sampling.pipeline",
+    "resume": "workflows.sampling.pipeline",
+    "open_run": "workflows.sampling.pipeline",
+    "numpyro_model": "workflows.modelling.frontends.numpyro",
+    "function_model": "workflows.modelling.frontends.function",
+    "black_box_model": "workflows.modelling.frontends.black_box",
+    "pseudo_marginal_model": "workflows.modelling.frontends.pseudo_marginal",
 }
 
 __all__ = ["black_box_model", "function_model", "numpyro_model", "open_run", "pseudo_marginal_model", "resume", "run"]

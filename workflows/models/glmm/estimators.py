@@ -16,7 +16,7 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
-from kernels.pseudo_marginal import LogWeights
+from kernels.transitions.pseudo_marginal.target import LogWeights
 from kernels.types import Data, Position
 from workflows.models.glmm.likelihood import log_mixture, log_responses, mixture
 from workflows.models.glmm.quadrature import moments

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kernels.special import log
+from kernels.numerics.special import log
 from kernels.types import Data, Position
 
 PRIOR_VARIANCE = 100.0

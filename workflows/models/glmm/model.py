@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernels.pseudo_marginal import Precision
+from kernels.transitions.pseudo_marginal.target import Precision
 from kernels.types import Data, Position, Terms
-from workflows.frontends.function import function_model
-from workflows.frontends.pseudo_marginal import pseudo_marginal_model
-from workflows.model import Model, ModelError
+from workflows.modelling.frontends.function import function_model
+from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
+from workflows.modelling.model import Model, ModelError
 from workflows.models.glmm import hand_gradient
 from workflows.models.glmm.estimators import ESTIMATORS
 from workflows.models.glmm.likelihood import PRIOR_VARIANCE, SITES, log_prior

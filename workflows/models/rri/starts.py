@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernels.types import Data, Position
-from workflows.model import Model
+from workflows.modelling.model import Model
 from workflows.models.rri.curve import Curve, mean, steps
 from workflows.models.rri.heights import NAMES, heights_of, linear
 from workflows.models.rri.polish import Prior, polish

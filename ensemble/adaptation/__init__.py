@@ -1,0 +1,1 @@
+"""How the ensemble tunes its kernels: pure functions of pooled statistics."""

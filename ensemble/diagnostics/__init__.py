@@ -1,0 +1,1 @@
+"""Effective sample sizes and nested R-hat without storing every sweep."""

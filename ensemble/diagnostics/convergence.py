@@ -1,0 +1,120 @@
+"""ESS by batch means and nested R-hat from the shards' accumulators: pure NumPy, merged in shard order."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import chi2
+
+from ensemble.protocol.plans import Arrays
+
+BATCHES = 20
+"""Fewest batches a chain for an ESS."""
+Z = 4.5
+"""Standard errors that longer batches must exceed to count."""
+ROUNDING = 1e-12
+"""A variance below this share of the mean square is rounding: the coordinate never moved; its ESS and R-hat are NaN."""
+
+
+class Diagnostics(NamedTuple):
+    """For each level and coordinate [p, B]: ess_online and nested R-hat over so many rounds."""
+
+    rounds: int
+    ess: dict[str, np.ndarray]
+    rhat: dict[str, np.ndarray]
+
+
+def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
+    """What nested R-hat of perfect chains stays below for all coordinates, 99 times in 100.
+
+    sqrt(1 + K q / ess), q = quantile(1 - .01/d) of chi2 with K - 1 degrees of freedom over K - 1, for K superchains.
+    """
+    free = superchains - 1
+    return float(np.sqrt(1 + superchains * chi2.ppf(1 - 0.01 / dimension, free) / free / ess))
+
+
+def diagnose(reports: list[Arrays], kept: Arrays, replicas: int, sweeps: int) -> Diagnostics:
+    """From the last accumulator report of each superchain and what `collect` kept of all reports.
+
+    replicas: in each superchain; sweeps: in each round.
+    """
+    rounds = int(reports[0]["rounds"])
+    draws, chains = rounds * sweeps, replicas * len(reports)
+    ess, rhat = {}, {}
+    for name in [name.removeprefix("sum/") for name in reports[0] if name.startswith("sum/")]:
+        sums = np.stack([report[f"sum/{name}"] for report in reports])
+        chain_squares = np.stack([report[f"chain_square/{name}"] for report in reports])
+        squares, count = kept[f"square/{name}"], draws * chains
+        mean = sums.sum(axis=0) / count
+        variance = (squares - count * mean**2) / (count - 1)
+        asymptotic = _asymptotic_variance(kept, name, mean, variance, chains, rounds, sweeps)
+        still = variance <= ROUNDING * squares / count
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ess[name] = np.where(still, np.nan, count * variance / asymptotic)
+        rhat[name] = np.where(still, np.nan, _nested_rhat(sums, squares, chain_squares, draws, replicas))
+    return Diagnostics(rounds, ess, rhat)
+
+
+def _asymptotic_variance(
+    kept: Arrays, name: str, mean: np.ndarray, variance: np.ndarray, chains: int, rounds: int, sweeps: int
+) -> np.ndarray:
+    """The variance in the central limit theorem from batch means, NaN before each chain has BATCHES batches.
+
+    Batches deviate from the mean of the whole ensemble, so disagreement between chains counts. v(b), the variance of
+    the means of batches of b sweeps times b, underestimates where b is not long against the autocorrelation time; so
+    each v(b) is corrected as if the slow part were one exponential (see corrected). The base are the longest batches
+    of which each chain has BATCHES. Longer ones, down to one a chain, may only raise the result, and only beyond their
+    noise: they are lowered by Z standard errors, so that over 1e5 coordinates chance alone does not decide.
+    """
+    # A batch of one draw says nothing of autocorrelation.
+    lengths = range(0 if sweeps > 1 else 1, rounds.bit_length())
+    base = max((k for k in lengths if rounds >> k >= BATCHES), default=None)
+    if base is None:
+        return np.full(mean.shape, np.nan)
+    result = np.zeros(mean.shape)
+    for level in range(base, rounds.bit_length()):
+        length, batches = sweeps << level, (rounds >> level) * chains
+        estimate = _batch_variance(kept, name, mean, length, batches, level)
+        noise = 1 + Z * np.sqrt(2 / (batches - 1)) if level > base else 1.0
+        result = np.maximum(result, corrected(estimate / noise, variance, length))
+    return result
+
+
+def corrected(estimate: np.ndarray, variance: np.ndarray, length: int) -> np.ndarray:
+    """The asymptotic variance whose batch means of `length` draws would show `estimate`, for autocorrelations rho^k.
+
+    v(b) / variance = (1 + rho) / (1 - rho) - 2 rho (1 - rho^b) / (b (1 - rho)^2) is solved for rho in [0, 1) by a
+    table; the result is variance (1 + rho) / (1 - rho), and the estimate itself where it is below the variance.
+    """
+    rho = 1 - np.logspace(0, -7, 400)
+    time = (1 + rho) / (1 - rho)
+    # -expm1(b log rho) is 1 - rho^b without cancellation.
+    with np.errstate(divide="ignore"):
+        seen = time + 2 * rho * np.expm1(length * np.log(rho)) / (length * (1 - rho) ** 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = estimate / variance
+    return np.where(ratio > 1, np.interp(ratio, seen, time) * variance, estimate)
+
+
+def _batch_variance(kept: Arrays, name: str, mean: np.ndarray, length: int, batches: int, level: int) -> np.ndarray:
+    """length times the variance of the means of all finished batches of one batch level."""
+    sums, squares = kept[f"batch_sum/{level}/{name}"], kept[f"batch_square/{level}/{name}"]
+    centred = squares - 2 * length * mean * sums + batches * (length * mean) ** 2
+    variance: np.ndarray = centred / (length * (batches - 1))
+    return variance
+
+
+def _nested_rhat(
+    sums: np.ndarray, squares: np.ndarray, chain_squares: np.ndarray, draws: int, replicas: int
+) -> np.ndarray:
+    """sqrt(1 + B / W): B variance between superchain means, W mean over superchains of the variance between their
+    chains' means plus the mean variance within chains (Margossian, Hoffman, Sountsov, Riou-Durand, Vehtari, Gelman,
+    Nested R-hat, 2024). sums, chain_squares: of each superchain; squares: of all."""
+    superchains = len(sums)
+    superchain_mean = sums / (draws * replicas)
+    between = superchain_mean.var(axis=0, ddof=1)
+    within_chains = (squares - chain_squares.sum(axis=0) / draws) / (superchains * replicas * max(draws - 1, 1))
+    spread = np.maximum(chain_squares / draws**2 - replicas * superchain_mean**2, 0.0)
+    between_chains = spread.mean(axis=0) / (replicas - 1) if replicas > 1 else 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rhat: np.ndarray = np.sqrt(1 + between / (within_chains + between_chains))
+    return rhat

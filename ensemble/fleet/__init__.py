@@ -1,0 +1,1 @@
+"""Where shards run: in this process, or on Ray."""

@@ -1,0 +1,95 @@
+"""What Ray is told on this machine and sends to others: environment variables, a token, folders, the shipped code."""
+
+import functools
+import os
+import secrets
+import site
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+OBJECT_STORE_BYTES = 2 << 30
+PACKAGES = ("kernels", "ensemble", "workflows", "configs")
+NOT_SHIPPED = [".venv", ".git", ".cache", "runs", "*.zarr"]
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment variables of a worker: one thread, JAX as in the driver, compiled programs kept on disk.
+
+    PJRT_NPROC is what limits the threads of XLA on a CPU; the law of equal bits holds for one.
+    """
+    defaults = {
+        "JAX_COMPILATION_CACHE_DIR": str(Path.home() / ".cache" / "maxwell" / "jax"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    as_here = {name: value for name, value in os.environ.items() if name.startswith("JAX_") or name == "XLA_FLAGS"}
+    return defaults | as_here | {"PJRT_NPROC": "1", "OMP_NUM_THREADS": "1"}
+
+
+def shipped_code() -> dict[str, Any]:
+    """The part of a runtime environment that makes this code and the modules in the current folder importable.
+
+    Empty in a submitted Ray job, which has shipped its own folder. Installed packages are taken as installed there too.
+    """
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        return {}
+    here, root = Path.cwd(), Path(__file__).resolve().parents[2]
+    found = root == here or str(root) in site.getsitepackages()
+    packages = [] if found else [str(root / name) for name in PACKAGES if (root / name).is_dir()]
+    return {"working_dir": str(here), "excludes": NOT_SHIPPED, "py_modules": packages}
+
+
+def private_environment(folder: Path) -> dict[str, str]:
+    """What the private Ray is told by environment variables; a caller's own authentication settings are kept.
+
+    The token is one for the whole life of this process, because Ray reads it once.
+    """
+    path = [entry or os.getcwd() for entry in sys.path]
+    settings = {"PYTHONPATH": os.pathsep.join(path), "RAY_USAGE_STATS_ENABLED": "0"}
+    settings["RAY_AUTH_MODE"] = os.environ.get("RAY_AUTH_MODE", "token")
+    own_token = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    if settings["RAY_AUTH_MODE"] == "token" and not own_token:
+        settings["RAY_AUTH_TOKEN_PATH"] = str(_write_private(folder / "token", _token()))
+    return settings
+
+
+@functools.cache
+def _token() -> str:
+    return secrets.token_hex(32)
+
+
+def _write_private(path: Path, text: str) -> Path:
+    """Write a new file that only its owner may read."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    return path
+
+
+def short_folder() -> Path:
+    """A private temporary folder: short, since Ray puts Unix sockets 60 characters deeper, of at most 107 in all."""
+    usual = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="maxwell-", dir=usual if len(usual) <= 24 else "/tmp"))
+
+
+def store_bytes() -> int:
+    """The size of the object store: 2 GiB, or a quarter of the machine where that is less."""
+    return min(OBJECT_STORE_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
+
+
+@contextmanager
+def set_environment(changes: dict[str, str]) -> Iterator[None]:
+    """Environment variables for the length of a block."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

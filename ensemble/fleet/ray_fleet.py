@@ -1,0 +1,386 @@
+"""The shards on Ray workers, and their recovery: the only file that knows Ray.
+
+The driver owns the truth. It keeps the last committed state of every shard and the plans run since. A worker that dies
+is replaced by a new one, which loads that state, replays those plans and is asked again. A runner is a function of
+state and plan, so the reports are the same bits as if nothing had died.
+
+Run as a program (`python -m ensemble.fleet.ray_fleet FOLDER WORKERS BYTES`) this file holds a private Ray on this
+machine
+until its standard input closes. It is a process of its own because Ray forks to start its processes, which a driver
+that has used JAX must not do; and so that nothing of Ray outlives a killed driver and no Ctrl-C reaches the workers.
+"""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from typing import IO, Any, Self
+
+import ray
+from ray._raylet import Config  # type: ignore[attr-defined]  # compiled, and its stub leaves this out
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+
+from ensemble.errors import FleetError
+from ensemble.fleet.ray_deaths import gist, given_up, numbers
+from ensemble.fleet.ray_environment import (
+    private_environment,
+    set_environment,
+    shipped_code,
+    short_folder,
+    store_bytes,
+    worker_environment,
+)
+from ensemble.fleet.ray_worker import Call, Restart, Worker, copied, unchanged
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport, RunnerSpec
+
+DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError, NodeDiedError, ObjectLostError)
+"""What a call raises when the worker, its process or its machine is gone, and not the work at fault."""
+MOST_DEATHS = 5
+"""A shard that loses its worker this many times before it answers once is given up."""
+POLL_SECONDS = 1.0
+READY = "ray address "
+LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""Ray on Linux puts an address that other machines reach in the place of 127.0.0.1; it leaves 127.0.0.2 alone."""
+
+logger = logging.getLogger(__name__)
+
+
+class RayFleet:
+    """Shards on Ray workers (implements ensemble.fleet.local.Fleet).
+
+    address: of a running cluster; None uses the Ray that this process is connected to, else starts a private one here.
+    gpus: per worker. patience: seconds to wait for a worker, or the replacement of a dead one, to find a free place in
+    the cluster; may be changed at any time.
+    Raises FleetError where there are more workers than shards or places, or where a shard kills worker after worker.
+    """
+
+    remote = True
+
+    def __init__(
+        self,
+        spec: RunnerSpec,
+        shards: int,
+        workers: int,
+        address: str | None = None,
+        *,
+        gpus: int = 0,
+        patience: float = 120.0,
+    ) -> None:
+        if not 1 <= workers <= shards:
+            raise FleetError(
+                f"{workers} workers were asked for and there are {shards} shards: a shard is carried by one worker. "
+                f"Ask for 1 to {shards} workers."
+            )
+        self.shards = shards
+        self.workers = workers
+        self.patience = patience
+        self._owner = [shard * workers // shards for shard in range(shards)]
+        self._actors: dict[int, Any] = {}
+        self._pids: dict[int, int] = {}
+        self._peaks = [0] * workers
+        self._restart = Restart(-1, None, [])
+        self._handed: Restart | None = None
+        self._epoch = -1
+        self._whole = False
+        with ExitStack() as undo:
+            undo.enter_context(_connection(address, workers))
+            undo.callback(self._dismiss)
+            self._spec, self._data = spec._replace(data=None), ray.put(spec.data)
+            self._actor_type: Any = ray.remote(**_actor_options(gpus))(Worker)
+            self._require_all_placed(self._hire(range(workers)))
+            self._undo = undo.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def initialise(self, starts: list[Arrays] | None = None) -> None:
+        """Put every shard at its initial state, epoch -1: that of the start given for it, or of its own."""
+        if starts is not None:
+            self._require_one_each("starts", starts)
+        self._start_from(Restart(-1, starts, [], begin=True))
+
+    def load(self, epoch: int, states: list[Arrays]) -> None:
+        """Put every shard at a committed state."""
+        self._require_one_each("states", states)
+        self._start_from(Restart(epoch, states, []))
+
+    def run(self, plan: RoundPlan) -> list[RoundReport]:
+        """Run one round on every shard; the arrays of the reports are read-only.
+
+        An exception of the runner itself arrives as it was raised and is not tried again; the shards then stand at
+        different epochs, so `load` or `initialise` must come next.
+        """
+        self._require_whole("run")
+        self._whole = False
+        reference = ray.put(plan)
+        answers = self._gather(lambda shard: self._carrier(shard).run.remote(shard, reference))
+        for shard, (_, peak) in enumerate(answers):
+            worker = self._owner[shard]
+            self._peaks[worker] = max(self._peaks[worker], peak)
+        self._restart.plans.append(reference)
+        self._epoch = plan.epoch
+        self._whole = True
+        return [report for report, _ in answers]
+
+    def states(self) -> list[Arrays]:
+        """The complete state of every shard after the last round, copied out of Ray's object store."""
+        self._require_whole("states")
+        states = self._gather(lambda shard: self._carrier(shard).state.remote(shard), take=copied)
+        self._handed = Restart(self._epoch, states, list(self._restart.plans))
+        return states
+
+    def committed(self) -> None:
+        """The states last handed out are safe: a lost worker restarts from them and earlier plans are forgotten."""
+        if self._handed is None:
+            return
+        since = self._restart.plans[len(self._handed.plans) :]
+        self._restart = self._handed._replace(plans=since)
+        self._handed = None
+
+    def close(self) -> None:
+        """End the workers, and Ray itself where this fleet started it. Closing twice does nothing."""
+        self._undo.close()
+
+    def pids(self) -> list[int]:
+        """The process of every live worker, in worker order."""
+        return [self._pids[worker] for worker in sorted(self._pids)]
+
+    def peak_memory(self) -> list[int]:
+        """The most memory [bytes] that each worker was seen to use at the end of a round, replaced ones included."""
+        return list(self._peaks)
+
+    def _start_from(self, restart: Restart) -> None:
+        """Put every shard at a restart point."""
+        self._whole = False
+        self._restart, self._handed, self._epoch = restart, None, restart.epoch
+        self._gather(self._ask_restore)
+        self._whole = True
+
+    def _carrier(self, shard: int) -> Any:
+        """The actor that holds a shard."""
+        return self._actors[self._owner[shard]]
+
+    def _ask_restore(self, shard: int) -> ray.ObjectRef:
+        return self._carrier(shard).restore.remote(*self._restart.arguments(shard))
+
+    def _gather(self, ask: Callable[[int], ray.ObjectRef], take: Callable[[Any], Any] = unchanged) -> list[Any]:
+        """Put one question to every shard; the answers, each passed through `take`, in shard order.
+
+        The shards of workers that die on the way are restored elsewhere and asked again, those that had answered
+        included: the state behind that answer is gone.
+        """
+        answers: dict[int, Any] = {}
+        losses: Counter[int] = Counter()
+        calls = {ask(shard): Call(shard, take) for shard in range(self.shards)}
+        while calls:
+            deaths = self._collect(calls, answers)
+            lost = [shard for shard in range(self.shards) if self._owner[shard] in deaths]
+            losses.update(shard for shard in lost if shard not in answers)
+            self._refuse_deadly(losses, deaths)
+            self._replace(deaths)
+            for shard in lost:
+                answers.pop(shard, None)
+            restores = {self._ask_restore(shard): Call(shard, None) for shard in lost}
+            calls = restores | {ask(shard): Call(shard, take) for shard in lost}
+        return [answers[shard] for shard in range(self.shards)]
+
+    def _collect(self, calls: dict[ray.ObjectRef, Call], answers: dict[int, Any]) -> dict[int, Exception]:
+        """Wait for every call and file the answers; returns the workers found dead, each with what Ray said.
+
+        `calls` is emptied, so that no reference outlives its answer. Exceptions of the runner itself are raised.
+        """
+        deaths: dict[int, Exception] = {}
+        while calls:
+            done, _ = ray.wait(list(calls), timeout=POLL_SECONDS)
+            for reference in done:
+                shard, take = calls.pop(reference)
+                try:
+                    answer = ray.get(reference)
+                except DEATHS as death:
+                    deaths[self._owner[shard]] = death
+                except RayTaskError as failure:
+                    raise failure.cause from failure
+                else:
+                    if take is not None:
+                        answers[shard] = take(answer)
+        return deaths
+
+    def _refuse_deadly(self, losses: Counter[int], deaths: dict[int, Exception]) -> None:
+        """Give up on a shard that has lost worker after worker without an answer."""
+        deadly = [shard for shard, count in losses.items() if count >= MOST_DEATHS]
+        if not deadly:
+            return
+        worker = self._owner[deadly[0]]
+        raise FleetError(given_up(deadly, MOST_DEATHS, deaths[worker], self._peaks[worker]))
+
+    def _replace(self, deaths: dict[int, Exception]) -> None:
+        """Start a new worker for each dead one; where the cluster has no place for it, the others take its shards."""
+        for worker, death in deaths.items():
+            logger.warning(
+                "Worker %d (process %s) died: %s Its shards %s go back to epoch %d and replay %d rounds.",
+                worker,
+                self._pids.get(worker),
+                gist(death),
+                numbers(shard for shard in range(self.shards) if self._owner[shard] == worker),
+                self._restart.epoch,
+                len(self._restart.plans),
+            )
+            self._discharge(worker)
+        self._hand_over(self._hire(deaths))
+
+    def _hand_over(self, missing: set[int]) -> None:
+        """Deal the shards of workers that found no place to the others."""
+        survivors = sorted(self._actors)
+        if missing and not survivors:
+            raise FleetError(
+                f"Every worker is lost and the cluster had no place for a new one within {self.patience:.0f} seconds. "
+                "Resume the run when machines are back."
+            )
+        orphans = [shard for shard in range(self.shards) if self._owner[shard] in missing]
+        for place, shard in enumerate(orphans):
+            self._owner[shard] = survivors[place % len(survivors)]
+
+    def _hire(self, workers: Iterable[int]) -> set[int]:
+        """Start a process for each of these workers; returns those for which the cluster had no place in time.
+
+        A process that dies at once is no concern of this: the next question to it will find it dead.
+        """
+        started: dict[int, Any] = {worker: self._actor_type.remote(self._spec, self._data) for worker in workers}
+        answers = {actor.pid.remote(): worker for worker, actor in started.items()}
+        self._actors.update(started)
+        ready = ray.wait(list(answers), num_returns=len(answers), timeout=self.patience)[0] if answers else []
+        for reference in ready:
+            with suppress(*DEATHS):
+                self._pids[answers[reference]] = ray.get(reference)
+        missing = set(started) - {answers[reference] for reference in ready}
+        for worker in missing:
+            self._discharge(worker)
+        return missing
+
+    def _discharge(self, worker: int) -> None:
+        """Make sure that a worker is gone, even one that was only out of reach."""
+        self._pids.pop(worker, None)
+        ray.kill(self._actors.pop(worker), no_restart=True)
+
+    def _dismiss(self) -> None:
+        """End every worker."""
+        for worker in sorted(self._actors):
+            self._discharge(worker)
+
+    def _require_all_placed(self, missing: set[int]) -> None:
+        if missing:
+            total = ray.cluster_resources()
+            raise FleetError(
+                f"Of {self.workers} workers, {len(missing)} found no free place within {self.patience:.0f} seconds. "
+                f"The cluster has {total.get('CPU', 0):.0f} CPUs and {total.get('GPU', 0):.0f} GPUs in all. "
+                "Ask for fewer workers, or wait until its machines have joined and nothing else holds them."
+            )
+
+    def _require_one_each(self, what: str, given: list[Arrays]) -> None:
+        if len(given) != self.shards:
+            raise FleetError(f"{len(given)} {what} were given for {self.shards} shards: give one for each.")
+
+    def _require_whole(self, action: str) -> None:
+        if not self._whole:
+            raise FleetError(
+                f"`{action}` needs every shard at one epoch, and the shards were never started or their last round "
+                "did not finish. Call `initialise` or `load` with committed states first."
+            )
+
+
+def _actor_options(gpus: int) -> dict[str, Any]:
+    """One core a worker, machines taken in turn. Ray restarts nothing: the fleet does, as it knows the states."""
+    return {
+        "num_cpus": 1,
+        "num_gpus": gpus,
+        "max_restarts": 0,
+        "max_task_retries": 0,
+        "scheduling_strategy": "SPREAD",
+        "runtime_env": {"env_vars": worker_environment()},
+    }
+
+
+@contextmanager
+def _connection(address: str | None, workers: int) -> Iterator[None]:
+    """This process connected to a Ray, which is left as it was found: one that was connected before stays so."""
+    if ray.is_initialized():
+        yield
+        return
+    with nullcontext(address) if address else _private_ray(workers) as where:
+        shipped = shipped_code() if address else {}
+        ray.init(address=where, runtime_env=shipped, log_to_driver=False, configure_logging=False)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _private_ray(workers: int) -> Iterator[str]:
+    """A Ray of this machine's own, on a loopback address, ended with the block; yields its address."""
+    folder = short_folder()
+    with set_environment(private_environment(folder)), tempfile.TemporaryFile("w+") as errors:
+        # Ray read its configuration when it was imported, before RAY_AUTH_MODE was settled.
+        Config.initialize("")
+        command = [sys.executable, "-m", "ensemble.fleet.ray_fleet", str(folder), str(workers), str(store_bytes())]
+        pipe = subprocess.PIPE
+        # A session of its own keeps the terminal's Ctrl-C from the workers. Leaving the block closes the pipes, which
+        # ends the holder, and waits for it.
+        with subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=errors, text=True, start_new_session=True
+        ) as holder:
+            yield _address(holder, errors)
+
+
+def _address(holder: "subprocess.Popen[str]", errors: IO[str]) -> str:
+    """What the holder says once its Ray is up."""
+    lines = (line.strip() for line in holder.stdout or ())
+    address = next((line.removeprefix(READY) for line in lines if line.startswith(READY)), None)
+    if address is None:
+        errors.seek(0)
+        raise FleetError(
+            "Ray did not start on this machine. Check the free memory and disk space, or run without Ray by --local. "
+            f"Ray says: {errors.read()[-2000:]}"
+        )
+    return address
+
+
+def _hold_ray(folder: str, workers: str, store_bytes: str) -> None:
+    """Start Ray, write its address, and end it when the standard input closes, as it does when the driver dies."""
+    try:
+        context: Any = ray.init(
+            address="local",
+            num_cpus=int(workers),
+            object_store_memory=int(store_bytes),
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+            _node_ip_address=LOOPBACK,
+            # Ray opens its folder to everyone, hence one more inside the private one.
+            _temp_dir=os.path.join(folder, "ray"),
+        )
+        sys.stdout.write(f"{READY}{context.address_info['gcs_address']}\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    _hold_ray(*sys.argv[1:])

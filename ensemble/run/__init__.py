@@ -1,0 +1,1 @@
+"""The coordinator of a run, its decisions and what it keeps."""

@@ -1,0 +1,1 @@
+"""A group of replicas in a worker: its rounds, sweeps, kernels, starts, audit."""

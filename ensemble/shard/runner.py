@@ -1,0 +1,369 @@
+"""The runner of shards: a fixed-shape group of replicas, one superchain, advanced one round at a time."""
+
+import importlib
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ensemble.diagnostics import accumulators
+from ensemble.diagnostics.accumulators import Accumulators
+from ensemble.errors import MaxwellError
+from ensemble.protocol.flat import flatten, prefixed, under, unflatten
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.tuning import Controls, first_controls
+from ensemble.shard import audit
+from ensemble.shard.compiled import Clock, Compiled
+from ensemble.shard.keys import relocation_key, replica_keys, stage_key
+from ensemble.shard.moments import shard_moments
+from ensemble.shard.scouts import make_scout, scout_controls, scouts_by_name
+from ensemble.shard.starts import APPROXIMATIONS, make_start
+from ensemble.shard.stragglers import relocated
+from ensemble.shard.sweeps import Sweeps, Tally
+from ensemble.shard.walkers import Rungs, Travel, Travels, first_travels, restarted
+from kernels.ladder.round_trips import RoundTrips
+from kernels.state import LevelView, State, evaluate, log_density
+from kernels.structure.discovery import Interweaving, Structure
+from kernels.target import Target
+
+STARTS = 100
+"""Starts tried for a superchain before its density is called hopeless."""
+
+FITS = 10
+"""The same for starts that an approximation is fitted for."""
+
+
+class StartError(MaxwellError):
+    """No start with a finite density."""
+
+
+class ShardSettings(NamedTuple):
+    """What a runner must know: the same for every shard, and never the number of workers.
+
+    start, radius, spread: how starts are drawn, see ensemble.shard.starts; "given": they are always given. swaps:
+    blocks or
+    whole, what changes places; tempers: density or likelihood, what an inverse temperature multiplies. shared: sites
+    without plates; auxiliary: sites without goals.
+    """
+
+    seed: int
+    replicas: int
+    temperatures: tuple[float, ...]
+    tempered_stages: tuple[str, ...]
+    repeats: int
+    stored: int
+    shared: tuple[str, ...]
+    scout: dict[str, Any]
+    start: str = "prior"
+    radius: float = 2.0
+    spread: float = 2.0
+    swaps: str = "blocks"
+    tempers: str = "density"
+    auxiliary: tuple[str, ...] = ()
+
+    def rungs(self, stage: str) -> int:
+        """Rungs in use in a stage."""
+        return len(self.temperatures) if stage in self.tempered_stages else 1
+
+    @property
+    def whole(self) -> bool:
+        """Whether whole replicas change places, so that every level moves at every rung."""
+        return self.swaps == "whole"
+
+
+class Live(NamedTuple):
+    """A shard in memory: the last finished round, the rungs' states, the accumulators, what travels with replicas."""
+
+    epoch: int
+    rungs: Rungs
+    sums: Accumulators
+    travels: Travels = ()
+
+
+class ShardRunner:
+    """Runs rounds of any shard; all shards share the compiled programs."""
+
+    def __init__(
+        self,
+        target: Target,
+        structure: Structure,
+        moves: tuple[Interweaving, ...],
+        settings: ShardSettings,
+        data: Any,
+    ) -> None:
+        self.target, self.structure, self.moves, self.settings = target, structure, moves, settings
+        self.data = jax.tree.map(jnp.asarray, data)
+        likelihood = frozenset(name for name, kind in target.term_kinds.items() if kind == "likelihood")
+        self.tempered = likelihood if settings.tempers == "likelihood" else None
+        self.clock = Clock()
+        self._live: dict[int, Live] = {}
+        self._sweeps: dict[int, Sweeps] = {}
+        self._rounds: dict[int, Compiled] = {}
+        self._evaluate = Compiled(
+            jax.vmap(lambda p, data: evaluate(target, structure, p, data), in_axes=(0, None)), self.clock
+        )
+        self._stale = Compiled(lambda states, data: audit.staleness(target, structure, states, data), self.clock)
+        self._moments = Compiled(partial(shard_moments, self._views()), self.clock)
+        self._term_means = Compiled(lambda cells: {n: jnp.sum(x) / len(x) for n, x in cells.items()}, self.clock)
+        self._constrain = Compiled(self._constrained, self.clock)
+
+    @cached_property
+    def _start(self) -> Compiled:
+        made = make_start(self.target, self.settings.start, self.settings.radius, self.settings.spread)
+        return Compiled(made, self.clock)
+
+    def initial(self, shard: int, start: Arrays | None = None) -> Arrays:
+        """The state at the start given, or at the first of some dispersed starts whose density is finite, the same for
+        every replica of the shard.
+
+        start: rung/0/position/<site> [R, *shape], and so on for hotter rungs, of which there may be any number. It is
+        not drawn again: StartError where its density is not finite.
+        """
+        if start is not None:
+            return self._given(shard, start)
+        tries = FITS if self.settings.start in APPROXIMATIONS else STARTS
+        for attempt in range(tries):
+            key = jax.random.fold_in(stage_key(self.settings.seed, "initialise", attempt), shard)
+            one = self._start(key, self.data)
+            position = {name: jnp.repeat(x[None], self.settings.replicas, axis=0) for name, x in one.items()}
+            state = self._evaluate(position, self.data)
+            if not (wrong := _not_finite(state)):
+                return _pack(Live(-1, (state,), accumulators.empty()))
+        raise StartError(
+            f"the log density is not finite at any of {tries} starts of superchain {shard}: at the last one these "
+            f"terms are NaN or infinite: {', '.join(wrong)}. Check these terms and the supports of their sites, or "
+            "give the model starts inside the support (start.kind=given)."
+        )
+
+    def _given(self, shard: int, start: Arrays) -> Arrays:
+        """The state at a start that is given."""
+        rungs: list[State] = []
+        while found := under(f"rung/{len(rungs)}/position", start):
+            position = {name: jnp.asarray(found[name], jnp.float64) for name in self.target.sites}
+            rungs.append(self._evaluate(position, self.data))
+            if wrong := _not_finite(rungs[-1]):
+                sites = sorted(set().union(*(self.structure.depends[name] for name in wrong)))
+                raise StartError(
+                    f"the log density is not finite at the start given for superchain {shard}: these terms are NaN or "
+                    f"infinite: {', '.join(wrong)}. Give starts inside the support: look at their sites, "
+                    f"{', '.join(sites)}. A given start is not drawn again."
+                )
+        return _pack(Live(-1, tuple(rungs), accumulators.empty()))
+
+    def load(self, shard: int, epoch: int, state: Arrays) -> None:
+        self._live[shard] = _unpack(epoch, state)
+
+    def state(self, shard: int) -> Arrays:
+        return _pack(self._live[shard])
+
+    def run(self, shard: int, plan: RoundPlan) -> RoundReport:
+        live = self._live[shard]
+        if live.epoch != plan.epoch - 1:
+            raise ValueError(f"shard {shard} stands at round {live.epoch}, it cannot run round {plan.epoch}")
+        controls = self._controls(plan)
+        sums, travels = accumulators.empty() if plan.reset else live.sums, live.travels[:1]
+        if plan.stage == "scout" and scouts_by_name(self.settings.scout):
+            rungs, statistics = self._scout_round(shard, live.rungs, plan, controls)
+        else:
+            rungs, tally, travels = self._exact_round(shard, live, plan, controls)
+            statistics = _statistics(tally, condensed=plan.stage == "sample")
+            if plan.stage == "sample":
+                sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
+            if plan.stage == "scout" and len(rungs) == 1:
+                rungs, statistics["relocated"] = self._relocated(shard, rungs, plan)
+        statistics["lp"] = np.asarray(jax.vmap(log_density)(rungs[0].cells))
+        if plan.stage != "sample":
+            statistics.update(prefixed("moments", flatten(self._moments(rungs, controls, self.data))))
+            statistics.update(prefixed("term", flatten(self._term_means(rungs[0].cells))))
+            statistics["gradients"] = statistics["gradients"] + self._measured(len(rungs))
+        if plan.report:
+            statistics.update(prefixed("accumulated", accumulators.report(sums)))
+            sums = accumulators.drained(sums)
+        if len(travels) > 1:
+            statistics["trips"] = np.asarray(sum(int(jnp.sum(travel.trips.finished)) for travel in travels))
+        self._live[shard] = Live(plan.epoch, rungs, sums, travels)
+        draws = self._draws(shard, rungs[0], travels, statistics, plan)
+        return RoundReport(plan.epoch, shard, statistics, draws, *self.clock.read())
+
+    def _controls(self, plan: RoundPlan) -> Controls:
+        rungs = self.settings.rungs(plan.stage)
+        betas = 1 / np.asarray(self.settings.temperatures[:rungs])
+        template = first_controls(self.structure, betas, len(self.moves), plan.sweeps, whole=self.settings.whole)
+        if plan.stage == "scout" and scouts_by_name(self.settings.scout):
+            template = template._replace(scout=scout_controls(self.structure, self.settings.scout))
+        return unflatten(template, plan.controls)
+
+    def _keys(self, shard: int, plan: RoundPlan, rungs: int) -> jax.Array:
+        """Keys [rungs, R]; replica numbers run over shards, then rungs, then replicas."""
+        count = self.settings.replicas
+        first = shard * len(self.settings.temperatures) * count
+        return replica_keys(self.settings.seed, plan.stage, plan.round, first, rungs * count).reshape(rungs, count)
+
+    @cached_property
+    def _scout(self) -> Compiled:
+        return Compiled(make_scout(self.target, self.structure, self.settings.scout), self.clock)
+
+    def _scout_round(self, shard: int, rungs: Rungs, plan: RoundPlan, controls: Controls) -> tuple[Rungs, Arrays]:
+        keys = self._keys(shard, plan, 1)[0]
+        state, statistics = self._scout(rungs[0], keys, self.data, controls)
+        # The scout's cells are those of its accepted points; what follows starts from terms computed anew.
+        return (self._evaluate(state.position, self.data),), {**flatten(statistics), "gradients": np.zeros(2)}
+
+    def _exact_round(self, shard: int, live: Live, plan: RoundPlan, controls: Controls) -> tuple[Rungs, Tally, Travels]:
+        count = self.settings.rungs(plan.stage)
+        rungs = self._with_hot(live.rungs, count, plan, controls)
+        travels = self._travels(live.travels, count, plan)
+        if count not in self._rounds:
+            self._sweeps[count] = Sweeps(
+                self.target,
+                self.structure,
+                self.moves,
+                replicas=self.settings.replicas,
+                rungs=count,
+                repeats=self.settings.repeats,
+                whole=self.settings.whole,
+                tempered=self.tempered,
+            )
+            self._rounds[count] = Compiled(self._sweeps[count].round, self.clock, donate=(0,))
+        if plan.stage == "sample":
+            self._sweeps[count].require_exact()
+        keys = self._keys(shard, plan, count)
+        rungs, tally, travels = self._rounds[count](rungs, keys, self.data, controls, travels)
+        for states in rungs:
+            audit.check(self._stale(states, self.data), self.structure, shard, plan.epoch, self.target.single)
+        return rungs, tally, travels
+
+    @cached_property
+    def _relocate(self) -> Compiled:
+        furthest, dimension = self.settings.scout["furthest"], self.target.dimension
+        return Compiled(lambda key, states: relocated(key, states, furthest, dimension), self.clock)
+
+    def _relocated(self, shard: int, rungs: Rungs, plan: RoundPlan) -> tuple[Rungs, np.ndarray]:
+        """The replicas with their stragglers among the others, and the number of these."""
+        states, count = self._relocate(relocation_key(self.settings.seed, plan.round, shard), rungs[0])
+        return (states,), np.asarray(count)
+
+    def _travels(self, travels: Travels, count: int, plan: RoundPlan) -> Travels:
+        """What travels with the replicas of so many rungs. Round trips are counted anew in each stage."""
+        if not self.settings.whole or count == 1:
+            return travels[:1]
+        if len(travels) != count:
+            return first_travels(count, self.settings.replicas)
+        return restarted(travels) if plan.round == 0 else travels
+
+    def _with_hot(self, rungs: Rungs, count: int, plan: RoundPlan, controls: Controls) -> Rungs:
+        """As many rungs as the stage has; new ones begin as the hottest known. Until the freeze, where blocks are
+        exchanged, the hot replicas' other levels follow the ensemble's mean: the auxiliary target
+        prod_b t_b(ghat, x_b)^beta, any fixed choice of which is exact."""
+        if count == 1 or (plan.stage == "sample" and len(rungs) == count):
+            return rungs[:count]
+        known = rungs[:count] + rungs[-1:] * (count - len(rungs))
+        if self.settings.whole:
+            # Copies, for the round takes over the memory of its states.
+            return known if len(rungs) >= count else tuple(jax.tree.map(jnp.copy, states) for states in known)
+        return (rungs[0], *(self._auxiliary(hot, controls) for hot in known[1:]))
+
+    def _auxiliary(self, hot: State, controls: Controls) -> State:
+        """The states with the levels that hot replicas do not move at the ensemble's mean."""
+        position = dict(hot.position)
+        for level in self.structure.levels:
+            if not level.leaf:
+                mean = jnp.asarray(controls.levels[level.name][0].mean)
+                fixed = level.scatter({name: x[0] for name, x in position.items()}, mean)
+                position.update({n: jnp.broadcast_to(fixed[n], position[n].shape) for n in level.sites})
+        state: State = self._evaluate(position, self.data)
+        return state
+
+    def _views(self) -> tuple[LevelView, ...]:
+        return tuple(LevelView(self.target, self.structure, level, self.tempered) for level in self.structure.levels)
+
+    def _measured(self, rungs: int) -> np.ndarray:
+        """Evaluations of the gradient for the moments: one after another, and over all replicas."""
+        levels = sum(level.move.gradients for level in self.structure.levels)
+        return levels * rungs * np.array([1.0, self.settings.replicas])
+
+    def _constrained(self, position: Any, data: Any) -> Any:
+        stored = {name: x[: self.settings.stored] for name, x in position.items()}
+        values = jax.vmap(self.target.constrain, in_axes=(0, None))(stored, data)
+        return {name: value.astype(jnp.float32) for name, value in values.items()}
+
+    def _draws(
+        self, shard: int, cold: State, travels: Travels, statistics: Arrays, plan: RoundPlan
+    ) -> dict[str, Arrays]:
+        warmup = plan.stage != "sample"
+        if not (plan.record or warmup):
+            return {}
+        values = {name: np.asarray(x)[None] for name, x in self._constrain(cold.position, self.data).items()}
+        count = self.settings.stored
+        walkers = np.asarray(travels[0].walker) if travels else np.arange(self.settings.replicas)
+        first = shard * self.settings.replicas * (len(self.settings.temperatures) if self.settings.whole else 1)
+        stats = {
+            "lp": statistics["lp"][None, :count],
+            "replica": first + walkers[None, :count],
+            "acceptance_rate": np.full((1, count), acceptance(statistics, self.structure)),
+        }
+        if not warmup:
+            return {"posterior": values, "sample_stats": stats}
+        shared = {name: values[name] for name in self.settings.shared}
+        return {"warmup_posterior": shared, "warmup_sample_stats": stats} if shared else {"warmup_sample_stats": stats}
+
+
+def build(
+    *,
+    model_factory: str,
+    name: str,
+    keys: dict[str, Any],
+    structure: Structure,
+    moves: tuple[Interweaving, ...],
+    settings: ShardSettings,
+    data: Any,
+) -> ShardRunner:
+    """A runner from what can be sent to another machine. model_factory: "module:function" that makes the model of this
+    name and keys, an object with a `target`."""
+    module, _, function = model_factory.partition(":")
+    model = getattr(importlib.import_module(module), function)(name, keys)
+    return ShardRunner(model.target, structure, moves, settings, data)
+
+
+def _statistics(tally: Tally, *, condensed: bool) -> Arrays:
+    """The round's acceptance sums: whole for adaptation, [2] (sum, count) each once the controls are frozen."""
+    rates = {"walk": tally.walk, "fitted": tally.fitted, "interweave": tally.interweave, "swap": tally.swap}
+    if condensed:
+        rates = jax.tree.map(jnp.sum, {**rates, "interweave": ()}) | {"interweave": tally.interweave}
+    ladder = {"energy": tally.energy, "flow": tally.flow, "stones": tally.stones} if tally.swap else {}
+    return flatten({**rates, **ladder, "nonfinite": tally.nonfinite, "gradients": tally.gradients})
+
+
+def acceptance(statistics: Arrays, structure: Structure) -> float:
+    """Mean acceptance of the finest leaf level's moves at the cold rung: walk and fitted, or the scout's score; NaN
+    where nothing was tried."""
+    level = next(level.name for level in reversed(structure.levels) if level.leaf)
+    names = [n for kind in ("walk", "fitted", "score") if (n := f"{kind}/{level}/0") + "/0" in statistics]
+    tried = sum(float(statistics[f"{name}/1"].sum()) for name in names)
+    return sum(float(statistics[f"{name}/0"].sum()) for name in names) / tried if tried else np.nan
+
+
+def _not_finite(state: State) -> list[str]:
+    """The terms that are NaN or infinite at a state of any replica."""
+    return sorted(name for name, cells in state.cells.items() if not bool(jnp.all(jnp.isfinite(cells))))
+
+
+def _pack(live: Live) -> Arrays:
+    rungs = {str(rung): {"position": s.position, "cells": s.cells} for rung, s in enumerate(live.rungs)}
+    travels = {str(rung): travel for rung, travel in enumerate(live.travels)}
+    parts = {"rung": flatten(rungs), "accumulators": accumulators.pack(live.sums), "travels": flatten(travels)}
+    return {name: array for part, arrays in parts.items() for name, array in prefixed(part, arrays).items()}
+
+
+def _unpack(epoch: int, arrays: Arrays) -> Live:
+    rungs: list[State] = []
+    while found := under(f"rung/{len(rungs)}", arrays):
+        position, cells = under("position", found), under("cells", found)
+        rungs.append(State(*({name: jnp.asarray(x) for name, x in part.items()} for part in (position, cells))))
+    travels: list[Travel] = []
+    while found := under(f"travels/{len(travels)}", arrays):
+        trips = RoundTrips(jnp.asarray(found["trips/origin"]), jnp.asarray(found["trips/finished"]))
+        travels.append(Travel(jnp.asarray(found["walker"]), trips))
+    return Live(epoch, tuple(rungs), accumulators.unpack(under("accumulators", arrays)), tuple(travels))

@@ -1,0 +1,39 @@
+"""Where a superchain begins: one dispersed start as a function of a key, from the prior, a box or an approximation."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from kernels.target import Target
+from kernels.types import Data, Position
+
+Start = Callable[[jax.Array, Data], Position]
+"""One start, unconstrained and float64, of a key and the data; pure and traceable."""
+
+APPROXIMATIONS = ("pathfinder", "variational")
+"""Kinds of starts that follow the gradient of the log density."""
+
+
+def make_start(target: Target, kind: str, radius: float, spread: float) -> Start:
+    """How starts of a kind are drawn: "prior" (the target's own), "uniform", "pathfinder" or "variational".
+
+    radius: of the uniform box. spread: factor on the deviations of an approximation's draws from its mean.
+    """
+    if kind in APPROXIMATIONS:
+        # BlackJAX takes seconds to import: only for those who ask for it.
+        from ensemble.shard.approximations import pathfinder_start, variational_start
+
+        return {"pathfinder": pathfinder_start, "variational": variational_start}[kind](target, spread)
+    return {"prior": target.initial, "uniform": uniform_start(target, radius)}[kind]
+
+
+def uniform_start(target: Target, radius: float) -> Start:
+    """Every unconstrained coordinate uniform on (-radius, radius)."""
+
+    def start(key: jax.Array, data: Data) -> Position:
+        keys = jax.random.split(key, len(target.sites))
+        sites = zip(keys, target.sites.items(), strict=True)
+        return {n: jax.random.uniform(k, site.shape, jnp.float64, -radius, radius) for k, (n, site) in sites}
+
+    return start

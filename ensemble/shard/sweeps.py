@@ -1,0 +1,335 @@
+"""The exact sweep of a shard: every level's moves, interweaving and swaps, compiled once for all rounds."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ensemble.errors import MaxwellError
+from ensemble.protocol.tuning import Controls, level_rungs
+from ensemble.shard.level_kernels import level_move
+from ensemble.shard.walkers import Rungs, Travels, energies, exchange
+from kernels.ladder import evidence
+from kernels.ladder.evidence import Stones
+from kernels.numerics.batching import over_replicas
+from kernels.state import Info, LevelView, State, log_density
+from kernels.structure.discovery import Interweaving, Structure
+from kernels.target import Target
+from kernels.transitions import block_swap, interweaving
+from kernels.transitions.block_swap import BlockSwap
+from kernels.transitions.interweaving import Interweave
+from kernels.types import Data
+
+WHOLE = "whole"
+"""The name of swaps of whole replicas, beside those of levels' blocks."""
+
+
+class ApproximateKernelError(MaxwellError):
+    """A kernel without a known invariant law was about to make draws that count."""
+
+
+class Tally(NamedTuple):
+    """Sums over the sweeps of a round and the replicas of a shard.
+
+    walk, fitted: {level: for each rung ([B] sum of acceptance probabilities, [B] how often)}; interweave: the same,
+    [moves]; swap: the same for each "LEVEL/r-s" of a leaf level or "whole" and neighbouring rungs r and s; energy
+    [rungs]: what beta multiplies, one number for each sweep and replica; flow: what swaps added to the log density of
+    the cold replicas; stones: of the log evidence, where the likelihood alone is tempered and whole replicas travel;
+    total: {level: [R, p, B]} and square: {level: [p, B]} of the cold replicas' coordinates about the controls' mean, of
+    levels that are not all auxiliary; nonfinite: proposals rejected for a non-finite density; gradients
+    [2]: evaluations one after another, and those that all replicas needed (see level_moves).
+    """
+
+    walk: dict[str, Any]
+    fitted: dict[str, Any]
+    interweave: tuple[jax.Array, jax.Array]
+    swap: dict[str, tuple[jax.Array, jax.Array]]
+    energy: jax.Array
+    flow: jax.Array
+    stones: Stones | None
+    total: dict[str, jax.Array]
+    square: dict[str, jax.Array]
+    nonfinite: jax.Array
+    gradients: jax.Array
+
+
+class Sweeps:
+    """Rounds of exact sweeps for a shard of `replicas` replicas a rung on `rungs` rungs."""
+
+    def __init__(
+        self,
+        target: Target,
+        structure: Structure,
+        moves: tuple[Interweaving, ...],
+        *,
+        replicas: int,
+        rungs: int,
+        repeats: int,
+        whole: bool = False,
+        tempered: frozenset[str] | None = None,
+    ) -> None:
+        """whole: whole replicas are exchanged, not blocks. tempered: the terms that beta multiplies, all for None."""
+        self.structure, self.replicas, self.rungs, self.repeats = structure, replicas, rungs, repeats
+        self.whole, self.tempered = whole, tempered
+        self.views = {level.name: LevelView(target, structure, level, tempered) for level in structure.levels}
+        self.level_moves = {name: level_move(view, target.dimension) for name, view in self.views.items()}
+        self.watched = [level for level in structure.levels if not target.auxiliary.issuperset(level.sites)]
+        self.moves = len(moves)
+        self.interweave = Interweave(target, structure, moves)
+        self.swaps = {n: BlockSwap(v) for n, v in self.views.items() if v.level.leaf and rungs > 1 and not whole}
+        self._batched = partial(over_replicas, coordinates=target.dimension)
+        # Fine levels first: the parents then see children that have just moved.
+        self.order = tuple(reversed(structure.levels))
+
+    def require_exact(self) -> None:
+        """Raise ApproximateKernelError where a kernel is approximate: for stage `sample`, whose draws count."""
+        moves = [move.kernel for move in self.level_moves.values()]
+        for kernel in [*moves, self.interweave, *self.swaps.values()]:
+            if not kernel.exact:
+                raise ApproximateKernelError(
+                    f"the kernel {type(kernel).__name__} is approximate and was given to stage `sample`, which records "
+                    "draws: only exact kernels may run there. Use it in stage `scout`, and to sample an exact kernel, "
+                    "such as Metropolis or one that accepts by the true density."
+                )
+
+    def round(
+        self, states: Rungs, keys: jax.Array, data: Data, controls: Controls, travels: Travels = ()
+    ) -> tuple[Rungs, Tally, Travels]:
+        """As many sweeps as controls.schedule has entries. keys: one for each rung and replica, [rungs, R]; travels:
+        where whole replicas are exchanged."""
+
+        def body(
+            carry: tuple[Rungs, Tally, Travels], sweep: tuple[jax.Array, jax.Array, jax.Array]
+        ) -> tuple[tuple[Rungs, Tally, Travels], None]:
+            (states, tally, travels), (index, move, parity) = carry, sweep
+            fresh = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, index)))(keys)
+            states, tally, purpose = self._moves(states, tally, fresh, index, move, data, controls)
+            if self.rungs > 1:
+                swap = partial(self._swaps, purpose=purpose, parity=parity, data=data, controls=controls)
+                states, tally, travels = swap(states, tally, travels, fresh)
+            return (states, self._absorb(states[0], tally, controls), travels), None
+
+        count = controls.schedule.shape[0]
+        sweeps = jnp.arange(count), jnp.asarray(controls.schedule), jnp.asarray(controls.parity)
+        carry, _ = jax.lax.scan(body, (states, self._empty(controls), travels), sweeps)
+        return carry
+
+    def _moves(
+        self,
+        states: Rungs,
+        tally: Tally,
+        keys: jax.Array,
+        index: jax.Array,
+        move: jax.Array,
+        data: Data,
+        controls: Controls,
+    ) -> tuple[Rungs, Tally, int]:
+        """Everything but the swaps, and the number of purposes of keys that it took."""
+        purpose = 0
+        for level in self.order:
+            update = partial(self._level, name=level.name, sweep=index, data=data, controls=controls)
+            fresh, once = _purpose(keys, purpose), level.leaf or level.move.gradients
+            states, tally = update(states, tally, fresh) if once else self._repeated(update, states, tally, fresh)
+            purpose += 1
+        if self.moves:
+            states, tally = self._interweave(states, tally, _purpose(keys, purpose)[0], move, data, controls)
+        return states, tally, purpose
+
+    def _repeated(
+        self, update: Callable[..., tuple[Rungs, Tally]], states: Rungs, tally: Tally, keys: jax.Array
+    ) -> tuple[Rungs, Tally]:
+        """Several updates of a level that is cheap against the leaves; a loop, so that it is compiled once."""
+
+        def body(repeat: jax.Array, carry: tuple[Rungs, Tally]) -> tuple[Rungs, Tally]:
+            return update(*carry, _purpose(keys, repeat))
+
+        return jax.lax.fori_loop(0, self.repeats, body, (states, tally))
+
+    def _level(
+        self,
+        states: Rungs,
+        tally: Tally,
+        keys: jax.Array,
+        *,
+        name: str,
+        sweep: jax.Array,
+        data: Data,
+        controls: Controls,
+    ) -> tuple[Rungs, Tally]:
+        moved, walk, fitted = list(states), list(tally.walk[name]), list(tally.fitted[name])
+        nonfinite, gradients = tally.nonfinite, tally.gradients
+        for rung in range(len(controls.levels[name])):
+            step = self.level_moves[name]
+            moved[rung], sums = step(keys[rung], states[rung], data, controls, rung=rung, sweep=sweep)
+            walk[rung] = _add(walk[rung], sums.walk)
+            fitted[rung] = _add(fitted[rung], sums.fitted)
+            nonfinite, gradients = nonfinite + sums.nonfinite, gradients + sums.gradients
+        tally = tally._replace(
+            walk={**tally.walk, name: tuple(walk)},
+            fitted={**tally.fitted, name: tuple(fitted)},
+            nonfinite=nonfinite,
+            gradients=gradients,
+        )
+        return tuple(moved), tally
+
+    def _interweave(
+        self, states: Rungs, tally: Tally, keys: jax.Array, move: jax.Array, data: Data, controls: Controls
+    ) -> tuple[Rungs, Tally]:
+        """The scheduled move on the cold replicas; the index past the last move does nothing."""
+        which = jnp.minimum(move, self.moves - 1)
+        chosen = interweaving.Controls(which, controls.interweave[which])
+        step = self._batched(lambda key, state: self.interweave.step(key, state, data, chosen))
+        nothing = Info(jnp.zeros(self.replicas), jnp.zeros(self.replicas, jnp.int64))
+        cold, info = jax.lax.cond(
+            move < self.moves, lambda cold: step(keys, cold), lambda cold: (cold, nothing), states[0]
+        )
+        here = jnp.arange(self.moves) == move
+        sums = _add(tally.interweave, (jnp.sum(info.accepted) * here, self.replicas * here))
+        tally = tally._replace(interweave=sums, nonfinite=tally.nonfinite + jnp.sum(info.nonfinite))
+        return (cold, *states[1:]), tally
+
+    def _swaps(
+        self,
+        states: Rungs,
+        tally: Tally,
+        travels: Travels,
+        keys: jax.Array,
+        *,
+        purpose: int,
+        parity: jax.Array,
+        data: Data,
+        controls: Controls,
+    ) -> tuple[Rungs, Tally, Travels]:
+        """Swaps along the ladder, and what it tells. Two rungs that exchange blocks do so in every sweep, others by
+        even and odd pairs."""
+        before = _cold_density(states)
+        if self.whole:
+            states, tally, travels = self._whole(states, tally, travels, _purpose(keys, purpose + 1), parity, controls)
+        for name in self.swaps:
+            purpose += 1
+            pairs = partial(self._blocks, name=name, keys=_purpose(keys, purpose), data=data, controls=controls)
+            if self.rungs == 2:
+                states, tally = pairs(states, tally, first=0)
+            else:
+                even, odd = partial(pairs, first=0), partial(pairs, first=1)
+                states, tally = jax.lax.cond(parity == 0, even, odd, states, tally)
+        found = energies(states, self.tempered)
+        tally = tally._replace(
+            energy=tally.energy + jnp.sum(found, axis=1), flow=tally.flow + _cold_density(states) - before
+        )
+        if tally.stones is not None:
+            stones = evidence.absorb(tally.stones, jnp.asarray(controls.betas), found)
+            tally = tally._replace(stones=stones)
+        return states, tally, travels
+
+    def _whole(
+        self, states: Rungs, tally: Tally, travels: Travels, keys: jax.Array, parity: jax.Array, controls: Controls
+    ) -> tuple[Rungs, Tally, Travels]:
+        """Whole replicas of neighbouring rungs change places."""
+        betas = jnp.asarray(controls.betas)
+        states, travels, swaps = exchange(keys[0], states, travels, parity, betas, self.tempered)
+        sums = jnp.sum(swaps.accepted, axis=0), jnp.sum(swaps.tried, axis=0)
+        swap = {
+            name: _add(tally.swap[name], (sums[0][rung], sums[1][rung]))
+            for rung, name in enumerate(pair_names(WHOLE, self.rungs))
+        }
+        return states, tally._replace(swap=swap, nonfinite=tally.nonfinite + jnp.sum(swaps.nonfinite)), travels
+
+    def _blocks(
+        self, states: Rungs, tally: Tally, *, first: int, name: str, keys: jax.Array, data: Data, controls: Controls
+    ) -> tuple[Rungs, Tally]:
+        """Blocks of the level change places between the rungs first and first + 1, first + 2 and first + 3, ..."""
+        names = pair_names(name, self.rungs)
+        for cold in range(first, self.rungs - 1, 2):
+            swap = partial(self._swap, cold=cold, level=name, name=names[cold], keys=keys[cold])
+            states, tally = swap(states, tally, data=data, controls=controls)
+        return states, tally
+
+    def _swap(
+        self,
+        states: Rungs,
+        tally: Tally,
+        *,
+        cold: int,
+        level: str,
+        name: str,
+        keys: jax.Array,
+        data: Data,
+        controls: Controls,
+    ) -> tuple[Rungs, Tally]:
+        """Every replica of a rung with a randomly chosen one of the next in its shard (which is its superchain)."""
+        order_key, swap_keys = jax.random.fold_in(keys[0], 0), jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
+        order = jax.random.permutation(order_key, self.replicas)
+        # Hot walkers are exchangeable and not stored, so they may stay in the new order.
+        hot = jax.tree.map(lambda array: array[order], states[cold + 1])
+        betas = block_swap.Controls(controls.betas[cold], controls.betas[cold + 1])
+        step = self._batched(lambda key, pair: self.swaps[level].step(key, pair, data, betas))
+        pair, info = step(swap_keys, (states[cold], hot))
+        accepted = (tally.swap[name][0] + jnp.sum(info.accepted, axis=0), tally.swap[name][1] + self.replicas)
+        tally = tally._replace(swap={**tally.swap, name: accepted}, nonfinite=tally.nonfinite + jnp.sum(info.nonfinite))
+        return (*states[:cold], *pair, *states[cold + 2 :]), tally
+
+    def _absorb(self, cold: State, tally: Tally, controls: Controls) -> Tally:
+        total, square = dict(tally.total), dict(tally.square)
+        for level in self.watched:
+            offset = jax.vmap(level.gather)(cold.position) - controls.levels[level.name][0].mean
+            total[level.name] = total[level.name] + offset
+            square[level.name] = square[level.name] + jnp.sum(offset**2, axis=0)
+        return tally._replace(total=total, square=square)
+
+    @property
+    def _gives_evidence(self) -> bool:
+        return self.whole and self.tempered is not None and self.rungs > 1
+
+    def _no_swaps(self) -> dict[str, tuple[jax.Array, jax.Array]]:
+        shapes: dict[str, tuple[int, ...]] = {name: (self.views[name].level.n_blocks,) for name in self.swaps}
+        if self.whole:
+            shapes = {WHOLE: ()}
+        return {
+            pair: (jnp.zeros(shape), jnp.zeros(shape))
+            for name, shape in shapes.items()
+            for pair in pair_names(name, self.rungs)
+        }
+
+    def _empty(self, controls: Controls) -> Tally:
+        def pairs(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+            return jnp.zeros(shape), jnp.zeros(shape)
+
+        levels = self.structure.levels
+        empty = {
+            level.name: tuple(pairs((level.n_blocks,)) for _ in range(level_rungs(level, self.rungs, self.whole)))
+            for level in levels
+        }
+        return Tally(
+            walk=empty,
+            fitted=empty,
+            interweave=pairs((self.moves,)),
+            swap=self._no_swaps(),
+            energy=jnp.zeros(self.rungs),
+            flow=jnp.zeros(()),
+            stones=evidence.first_stones(self.rungs) if self._gives_evidence else None,
+            total={v.name: jnp.zeros((self.replicas, v.width, v.n_blocks)) for v in self.watched},
+            square={v.name: jnp.zeros((v.width, v.n_blocks)) for v in self.watched},
+            nonfinite=jnp.zeros((), jnp.int64),
+            gradients=jnp.zeros(2),
+        )
+
+
+def pair_names(level: str, rungs: int) -> list[str]:
+    """The names of the pairs of neighbouring rungs that swap, by their colder rung."""
+    return [f"{level}/{rung}-{rung + 1}" for rung in range(rungs - 1)]
+
+
+def _cold_density(states: Rungs) -> jax.Array:
+    """The sum of the cold replicas' log densities."""
+    return jnp.sum(jax.vmap(log_density)(states[0].cells))
+
+
+def _purpose(keys: jax.Array, purpose: int | jax.Array) -> jax.Array:
+    return jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, purpose)))(keys)
+
+
+def _add(sums: tuple[jax.Array, jax.Array], new: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    return sums[0] + new[0], sums[1] + new[1]

@@ -1,0 +1,169 @@
+"""Checkpoints: the complete state of a run, in files whose hashes form a chain up to the root of the store.
+
+checkpoint/<epoch>/shard-<i>.npz and coordinator.npz hold arrays; manifest.json, written last, holds their hashes; the
+root attributes hold the hash of the manifest. A checkpoint that the root names is therefore whole or found out.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ensemble.errors import StoreDamaged, StoreError, StoreVersion
+from ensemble.store.filesystem import Filesystem
+from ensemble.store.plain import plain
+
+FOLDER = "checkpoint"
+MANIFEST = "manifest.json"
+COORDINATOR = "coordinator.npz"
+FORMAT_VERSION = 3
+"""Of what a checkpoint holds; the draws beside it are read whatever it is."""
+ALLOWED_KINDS = "biufcSU"
+
+
+class Checkpoint(NamedTuple):
+    """All that a run needs to go on bit for bit.
+
+    epoch: the round counter; shards: the complete state of each shard; coordinator: its arrays; info: JSON values.
+    """
+
+    epoch: int
+    shards: list[dict[str, np.ndarray]]
+    coordinator: dict[str, np.ndarray]
+    info: dict[str, Any]
+
+
+class Reference(NamedTuple):
+    """How the root names a checkpoint: its epoch, its manifest's sha256, and the draws committed along with it."""
+
+    epoch: int
+    manifest: str
+    draws: dict[str, int]
+
+
+def check(checkpoint: Checkpoint) -> None:
+    """Refuse, before anything is written, what cannot be stored without pickle."""
+    plain(checkpoint.info, "the checkpoint's info")
+    for file, arrays in _parts(checkpoint):
+        for name, array in arrays.items():
+            if (dtype := np.asarray(array).dtype).kind not in ALLOWED_KINDS:
+                raise StoreError(
+                    f"checkpoint array {name!r} of {file} has dtype {dtype}. Allowed are booleans, numbers and "
+                    "strings: convert it (a random key to its key data, a small float to float32)."
+                )
+
+
+def write(fs: Filesystem, root: Path, checkpoint: Checkpoint) -> str:
+    """Write a checkpoint durably into a fresh folder; returns the hash of its manifest, for the root to name."""
+    folder = root / FOLDER / str(checkpoint.epoch)
+    fs.make_folder(folder)
+    files = {}
+    for file, arrays in _parts(checkpoint):
+        data = _pack(arrays)
+        files[file] = _hash(data)
+        fs.write(folder / file, data)
+    manifest = _manifest(checkpoint, files)
+    fs.write(folder / MANIFEST, manifest)
+    fs.sync_folder(folder)
+    fs.sync_folder(folder.parent)
+    return _hash(manifest)
+
+
+def manifest_hash(checkpoint: Checkpoint) -> str:
+    """The hash that `write` would return, without writing."""
+    return _hash(_manifest(checkpoint, {file: _hash(_pack(arrays)) for file, arrays in _parts(checkpoint)}))
+
+
+def verify(root: Path, reference: Reference) -> None:
+    """Read every file of a checkpoint and compare its hash; StoreDamaged names the first that is not as written."""
+    for _ in _verified(root, reference):
+        pass
+
+
+def read(root: Path, reference: Reference) -> Checkpoint:
+    """Load a checkpoint, every hash verified."""
+    files = dict(_verified(root, reference))
+    info = json.loads(files.pop(MANIFEST))["info"]
+    coordinator = _unpack(files.pop(COORDINATOR))
+    return Checkpoint(reference.epoch, [_unpack(files[_shard(i)]) for i in range(len(files))], coordinator, info)
+
+
+def prune(fs: Filesystem, root: Path, keep: tuple[Reference, ...]) -> None:
+    """Remove every checkpoint that the root does not name: the old ones, and those never committed."""
+    names = {str(reference.epoch) for reference in keep}
+    for entry in sorted((root / FOLDER).iterdir()):
+        if entry.name not in names:
+            fs.remove_tree(entry)
+
+
+def _parts(checkpoint: Checkpoint) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
+    for i, arrays in enumerate(checkpoint.shards):
+        yield _shard(i), arrays
+    yield COORDINATOR, checkpoint.coordinator
+
+
+def _shard(i: int) -> str:
+    return f"shard-{i}.npz"
+
+
+def _manifest(checkpoint: Checkpoint, files: dict[str, str]) -> bytes:
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "epoch": int(checkpoint.epoch),
+        "sha256": files,
+        "info": plain(checkpoint.info, "the checkpoint's info"),
+    }
+    return json.dumps(manifest, indent=1).encode()
+
+
+def _verified(root: Path, reference: Reference) -> Iterator[tuple[str, bytes]]:
+    """The files of a checkpoint, the manifest first: its own hash vouches for the hashes in it."""
+    folder = root / FOLDER / str(reference.epoch)
+    manifest = _intact(folder / MANIFEST, reference.manifest)
+    yield MANIFEST, manifest
+    content = json.loads(manifest)
+    if content["format_version"] != FORMAT_VERSION:
+        raise StoreVersion(
+            f"the checkpoint {folder} has format {content['format_version']} and this version goes on from format "
+            f"{FORMAT_VERSION}: resume with the version that wrote it (inspect names it), or start a new run. "
+            "Its draws can be read by any."
+        )
+    for file, expected in content["sha256"].items():
+        yield file, _intact(folder / file, expected)
+
+
+def _intact(path: Path, expected: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StoreDamaged(f"the checkpoint file {path} cannot be read ({error.strerror}).") from error
+    if _hash(data) != expected:
+        raise StoreDamaged(f"the checkpoint file {path} is damaged: its sha256 is not the one recorded.")
+    return data
+
+
+def _hash(data: bytes | memoryview) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _pack(arrays: Mapping[str, np.ndarray]) -> memoryview:
+    """The bytes of an uncompressed .npz, equal for equal arrays.
+
+    np.savez takes names as keyword arguments and so refuses some ("file"); any name may stand here.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+    return buffer.getbuffer()
+
+
+def _unpack(data: bytes) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return dict(archive)

@@ -1,0 +1,190 @@
+"""The root metadata of a store: one JSON file whose replacement is the commit.
+
+It holds Zarr's consolidated metadata, hence the length of every array, together with the attributes of the run and
+the record of the writer and its checkpoints. Readers look at nothing else to learn what is committed.
+"""
+
+import json
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ensemble.errors import StoreDamaged, StoreError, StoreVersion
+from ensemble.store.checkpoint import FOLDER, Reference
+from ensemble.store.layout import CHAIN, DRAW, ROOT, Layout, Variable
+
+FORMAT_VERSION = 1
+RECORD = "maxwell"
+LOCK = ".lock"
+
+
+class Writer(NamedTuple):
+    """Who writes: a token drawn anew by every writer, and whom to blame."""
+
+    token: str
+    process: int
+    host: str
+
+
+class Record(NamedTuple):
+    """The store's own entry in the root attributes. checkpoints: oldest first, at most two."""
+
+    writer: Writer
+    shards: int
+    shard_chains: int
+    chunk_draws: int
+    draws: dict[str, int]
+    checkpoints: tuple[Reference, ...]
+
+
+class Root(NamedTuple):
+    """The root metadata. attributes: the run's; members: every array's and group's Zarr metadata, by path."""
+
+    attributes: dict[str, Any]
+    record: Record
+    members: dict[str, dict[str, Any]]
+
+    def variables(self) -> dict[str, dict[str, Variable]]:
+        """The recorded variables by group: those that grow along draw."""
+        found: dict[str, dict[str, Variable]] = {group: {} for group in self.record.draws}
+        for path, member in self.members.items():
+            group, _, name = path.partition("/")
+            if group in found and name and member["dimension_names"][:2] == [CHAIN, DRAW]:
+                dims, shape = member["dimension_names"][2:], member["shape"][2:]
+                found[group][name] = Variable(member["data_type"], tuple(dims), tuple(shape))
+        return found
+
+    def at(self, attributes: dict[str, Any], record: Record) -> "Root":
+        """The root with other attributes and another record, every array's length as that record says."""
+        members = dict(self.members)
+        for group, variables in self.variables().items():
+            for name, variable in variables.items():
+                shape = [record.shards * record.shard_chains, record.draws[group], *variable.shape]
+                members[f"{group}/{name}"] = {**members[f"{group}/{name}"], "shape": shape}
+        return Root(attributes, record, members)
+
+
+def new_writer() -> Writer:
+    """This process, with a fresh token."""
+    return Writer(secrets.token_hex(16), os.getpid(), socket.gethostname())
+
+
+def first_root(layout: Layout, keys: dict[str, bytes], attributes: dict[str, Any]) -> Root:
+    """The root of an empty store whose other keys are `keys`."""
+    suffix = f"/{ROOT}"
+    members = {key.removesuffix(suffix): json.loads(data) for key, data in keys.items() if key.endswith(suffix)}
+    draws = dict.fromkeys(layout.groups, 0)
+    record = Record(new_writer(), layout.shards, layout.shard_chains, layout.chunk_draws, draws, ())
+    return Root(attributes, record, members)
+
+
+def encode_member(member: dict[str, Any]) -> bytes:
+    """The metadata file of one array or group."""
+    return json.dumps(member, indent=2).encode()
+
+
+def encode_root(root: Root) -> bytes:
+    """The root metadata file, as zarr.consolidate_metadata would write it (held by a test)."""
+    consolidated = {path: _consolidated(root.members[path]) for path in sorted(root.members)}
+    document = {
+        "attributes": {**root.attributes, RECORD: record_as_json(root.record)},
+        "zarr_format": 3,
+        "consolidated_metadata": _inline(consolidated),
+        "node_type": "group",
+    }
+    return json.dumps(document, indent=2).encode()
+
+
+def record_as_json(record: Record) -> dict[str, Any]:
+    """The record as dictionaries and lists, its format version first."""
+    nested = {"writer": record.writer._asdict(), "checkpoints": [c._asdict() for c in record.checkpoints]}
+    return {"format_version": FORMAT_VERSION, **record._asdict(), **nested}
+
+
+def read_root(path: Path) -> Root:
+    """Read and check the root metadata of the store at `path`; needs no lock.
+
+    Raises StoreError where there is no store, StoreVersion where it is newer than this program, StoreDamaged.
+    """
+    try:
+        data = (path / ROOT).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    document = _parse(path, data)
+    attributes = dict(document["attributes"])
+    record = attributes.pop(RECORD, None)
+    if record is None:
+        raise StoreError(f"{path} is a Zarr hierarchy, but not a maxwell store: give the path of a run.")
+    _check_version(path, record)
+    try:
+        root = Root(attributes, _record(record), _members(document))
+        consistent = root.at(attributes, root.record).members == root.members
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, f"its contents are not as written ({error!r})") from error
+    if not consistent:
+        raise _damaged(path, "the lengths of its arrays are not those recorded")
+    return root
+
+
+def _consolidated(member: dict[str, Any]) -> dict[str, Any]:
+    if member["node_type"] == "array":
+        return member
+    return {**member, "consolidated_metadata": _inline({})}
+
+
+def _inline(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": "inline", "must_understand": False, "metadata": metadata}
+
+
+def _parse(path: Path, data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+    except ValueError as error:
+        raise _damaged(path, f"it is no JSON ({error})") from error
+    if not isinstance(document, dict) or not isinstance(document.get("attributes"), dict):
+        raise _damaged(path, "it has no attributes")
+    return document
+
+
+def _members(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The metadata of arrays and groups; a group's own (empty) consolidated metadata are dropped again."""
+    members = document["consolidated_metadata"]["metadata"].items()
+    return {path: {key: v for key, v in member.items() if key != "consolidated_metadata"} for path, member in members}
+
+
+def _record(record: dict[str, Any]) -> Record:
+    fields = {name: record[name] for name in Record._fields}
+    fields["writer"] = Writer(**record["writer"])
+    fields["checkpoints"] = tuple(Reference(**checkpoint) for checkpoint in record["checkpoints"])
+    return Record(**fields)
+
+
+def _check_version(path: Path, record: Any) -> None:
+    version = record.get("format_version") if isinstance(record, dict) else None
+    if not isinstance(version, int):
+        raise _damaged(path, "it has no format version")
+    if version > FORMAT_VERSION:
+        raise StoreVersion(
+            f"{path} has store format {version}; this program reads formats up to {FORMAT_VERSION}: update maxwell."
+        )
+
+
+def _damaged(path: Path, why: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"the root metadata {path / ROOT} are damaged: {why}. "
+        "Restore that one file from a copy of the store; the draws and checkpoints beside it were not touched."
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> StoreError:
+    if not path.exists():
+        return StoreError(f"there is no store at {path}: check the path; a new run makes a store.")
+    if not path.is_dir():
+        return StoreError(f"{path} is a file, not a maxwell store: a store is a folder. Give the path of a run.")
+    if (path / ROOT).exists():
+        return StoreError(f"cannot read {path / ROOT}: {error.strerror}. Reading needs read access to the store.")
+    if (path / LOCK).exists() or (path / FOLDER).exists():
+        return _damaged(path, "the file is missing")
+    return StoreError(f"{path} is a folder, but not a maxwell store: it has no {ROOT}. Give the path of a run.")

@@ -1,0 +1,1 @@
+"""What trajectories are made of: integrators, forces, metrics, exact rotations."""

@@ -1,0 +1,1 @@
+"""The mathematics of a ladder of temperatures: swaps, schedules, round trips, evidence."""

@@ -1,0 +1,1 @@
+"""Numbers on the CPU: special functions that vectorise, and how replicas are batched."""

@@ -1,0 +1,1 @@
+"""The factor structure of a target, found by probing: levels, blocks, owners, cells."""

@@ -1,0 +1,148 @@
+"""How long trajectories are, how steep their forces may be, and what steers their steps."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ensemble.adaptation import adapt as adaptation
+from ensemble.adaptation.moments import FORGET_FAST, absorb_moments, first_moments
+from ensemble.protocol.tuning import first_controls
+from ensemble.shard.moments import STEEP, shard_moments
+from kernels.state import LevelView, evaluate
+from kernels.structure.discovery import Move
+from kernels.structure.joining import whole
+from tests.support.ensemble_models import evaluated, small
+
+SWEEPS = 4
+HALF = float(np.log(0.5))
+
+
+def structure(kernel="hmc", **changes):
+    model = small()
+    one = whole(model.target, model.structure)
+    return replace(one, levels=(replace(one.levels[0], move=Move(kernel, metric="dense", **changes)),))
+
+
+def controls(found, log_scale=HALF):
+    start = first_controls(found, np.ones(1), 0, SWEEPS)
+    return start._replace(levels={"whole": (start.levels["whole"][0]._replace(log_scale=np.array([log_scale])),)})
+
+
+def lengths(found, most=10, span=(1.0, 1.0), first=False, round_=3, log_scale=HALF):
+    chosen = controls(found, log_scale)
+    return adaptation.trajectories(chosen, found, SWEEPS, round_, most=most, span=span, first=first)["whole"]
+
+
+def test_hmc_runs_for_a_quarter_of_a_period():
+    """pi / 2 / 0.5 = 3.14 steps."""
+    np.testing.assert_array_equal(lengths(structure()), [[3, 3, 3, 3]])
+
+
+@pytest.mark.parametrize("span", [(0.5, 1.5), (1.0, 3.0)])
+def test_factors_fill_their_span_evenly(span):
+    found = np.concatenate([lengths(structure(), span=span, round_=r, log_scale=np.log(0.01))[0] for r in range(100)])
+    full = 0.5 * np.pi / 0.01
+    np.testing.assert_allclose(np.sort(found), full * np.linspace(*span, found.size), rtol=0.02)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(4, 16), (20, 64)])
+def test_trajectories_are_no_longer_than_the_stage_and_the_level_allow(most, expected):
+    assert (lengths(structure(max_depth=6), most=most, log_scale=-9.0) == expected).all()
+
+
+@pytest.mark.parametrize(("most", "expected"), [(4, 4), (20, 6)])
+def test_nuts_is_given_its_doublings(most, expected):
+    assert (lengths(structure("nuts", max_depth=6), most=most) == expected).all()
+
+
+def test_nothing_moves_in_the_first_round_of_a_run():
+    assert (lengths(structure(), first=True) == 0).all()
+
+
+def test_metropolis_has_no_trajectories():
+    model = small()
+    chosen = first_controls(model.structure, np.ones(1), 0, SWEEPS)
+    found = adaptation.trajectories(chosen, model.structure, SWEEPS, 0, most=5, span=(1.0, 1.0), first=False)
+    assert found == {}
+
+
+def test_the_bound_is_far_out_in_equilibrium_and_follows_an_ensemble_that_is_far_away():
+    found = structure()
+    width = found.levels[0].width
+    before = {"whole": np.array([np.inf])}
+    statistics = [{"moments/steepness/whole/0": np.asarray(value)} for value in (0.5 * width, 0.7 * width)]
+    assert adaptation.bounds(found, statistics, before)["whole"] == pytest.approx(3 + 2 * np.sqrt(width))
+    far = [{"moments/steepness/whole/0": np.asarray(1e6)}] * 2
+    assert adaptation.bounds(found, far, before)["whole"] == pytest.approx(3 + 2e3)
+
+
+def statistics_of(states, found, chosen):
+    view = LevelView(small().target, found, found.levels[0])
+    together = {name: jnp.stack([state[name] for state in states]) for name in states[0]}
+    return shard_moments((view,), (evaluated(together, found),), chosen, small().data)
+
+
+def positions(count, scale=1.0):
+    rng = np.random.default_rng(5)
+    sites = small().target.sites
+    return [
+        {name: jnp.asarray(scale * rng.normal(size=site.shape)) for name, site in sites.items()} for _ in range(count)
+    ]
+
+
+def test_a_straggler_counts_for_less_in_coordinates_and_gradients_alike():
+    found = structure()
+    chosen = controls(found)
+    ordinary = positions(7, 0.5)
+    straggler = {name: x + 40.0 for name, x in ordinary[0].items()}
+    with_it = statistics_of([*ordinary, straggler], found, chosen)
+    weight = float(with_it["whole/0"]["weight"][0])
+    assert 7 * 0.3 < weight < 7.5
+    assert weight == float(with_it["gradient/whole/0"]["weight"][0])
+    assert STEEP > 1.0
+
+
+def test_the_virial_is_that_of_the_states():
+    found = structure()
+    chosen = controls(found)
+    states = positions(3)
+    level = found.levels[0]
+    x = np.stack([np.asarray(level.gather(position))[:, 0] for position in states])
+    h = 1e-6
+    slopes = np.zeros_like(x)
+    for row, position in enumerate(states):
+        for i in range(level.width):
+            values = []
+            for sign in (1, -1):
+                blocks = x[row].copy()
+                blocks[i] += sign * h
+                moved = level.scatter(position, jnp.asarray(blocks[:, None]))
+                values.append(
+                    sum(float(c.sum()) for c in evaluate(small().target, found, moved, small().data).cells.values())
+                )
+            slopes[row, i] = (values[0] - values[1]) / (2 * h)
+    got = statistics_of(states, found, chosen)
+    np.testing.assert_allclose(got["virial/whole/0"], -(x * slopes).sum(axis=1).mean() / level.width, rtol=1e-6)
+    weights = got["gradient/whole/0"]["weight"][0]
+    assert 0 < weights <= 3
+
+
+def test_moments_forget_faster_on_the_way():
+    """Weights of 10 rounds of 8: keep = 1 - f / (r + f)."""
+    found = structure()
+    chosen = controls(found)
+    one = statistics_of(positions(8), found, chosen)
+    flat = {
+        f"moments/{name}/{kind}": np.asarray(value)
+        for name, parts in one.items()
+        if isinstance(parts, dict)
+        for kind, value in parts.items()
+    }
+    slow = fast = first_moments(chosen)
+    for round_ in range(10):
+        slow = absorb_moments(slow, chosen, [flat], 8, round_)
+        fast = absorb_moments(fast, chosen, [flat], 8, round_, FORGET_FAST)
+    assert float(fast["whole"][0].weight[0]) < 0.6 * float(slow["whole"][0].weight[0])
+    np.testing.assert_allclose(fast["whole"][0].mean, slow["whole"][0].mean, rtol=1e-9, atol=1e-12)

@@ -1,0 +1,133 @@
+"""Levels that choose kernels: a Gibbs scan of NUTS, HMC and Metropolis, what it counts and what it keeps."""
+
+from dataclasses import replace
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ensemble.protocol.tuning import first_controls
+from ensemble.shard.keys import replica_keys
+from ensemble.shard.sweeps import Sweeps
+from kernels.structure.discovery import Move
+from kernels.structure.joining import joined
+from tests.support.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small
+
+SWEEPS = 4
+
+
+@cache
+def structure(shared, leaf):
+    """The small model with these kernels on its global and its leaf level."""
+    model = small()
+    found = model.structure
+    for name, kernel in (("global", shared), ("g", leaf)):
+        if kernel == "nuts":
+            found = joined(model.target, found, name)
+        level = found.level(name)
+        moved = replace(level, move=Move(kernel, max_depth=4))
+        found = replace(found, levels=tuple(moved if old is level else old for old in found.levels))
+    return found
+
+
+@cache
+def sweeps(shared, leaf):
+    return Sweeps(small().target, structure(shared, leaf), (), replicas=REPLICAS, rungs=1, repeats=2)
+
+
+@cache
+def program(shared, leaf):
+    return jax.jit(sweeps(shared, leaf).round)
+
+
+def start(shared, leaf):
+    return dispersed(1, structure(shared, leaf))
+
+
+def controls(shared, leaf, lengths, log_step=-1.0):
+    found = first_controls(structure(shared, leaf), np.ones(1), 0, SWEEPS)
+    levels = {
+        name: (rungs[0]._replace(log_scale=np.full_like(rungs[0].log_scale, log_step)),)
+        for name, rungs in found.levels.items()
+    }
+    return found._replace(
+        levels=levels,
+        lengths={name: np.full((1, SWEEPS), lengths) for name in found.lengths},
+        schedule=np.zeros(SWEEPS, int),
+    )
+
+
+def run(shared, leaf, lengths=2, **changes):
+    keys = replica_keys(0, "equilibrate", 0, 0, REPLICAS).reshape(1, REPLICAS)
+    return program(shared, leaf)(start(shared, leaf), keys, small().data, controls(shared, leaf, lengths, **changes))[
+        :2
+    ]
+
+
+CHOICES = [("metropolis", "hmc"), ("nuts", "metropolis")]
+
+
+@pytest.mark.parametrize(("shared", "leaf"), CHOICES)
+def test_every_level_moves_and_is_counted(shared, leaf):
+    before, ((cold,), tally) = start(shared, leaf)[0], run(shared, leaf)
+    for name, kernel, blocks in (("global", shared, 1), ("g", leaf, 1 if leaf == "nuts" else GROUPS)):
+        tries = SWEEPS * REPLICAS * (2 if name == "global" and kernel == "metropolis" else 1)
+        np.testing.assert_array_equal(tally.walk[name][0][1], np.full(blocks, tries))
+        assert ((tally.walk[name][0][0] > 0) & (tally.walk[name][0][0] <= tries)).all()
+    for site in ("mu", "x"):
+        assert not np.array_equal(cold.position[site], before.position[site])
+
+
+@pytest.mark.parametrize(("shared", "leaf"), CHOICES)
+def test_cells_stay_those_of_the_position(shared, leaf):
+    (cold,), _ = run(shared, leaf)
+    fresh = evaluated(cold.position, structure(shared, leaf))
+    for name, cells in cold.cells.items():
+        np.testing.assert_allclose(cells, fresh.cells[name], rtol=1e-10, atol=1e-12)
+
+
+def test_gradients_of_hmc_are_its_steps_and_one_more():
+    _, tally = run("metropolis", "hmc", lengths=3)
+    np.testing.assert_array_equal(tally.gradients, [SWEEPS * 4, SWEEPS * 4 * REPLICAS])
+
+
+def test_gradients_of_nuts_in_lock_step_are_at_least_those_of_any_chain():
+    _, tally = run("nuts", "metropolis", lengths=4)
+    lockstep, own = (float(x) for x in tally.gradients)
+    assert own / REPLICAS <= lockstep <= SWEEPS * 2**4
+    assert own >= 2 * SWEEPS * REPLICAS
+
+
+def test_metropolis_needs_no_gradient():
+    _, tally = run("metropolis", "metropolis")
+    np.testing.assert_array_equal(tally.gradients, 0.0)
+
+
+@pytest.mark.parametrize("kernel", ["hmc", "nuts"])
+def test_trajectories_of_no_length_move_nothing_and_say_nothing(kernel):
+    before, ((cold,), tally) = start("metropolis", kernel)[0], run("metropolis", kernel, lengths=0)
+    np.testing.assert_array_equal(cold.position["x"], before.position["x"])
+    np.testing.assert_array_equal(tally.walk["g"][0][1], 0.0)
+
+
+@pytest.mark.parametrize("kernel", ["hmc", "nuts"])
+def test_a_step_far_too_long_is_refused(kernel):
+    before, ((cold,), tally) = start("metropolis", kernel)[0], run("metropolis", kernel, log_step=6.0)
+    np.testing.assert_array_equal(cold.position["x"], before.position["x"])
+    assert float(jnp.max(tally.walk["g"][0][0])) < 1e-6
+
+
+def test_adaptation_compiles_nothing_anew():
+    found, traces = sweeps("nuts", "hmc"), []
+
+    def counted(*arguments):
+        traces.append(1)
+        return found.round(*arguments)
+
+    compiled = jax.jit(counted)
+    keys = replica_keys(0, "equilibrate", 0, 0, REPLICAS).reshape(1, REPLICAS)
+    for lengths, log_step in ((1, -1.0), (3, -2.0), (0, 0.5)):
+        compiled(start("nuts", "hmc"), keys, small().data, controls("nuts", "hmc", lengths, log_step))
+    assert len(traces) == 1

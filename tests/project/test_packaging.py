@@ -1,0 +1,65 @@
+"""What a user installs: the wheel carries the four packages and their data; the lock files pin all that they need."""
+
+import re
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("kernels", "ensemble", "workflows", "configs")
+SHIPPED = {".py", ".gz", ".tsv", ".json", ".md", ".yaml"}
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    """The wheel of this checkout, built in this process, opened."""
+    folder = tmp_path_factory.mktemp("wheel")
+    with zipfile.ZipFile(next(WheelBuilder(str(ROOT)).build(directory=str(folder)))) as archive:
+        yield archive
+
+
+def project() -> dict[str, Any]:
+    """The parsed pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+
+def pins(lock: str) -> set[str]:
+    """The `name==version` pins of a lock file, markers dropped: {"jax==0.10.2", ...}."""
+    return set(re.findall(r"^([a-z0-9.-]+==[^\s;]+)", (ROOT / lock).read_text("utf-8"), re.MULTILINE))
+
+
+def test_the_wheel_holds_every_module_and_data_file_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    files = (file for package in PACKAGES for file in (ROOT / package).rglob("*") if file.suffix in SHIPPED)
+    expected = {file.relative_to(ROOT).as_posix() for file in files}
+    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert expected - packed == set()
+    assert {name.split("/")[0] for name in packed} == set(PACKAGES)
+
+
+def test_the_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:
+    entry_points = next(name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
+    assert "maxwell = workflows.cli.main:main" in wheel.read(entry_points).decode()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_of_a_lock_has_hashes_and_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text("utf-8")
+    entries = re.split(r"\n(?=\S)", text.strip())
+    assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    assert "://" not in text
+    assert re.search(r"--(index-url|extra-index-url|find-links)", text) is None
+
+
+def test_the_locks_agree_and_cover_the_declared_dependencies() -> None:
+    runtime, dev = (pins(lock) for lock in LOCKS)
+    assert runtime <= dev
+    tables = project()
+    for declared, locked in ((tables["project"]["dependencies"], runtime), (tables["dependency-groups"]["dev"], dev)):
+        names = {re.split(r"[^A-Za-z0-9-]", requirement)[0].lower() for requirement in declared}
+        assert names - {pin.split("==")[0] for pin in locked} == set()

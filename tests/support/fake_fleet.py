@@ -1,0 +1,127 @@
+"""A fleet without a sampler, for tests of the coordinator: scripted reports, and a state that remembers every plan."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ensemble.diagnostics import accumulators
+from ensemble.diagnostics.accumulators import Accumulators
+from ensemble.protocol.flat import prefixed
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from tests.support.ensemble_models import GROUPS, REPLICAS, STORED, WIDTHS
+
+Script = Callable[[RoundPlan, Arrays], Arrays]
+"""Changes of one shard's statistics, given the plan and what would be reported."""
+
+
+def unchanged(plan: RoundPlan, statistics: Arrays) -> Arrays:
+    """The script that changes nothing."""
+    return statistics
+
+
+def moments(rng: np.random.Generator, rungs: Iterable[tuple[str, int]]) -> Arrays:
+    """Sums and outer products of REPLICAS standard normal states of every level and rung."""
+    found = {}
+    for level, rung in rungs:
+        x = rng.normal(size=(REPLICAS, *WIDTHS[level]))
+        found[f"moments/{level}/{rung}/sum"] = x.sum(axis=0)
+        found[f"moments/{level}/{rung}/outer"] = np.einsum("rib,rjb->ijb", x, x)
+    return found
+
+
+class FakeFleet:
+    """Shards whose state x' = sin(1.1 x + noise(epoch, shard) + all numbers of the plan's controls).
+
+    Statistics depend on x, epoch and shard, so a coordinator that resumes differently by one bit is found out.
+    plans, events: what was asked for; "commit" in events is the coordinator's word that the states are safe.
+    """
+
+    workers = 1
+    remote = False
+
+    def __init__(self, shards: int, script: Script = unchanged, fail_at: int | None = None) -> None:
+        self.shards, self.script, self.fail_at = shards, script, fail_at
+        self.plans: list[RoundPlan] = []
+        self.events: list[Any] = []
+        self.x: list[float] = []
+        self.sums: list[Accumulators] = []
+
+    def initialise(self, starts: list[Arrays] | None = None) -> None:
+        self.events.append("initialise")
+        self.x = [float(shard) for shard in range(self.shards)]
+        self.sums = [accumulators.empty()] * self.shards
+
+    def load(self, epoch: int, states: list[Arrays]) -> None:
+        self.events.append(("load", epoch))
+        self.x = [float(state["x"]) for state in states]
+        self.sums = [accumulators.unpack({n[5:]: a for n, a in s.items() if n.startswith("sums/")}) for s in states]
+
+    def run(self, plan: RoundPlan) -> list[RoundReport]:
+        if plan.epoch == self.fail_at:
+            raise ConnectionError("the cluster is gone")
+        self.plans.append(plan)
+        self.events.append(plan.epoch)
+        return [self._run(shard, plan) for shard in range(self.shards)]
+
+    def states(self) -> list[Arrays]:
+        parts = zip(self.x, self.sums, strict=True)
+        return [{"x": np.asarray(x)} | prefixed("sums", accumulators.pack(sums)) for x, sums in parts]
+
+    def committed(self) -> None:
+        self.events.append("commit")
+
+    def peak_memory(self) -> list[int]:
+        return [1000]
+
+    def close(self) -> None:
+        self.events.append("close")
+
+    def _run(self, shard: int, plan: RoundPlan) -> RoundReport:
+        rng = np.random.default_rng([plan.epoch, shard])
+        numbers = sum(float(np.sum(values)) for values in plan.controls.values())
+        self.x[shard] = float(np.sin(1.1 * self.x[shard] + rng.normal() + numbers))
+        statistics = self.script(plan, self._statistics(shard, plan, rng))
+        draws = self._draws(shard, plan)
+        return RoundReport(plan.epoch, shard, statistics, draws, kernel_seconds=0.5, compile_seconds=0.25)
+
+    def _statistics(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> Arrays:
+        rungs = len(plan.controls["betas"])
+        rungs_of = [("global", 0), *(("g", rung) for rung in range(rungs))]
+        statistics = {
+            "lp": np.full(REPLICAS, -100.0) + 0.1 * self.x[shard],
+            "gradients": np.array([3.0, 2.0 * REPLICAS]),
+        }
+        if plan.stage == "scout":
+            score = {"score/g/0/0": np.full(GROUPS, 0.6 * REPLICAS), "score/g/0/1": np.full(GROUPS, REPLICAS)}
+            score |= {"walk/global/0/0": np.ones(1), "walk/global/0/1": np.full(1, 2.0), "nonfinite": np.asarray(2)}
+            return statistics | score | moments(rng, rungs_of) | {"term/x": np.asarray(-1.0)}
+        for level, rung in rungs_of:
+            for kind, share in (("walk", 0.4), ("fitted", 0.8)):
+                shape = () if plan.stage == "sample" else WIDTHS[level][1:]
+                statistics[f"{kind}/{level}/{rung}/0"] = np.full(shape, 10 * share + 0.1 * self.x[shard])
+                statistics[f"{kind}/{level}/{rung}/1"] = np.full(shape, 10.0)
+        statistics |= {"interweave/0": np.array([6.0, 7.0]), "interweave/1": np.full(2, 10.0)}
+        statistics["nonfinite"] = np.asarray(1)
+        if plan.stage != "sample":
+            return statistics | moments(rng, rungs_of) | {"term/x": np.asarray(-1.0)}
+        return statistics | self._accumulated(shard, plan, rng)
+
+    def _accumulated(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> Arrays:
+        """Independent standard normal draws of every coordinate, summed as a shard would."""
+        start = accumulators.empty() if plan.reset else self.sums[shard]
+        x = {level: rng.normal(size=(plan.sweeps, REPLICAS, *shape)) for level, shape in WIDTHS.items()}
+        totals = {level: values.sum(axis=0) for level, values in x.items()}
+        squares = {level: (values**2).sum(axis=(0, 1)) for level, values in x.items()}
+        self.sums[shard] = accumulators.absorb(start, totals, squares)
+        if not plan.report:
+            return {}
+        report = accumulators.report(self.sums[shard])
+        self.sums[shard] = accumulators.drained(self.sums[shard])
+        return prefixed("accumulated", report)
+
+    def _draws(self, shard: int, plan: RoundPlan) -> dict[str, Arrays]:
+        lp = np.full((1, STORED), self.x[shard])
+        if plan.stage != "sample":
+            return {"warmup_sample_stats": {"lp": lp}}
+        return {"posterior": {"mu": lp}, "sample_stats": {"lp": lp}} if plan.record else {}

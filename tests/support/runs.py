@@ -1,0 +1,87 @@
+"""Small runs for tests of the whole: one settings dictionary, and what two runs must have in common bit for bit.
+
+As a program (`python -m tests.support.runs SIGNAL ROUND ARGUMENT...`) this is the command line `maxwell ARGUMENT...`
+in a process that sends itself a signal after a round.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from ensemble.run.status import NullProgress, Status
+from workflows.cli import main as cli
+from workflows.results import progress
+
+GROUPS = ("posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats")
+SETTINGS: dict[str, Any] = {
+    "model": {"name": "tests.support.user_model:groups"},
+    "ensemble": {"replicas": 8, "superchains": 4, "workers": 2},
+    "round": {"sweeps": 2},
+    "scout": {"max_rounds": 3, "trajectory": 3, "repeats": 2},
+    "equilibrate": {"max_rounds": 4, "refine_rounds": 2, "global_repeats": 2},
+    "tempering": {"temperatures": [1.0, 3.0], "stages": ["equilibrate", "sample"]},
+    "sample": {"burn_rounds": 1},
+    # Goals that the limit on sweeps forestalls: every run makes the same 20 rounds.
+    "goals": {"ess": 1e6, "draws": 1000},
+    "limits": {"sweeps": 37},
+    "store": {"commit_rounds": 3},
+}
+
+
+def config(folder: Path, **changes: Any) -> Path:
+    """The settings as a YAML file in a folder, with some sections changed."""
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump({**SETTINGS, **changes}))
+    return path
+
+
+def draws(run: Any) -> dict[str, np.ndarray]:
+    """Every recorded variable of every group."""
+    data = run.data()
+    return {f"{group}/{name}": data[group][name].values for group in GROUPS for name in data[group].data_vars}
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    """Whether two runs are equal bit for bit."""
+    return one.keys() == other.keys() and all(
+        one[name].shape == other[name].shape and one[name].tobytes() == other[name].tobytes() for name in one
+    )
+
+
+def contents(store: Path) -> dict[str, bytes]:
+    """Every byte of every file of a store, but for the lock's, which says who looked last."""
+    return {
+        str(file.relative_to(store)): file.read_bytes()
+        for file in store.rglob("*")
+        if file.is_file() and file.name != ".lock"
+    }
+
+
+class SignalAt(NullProgress):
+    """Sends this process a signal after a number of rounds, some times over."""
+
+    def __init__(self, number: int, epoch: int, times: int = 1) -> None:
+        self.number, self.epoch, self.times = number, epoch, times
+
+    def update(self, status: Status) -> None:
+        if status.epoch == self.epoch:
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.number)
+
+
+def command(patch: pytest.MonkeyPatch, shown: NullProgress, arguments: list[str]) -> int:
+    """The exit status of `maxwell ARGUMENT...` with another progress display."""
+    patch.setattr(progress, "make_progress", lambda: shown)
+    return cli.main(arguments)
+
+
+if __name__ == "__main__":
+    name, epoch, *arguments = sys.argv[1:]
+    with pytest.MonkeyPatch.context() as patch:
+        sys.exit(command(patch, SignalAt(signal.Signals[name], int(epoch)), arguments))

@@ -1,0 +1,227 @@
+"""The command line: exit status, what goes to which stream, no traceback on bad input, nothing heavy too early."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import workflows
+from ensemble.errors import MaxwellError
+from workflows.cli.main import main
+from workflows.results.inspect import SUMMARY_KEYS, summarise
+from workflows.settings.loading import make_settings, resume_settings
+
+STORED = make_settings({"model": {"name": "airway"}}).model_dump(mode="json")
+
+
+class Interrupted(MaxwellError):
+    pass
+
+
+class StoreDamaged(MaxwellError):
+    pass
+
+
+class FakeRun:
+    def __init__(self, path: Path, met: bool = True) -> None:
+        self.path = path
+        self.met = met
+
+    def summary(self) -> dict:
+        found = {"goals_met": {"ess": self.met}, "ess_online_min": 312.0, "sweeps": 160, "wall_seconds": 65.0}
+        return summarise({"summary": found, "settings": STORED}, self.path, 1000)
+
+    def report_lines(self) -> list[str]:
+        return ["strongest effects: none"]
+
+
+class FakePipeline(ModuleType):
+    """Stands in for workflows.sampling.pipeline: notes its calls, raises `failure` if there is one."""
+
+    Interrupted = Interrupted
+
+    def __init__(self) -> None:
+        super().__init__("workflows.sampling.pipeline")
+        self.calls: list[tuple] = []
+        self.failure: BaseException | None = None
+        self.met = True
+
+    def run(self, config, overrides=(), out=None, local=False, progress=None):
+        progress.stage("scout", "finding the typical set")
+        self.calls.append(("run", config, out, local))
+        return self._end(out)
+
+    def resume(self, store, overrides=(), local=False, progress=None):
+        self.calls.append(("resume", store, list(overrides), local))
+        resume_settings(STORED, overrides)
+        return self._end(store)
+
+    def _end(self, path):
+        if self.failure is not None:
+            raise self.failure
+        return FakeRun(path, self.met)
+
+
+@pytest.fixture
+def pipeline(monkeypatch):
+    stand_in = FakePipeline()
+    monkeypatch.setitem(sys.modules, "workflows.sampling.pipeline", stand_in)
+    monkeypatch.setattr(workflows, "pipeline", stand_in, raising=False)
+    return stand_in
+
+
+def stand_in_module(monkeypatch, package: str, name: str, **members) -> None:
+    module = ModuleType(f"{package}.{name}")
+    vars(module).update(members)
+    monkeypatch.setitem(sys.modules, f"{package}.{name}", module)
+    monkeypatch.setattr(sys.modules[package], name, module, raising=False)
+
+
+def test_a_run_ends_with_what_was_reached_and_where_to_go_on(pipeline, capsys):
+    assert main(["run", "airway_small", "goals.ess=100", "--local", "seed=3", "--out", "x.zarr"]) == 0
+    ((_, settings, out, local),) = pipeline.calls
+    assert (settings.goals.ess, settings.seed, out, local) == (100, 3, Path("x.zarr"), True)
+    captured = capsys.readouterr()
+    for part in ("1:05", "ESS", "strongest effects: none", "maxwell inspect x.zarr", "open_run('x.zarr').data()"):
+        assert part in captured.out
+    assert captured.err == "scout: finding the typical set\n"
+
+
+def test_the_store_is_named_after_the_config(pipeline, tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text("model: {name: scorpio}\n")
+    assert main(["run", str(config)]) == 0
+    assert pipeline.calls[0][2:] == (Path("runs/mine.zarr"), False)
+
+
+def test_a_limit_is_no_failure_but_says_what_is_missing(pipeline, capsys):
+    pipeline.met = False
+    assert main(["run", "scorpio"]) == 0
+    out = capsys.readouterr().out
+    assert "goals.ess: 312, wanted 400" in out
+    assert "  maxwell resume runs/scorpio.zarr\n" in out
+
+
+def test_bad_settings_are_all_told_without_a_traceback(pipeline, capsys):
+    assert main(["run", "airway", "goals.ess=-1", "roundd.sweeps=3", "seed"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("maxwell: 3 problems in airway:")
+    assert "Traceback" not in captured.err
+    assert pipeline.calls == []
+
+
+def test_errors_meant_for_people_have_status_two(pipeline, capsys):
+    pipeline.failure = StoreDamaged("x.zarr is damaged: restore it from a copy")
+    assert main(["resume", "x.zarr"]) == 2
+    assert capsys.readouterr().err == "maxwell: x.zarr is damaged: restore it from a copy\n"
+
+
+def test_resume_passes_its_changes_on_and_refuses_others(pipeline, capsys):
+    assert main(["resume", "x.zarr", "--local", "goals.ess=50"]) == 0
+    assert pipeline.calls == [("resume", Path("x.zarr"), ["goals.ess=50"], True)]
+    assert main(["resume", "x.zarr", "seed=5"]) == 2
+    assert "seed: asked for 5, the stored value is 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "end"), [([], ""), (["--local"], " --local")])
+@pytest.mark.parametrize(
+    ("failure", "kept"), [(Interrupted("stopped"), "all finished rounds"), (KeyboardInterrupt(), "the last commit")]
+)
+def test_an_interrupted_run_prints_the_resume_command(pipeline, capsys, tmp_path, failure, kept, options, end):
+    store = tmp_path / "a b.zarr"
+    store.mkdir()
+    pipeline.failure = failure
+    assert main(["resume", str(store), *options]) == 130
+    err = capsys.readouterr().err
+    assert (
+        err == f"maxwell: interrupted; {kept} can be found in {store}. Go on with:\n  maxwell resume '{store}'{end}\n"
+    )
+
+
+def test_an_interrupt_before_there_is_a_store_is_quiet(pipeline, capsys, tmp_path):
+    pipeline.failure = KeyboardInterrupt()
+    assert main(["run", "scorpio", "--out", str(tmp_path / "x.zarr")]) == 130
+    assert capsys.readouterr().err.endswith("maxwell: interrupted; there was nothing to keep yet\n")
+
+
+def test_unexpected_errors_keep_their_traceback(pipeline):
+    pipeline.failure = ZeroDivisionError("a bug")
+    with pytest.raises(ZeroDivisionError):
+        main(["run", "scorpio"])
+
+
+def test_an_error_in_the_models_own_lines_does_not_fail_a_finished_run(pipeline, capsys, monkeypatch):
+    def broken(_: FakeRun) -> list[str]:
+        raise TypeError("no such column")
+
+    monkeypatch.setattr(FakeRun, "report_lines", broken)
+    assert main(["run", "scorpio"]) == 0
+    out = capsys.readouterr().out
+    assert "the model's own table could not be made (TypeError: no such column)" in out
+    assert "maxwell inspect runs/scorpio.zarr" in out
+
+
+def test_inspect_prints_text_or_exactly_the_summary(monkeypatch, capsys):
+    attributes = {"summary": {"model": "airway", "ess_online_min": float("nan"), "more": 3}, "settings": STORED}
+    stand_in_module(monkeypatch, "ensemble", "store", read_attributes=lambda _: attributes, store_bytes=lambda _: 1000)
+    assert main(["inspect", "x.zarr", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert set(summary) == {*SUMMARY_KEYS, "path", "settings", "bytes", "resume_command", "more"}
+    assert summary["ess_online_min"] is None
+    assert main(["inspect", "x.zarr"]) == 0
+    assert "maxwell resume x.zarr" in capsys.readouterr().out
+
+
+def test_inspect_of_a_damaged_store_is_bad_input(monkeypatch, capsys):
+    def read_attributes(_):
+        raise StoreDamaged("x.zarr/zarr.json cannot be read")
+
+    stand_in_module(monkeypatch, "ensemble", "store", read_attributes=read_attributes, store_bytes=lambda _: 0)
+    assert main(["inspect", "x.zarr"]) == 2
+    assert capsys.readouterr().err == "maxwell: x.zarr/zarr.json cannot be read\n"
+
+
+def test_models_are_listed_with_a_line_each(monkeypatch, capsys):
+    available = {"airway": "genes that answer to a drug", "scorpio": "a density with four modes"}
+    stand_in_module(monkeypatch, "workflows", "model", available=lambda: available)
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert "airway   genes that answer to a drug\nscorpio  a density" in out
+    assert "module:function" in out
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["run"], ["walk"], ["inspect", "a", "b"], ["run", "airway", "--bad"], ["models", "a.b=c"]]
+)
+def test_usage_errors_have_status_two(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: maxwell")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [(["--version"], "maxwell"), (["--help"], "resume"), (["run", "--help-settings"], "auto or a number above 1")],
+)
+def test_questions_are_answered_on_standard_output(arguments, part, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 0
+    assert part in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "nowhere.yaml"], ["run", "airway", "seed=-1"]])
+def test_nothing_heavy_is_imported_before_the_settings_are_checked(arguments):
+    code = (
+        "import sys\nfrom workflows.cli.main import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit: pass\n"
+        "print(sorted({'jax', 'ray', 'xarray', 'zarr', 'arviz', 'numpyro', 'numpy'} & set(sys.modules)))"
+    )
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

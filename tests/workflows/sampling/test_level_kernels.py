@@ -1,0 +1,145 @@
+"""Which kernel a level gets, what is joined for it, and what is refused."""
+
+from dataclasses import replace
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kernels.state import evaluate, log_density
+from kernels.structure.discovery import discover
+from kernels.structure.joining import joined, whole
+from kernels.target import Site, Target
+from tests.support.ensemble_models import GROUPS, small
+from workflows.sampling.level_kernels import KernelError, affordable, with_kernels
+from workflows.settings.sections.kernels import KernelSettings
+
+
+def chosen(replicas=64, target=None, structure=None, **settings):
+    model = small()
+    return with_kernels(target or model.target, structure or model.structure, KernelSettings(**settings), replicas)
+
+
+def test_narrow_blocks_move_by_metropolis():
+    structure = chosen()
+    assert [level.move.kernel for level in structure.levels] == ["metropolis", "metropolis"]
+    assert [level.n_blocks for level in structure.levels] == [1, GROUPS]
+
+
+@cache
+def wide():
+    """A target of one vector of 20 coordinates, all tied, and its structure."""
+    found = Target(
+        sites={"x": Site("x", (20,))},
+        term_kinds={"x": "prior"},
+        log_terms=lambda position, data: {"x": -0.5 * jnp.sum(position["x"]) ** 2 - 0.5 * jnp.sum(position["x"] ** 2)},
+        constrain=lambda position, data: position,
+        initial=lambda key, data: {"x": jax.random.normal(key, (20,))},
+    )
+    key = jax.random.key(0)
+    return found, discover(found, {}, found.initial(key, {}), key=key)
+
+
+def test_a_wide_block_follows_the_gradient_if_there_is_one():
+    target, structure = wide()
+    assert chosen(target=target, structure=structure).levels[0].move.kernel == "nuts"
+    box = replace(target, has_gradient=False)
+    assert chosen(target=box, structure=structure).levels[0].move.kernel == "metropolis"
+
+
+def test_each_level_gets_the_kernel_it_is_given():
+    structure = chosen(levels={"global": "nuts", "g": "metropolis"}, integrator="two_stage", max_depth=7)
+    shared, leaf = structure.levels
+    assert (shared.move.kernel, leaf.move.kernel) == ("nuts", "metropolis")
+    assert (shared.move.integrator, shared.move.max_depth) == ("two_stage", 7)
+    assert leaf.n_blocks == GROUPS
+
+
+def test_hmc_keeps_the_blocks_and_nuts_joins_them():
+    assert chosen(levels={"g": "hmc"}).level("g").n_blocks == GROUPS
+    assert chosen(levels={"g": "nuts"}).level("g").n_blocks == 1
+
+
+@pytest.mark.parametrize(("replicas", "metric"), [(4 * 20, "dense"), (4 * 20 - 1, "diagonal")])
+def test_a_metric_is_dense_where_the_ensemble_is_large_enough(replicas, metric):
+    target, structure = wide()
+    assert chosen(replicas, target, structure).levels[0].metric == metric
+
+
+@pytest.mark.parametrize(
+    ("width", "replicas", "metric"),
+    [(512, 2048, "dense"), (512, 2047, "auto"), (513, 4096, "low_rank"), (513, 64, "low_rank"), (513, 63, "auto")],
+)
+def test_the_widest_blocks_get_a_metric_of_low_rank(width, replicas, metric):
+    assert affordable(width, replicas) == metric
+
+
+@pytest.mark.parametrize("metric", ["dense", "diagonal", "low_rank"])
+def test_a_metric_that_is_asked_for_is_used(metric):
+    assert chosen(levels={"whole": "hmc"}, metric=metric).levels[0].metric == metric
+
+
+@pytest.mark.parametrize("change", [whole, lambda target, structure: joined(target, structure, "g")])
+def test_joining_changes_no_density(change):
+    model = small()
+    structure = change(model.target, model.structure)
+    position = model.target.initial(jax.random.key(3), model.data)
+    before = log_density(evaluate(model.target, model.structure, position, model.data).cells)
+    after = log_density(evaluate(model.target, structure, position, model.data).cells)
+    np.testing.assert_allclose(after, before, rtol=1e-13)
+
+
+def test_a_joined_level_reads_back_what_it_wrote():
+    model = small()
+    position = model.target.initial(jax.random.key(3), model.data)
+    for structure in (whole(model.target, model.structure), joined(model.target, model.structure, "g")):
+        level = structure.levels[-1]
+        blocks = np.arange(level.width, dtype=float)[:, None]
+        np.testing.assert_array_equal(level.gather(level.scatter(position, blocks)), blocks)
+
+
+def test_joining_knows_the_terms_of_the_level():
+    """The prior of the shared parameters does not depend on the leaves."""
+    model = small()
+    level = joined(model.target, model.structure, "g").level("g")
+    assert level.terms == model.structure.level("g").terms
+    assert all(owner.n == 1 for owner in level.owners.values())
+
+
+def test_structure_is_found_again_for_the_same_model():
+    """The joined structure is another object: what was found is left as it was."""
+    model = small()
+    chosen(levels={"whole": "hmc"})
+    again = discover(
+        model.target, model.data, model.target.initial(jax.random.key(0), model.data), key=jax.random.key(0)
+    )
+    assert [level.n_blocks for level in again.levels] == [level.n_blocks for level in model.structure.levels]
+
+
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        ({"genes": "nuts"}, r"no level genes; its levels are global, g, and whole stands for"),
+        ({"whole": "nuts", "g": "hmc"}, r"whole puts all levels into one block; leave out g, or whole"),
+    ],
+)
+def test_levels_that_are_not_there_are_refused(levels, message):
+    with pytest.raises(KernelError, match=message):
+        chosen(levels=levels)
+
+
+@pytest.mark.parametrize("levels", [{"global": "pm_hmc"}, {"g": "refresh"}, {"whole": "pm_metropolis"}])
+def test_pseudo_marginal_kernels_need_auxiliary_variables(levels):
+    """More of them: test_pseudo_marginal_runs."""
+    (name, kernel), *_ = levels.items()
+    with pytest.raises(KernelError, match=rf"{name} was given {kernel}, .* has none: allowed are metropolis, hmc and"):
+        chosen(levels=levels)
+
+
+@pytest.mark.parametrize("levels", [{"g": "hmc"}, {"whole": "nuts"}])
+def test_gradients_of_a_black_box_are_refused(levels):
+    box = replace(small().target, has_gradient=False)
+    with pytest.raises(KernelError, match=r"follow the gradient .* black box without one: use metropolis, or"):
+        chosen(target=box, levels=levels)

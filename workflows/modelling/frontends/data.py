@@ -1,0 +1,38 @@
+"""Data of a model, told apart: arrays are traced arguments, settings that fix shapes or branches are compiled in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from workflows.modelling.model import ModelError, Static
+
+
+def traced_and_static(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Static]]:
+    """({name: pytree of NumPy arrays}, {name: int, bool, text or None}).
+
+    Python and NumPy integers, booleans, text and None are static, so that they can be sizes and switches. Everything
+    else (arrays, floats, lists of numbers, nested containers of them) becomes arrays, which are never compiled in.
+    """
+    arrays: dict[str, Any] = {}
+    static: dict[str, Static] = {}
+    for name, value in data.items():
+        if value is None or isinstance(value, (bool, int, str)):
+            static[name] = value
+        elif isinstance(value, (np.integer, np.bool_)):
+            static[name] = value.item()
+        else:
+            arrays[name] = _arrays(name, value)
+    return arrays, static
+
+
+def _arrays(name: str, value: Any) -> Any:
+    """NumPy arrays in the containers as given; a list of numbers is one array."""
+    if isinstance(value, list):
+        value = np.asarray(value)
+    converted = jax.tree.map(np.asarray, value)
+    for leaf in jax.tree.leaves(converted):
+        if leaf.dtype.kind not in "biufc":
+            raise ModelError(f"data {name!r} holds values of type {leaf.dtype}: give numbers, or codes in their place")
+    return converted

@@ -1,0 +1,1 @@
+"""Gene expression with and without dexamethasone."""

@@ -1,0 +1,1 @@
+"""Drinks per drinking day of 26,946 people."""

@@ -1,0 +1,1 @@
+"""Incomes in 2,024 areas of 51 states."""

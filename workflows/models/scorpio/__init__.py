@@ -1,0 +1,1 @@
+"""Independent copies of a four-mode density in two dimensions."""

@@ -1,0 +1,1 @@
+"""A stored run as people see it: numbers, tables, a report, predictions."""

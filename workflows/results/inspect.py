@@ -1,0 +1,130 @@
+"""What a store says of its run, read without taking the lock and without loading a draw; as plain values."""
+
+import json
+import math
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+SUMMARY_KEYS = (
+    "model",
+    "stage",
+    "seed",
+    "chains",
+    "draws",
+    "sweeps",
+    "d",
+    "goals_met",
+    "nested_rhat_max",
+    "nested_rhat_limit",
+    "nested_rhat_shared_max",
+    "ess_online_min",
+    "ess_online_median",
+    "ess_online_shared_min",
+    "acceptance",
+    "swap_rates",
+    "nonfinite",
+    "wall_seconds",
+    "core_seconds",
+    "kernel_seconds",
+    "compile_seconds",
+    "structure",
+    "joined",
+    "worst",
+    "versions",
+)
+"""What every inspection holds, None where the run does not know it yet; the run may add more."""
+
+
+def inspect_store(path: str | Path) -> dict[str, Any]:
+    """The summary of the run at `path`, as plain JSON values (None for NaN and infinity).
+
+    Beside SUMMARY_KEYS: path, settings, bytes (measured on disk), resume_command.
+    Raises StoreError when there is no store at `path` or it is damaged.
+    """
+    from ensemble.store.writer import (  # reads Zarr and xarray in: only where a store is opened
+        read_attributes,
+        store_bytes,
+    )
+
+    attributes = read_attributes(Path(path))
+    return summarise(attributes, Path(path), store_bytes(Path(path)))
+
+
+def summarise(attributes: Mapping[str, Any], path: Path, size: int) -> dict[str, Any]:
+    """The summary in a store's root attributes, completed; `size` in bytes."""
+    known = dict(attributes.get("summary") or {})
+    found = {key: known.get(key, attributes.get(key)) for key in SUMMARY_KEYS}
+    result: dict[str, Any] = plain(
+        {"path": str(path), **known, **found, "settings": attributes.get("settings"), "bytes": size}
+    )
+    return {**result, "resume_command": resume_command(path, overrides=higher_limits(result))}
+
+
+def plain(value: Any) -> Any:
+    """`value` with None for NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def to_json(summary: Mapping[str, Any]) -> str:
+    """The summary as JSON text."""
+    return json.dumps(summary, indent=2, allow_nan=False)
+
+
+def resume_command(path: str | Path, local: bool = False, overrides: Iterable[str] = ()) -> str:
+    """The command that goes on with the run at `path`."""
+    return shlex.join(["maxwell", "resume", str(path), *overrides, *(["--local"] if local else [])])
+
+
+def higher_limits(summary: Mapping[str, Any]) -> list[str]:
+    """Overrides that double each limit that the run has reached with goals unmet: without them it stops at once."""
+    limits = (summary["settings"] or {}).get("limits") or {}
+    minutes = (summary["wall_seconds"] or 0) / 60
+    reached = {"sweeps": summary["sweeps"] or 0, "minutes": minutes}
+    unmet = bool(unmet_goals(summary))
+    stops = [name for name, value in reached.items() if unmet and limits.get(name) and value >= limits[name]]
+    return [f"limits.{name}={2 * limits[name]:g}" for name in stops]
+
+
+def unmet_goals(summary: Mapping[str, Any]) -> list[str]:
+    """One line for each goal that is not met: what was reached, and what was wanted.
+
+    goals_met: {goal: bool}, with the names of the section `goals` of the settings.
+    """
+    values = goal_values(summary)
+    unmet = [goal for goal, met in (summary.get("goals_met") or {}).items() if not met]
+    return [f"goals.{goal}: {number(values[goal][0])}, wanted {number(values[goal][1])}" for goal in unmet]
+
+
+def goal_values(summary: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What was reached and what was wanted of every goal, by its name in the settings; None for what is not known."""
+    wanted = (summary.get("settings") or {}).get("goals") or {}
+    wanted = {**wanted, "rhat": _rhat_goal(summary, wanted.get("rhat"))}
+    reached = {
+        "ess": summary.get("ess_online_min"),
+        "rhat": summary.get("nested_rhat_max"),
+        "shared_ess": summary.get("ess_online_shared_min"),
+        "shared_rhat": summary.get("nested_rhat_shared_max"),
+        "draws": summary.get("draws"),
+    }
+    return {goal: (value, wanted.get(goal)) for goal, value in reached.items()}
+
+
+def _rhat_goal(summary: Mapping[str, Any], goal: Any) -> Any:
+    return summary.get("nested_rhat_limit") if goal in ("auto", None) else goal
+
+
+def number(value: Any) -> str:
+    """A value of any kind in few digits; a dash for what is not known."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,97 @@
+"""A run with its predictive groups as one ArviZ object or file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray
+
+from ensemble.store import writer as stores
+from workflows.modelling.model import build, require_same
+from workflows.results.posterior.groups import Posterior, PosteriorError
+
+if TYPE_CHECKING:
+    from workflows.results.run import Run
+
+SUFFIXES = (".nc", ".zarr")
+
+_DRAWN = ("posterior", "sample_stats")
+"""Groups whose draws are thinned; predictions go with these draws."""
+
+
+def export(
+    run: "Run", *, draws: int | None = 100, prior: int = 0, predictive: bool = True, integrate: bool = True
+) -> Any:
+    """The run's groups with log_likelihood, posterior_predictive and, where `prior` draws are asked for, the prior's.
+
+    Where the model imputes what was never observed, that is the group predictions.
+
+    draws: of each chain, evenly spaced, None for all. As the installed ArviZ wants it (InferenceData, or a DataTree
+    with ArviZ 1). The model is built anew and must be the recorded one. Raises PosteriorError and ModelError.
+    """
+    if (draws is not None and draws < 1) or prior < 0:
+        raise PosteriorError(f"draws = {draws} and prior = {prior} were given: take 1 draw a chain or more, 0 or more")
+    attributes = run.attributes
+    settings = attributes["settings"]["model"]
+    model = build(settings["name"], {key: value for key, value in settings.items() if key != "name"})
+    require_same(attributes["fingerprint"], model)
+    groups = stores.datasets(run.path)
+    kept = _spaced(groups["posterior"].sizes.get("draw", 0), draws)
+    groups = {name: group.isel(draw=kept) if name in _DRAWN else group for name, group in groups.items()}
+    posterior = Posterior(model, groups["posterior"], attributes["seed"])
+    groups["log_likelihood"] = posterior.log_likelihood(integrate=integrate)
+    if predictive:
+        groups["posterior_predictive"] = posterior.predictive()
+        if (imputed := posterior.predictions()) is not None:
+            groups["predictions"] = imputed
+    if prior:
+        groups |= posterior.prior(prior)
+    return stores.for_arviz(groups, {"source": str(run.path), "model": model.name})
+
+
+def require_new(path: Path) -> None:
+    """Raise PosteriorError unless `write` can write there: for another ending, where there is something already, and
+    for a folder that is not there."""
+    if path.suffix not in SUFFIXES:
+        raise PosteriorError(f"{path} was given; the file must end in {' or '.join(SUFFIXES)}")
+    if path.exists():
+        raise PosteriorError(f"{path} exists already: remove it or name another file")
+    if not path.absolute().parent.is_dir():
+        raise PosteriorError(f"{path} was given, but there is no folder {path.absolute().parent}: make it first")
+
+
+def write(data: Any, path: Path) -> None:
+    """Write what `export` gave as .nc (az.from_netcdf reads it) or .zarr (xarray.open_datatree does).
+
+    Raises PosteriorError as require_new.
+    """
+    require_new(path)
+    if path.suffix == ".zarr":
+        _tree(data).to_zarr(path)
+    elif isinstance(data, xarray.DataTree):
+        data.to_netcdf(path)
+    else:
+        data.to_netcdf(str(path))
+
+
+def _spaced(available: int, wanted: int | None) -> np.ndarray:
+    """Numbers of so many draws, evenly spaced, the last among them."""
+    if wanted is None or wanted >= available:
+        return np.arange(available)
+    return np.round(np.linspace(0, available - 1, wanted)).astype(int)
+
+
+def _tree(data: Any) -> xarray.DataTree:
+    """A DataTree of either kind of ArviZ object, its labels as Zarr keeps them: text of any length."""
+    names = list(data.children) if isinstance(data, xarray.DataTree) else list(data.groups())
+    groups = {name: data[name] for name in names}
+    groups = {name: g.to_dataset() if isinstance(g, xarray.DataTree) else g for name, g in groups.items()}
+    return xarray.DataTree.from_dict(
+        {"/": xarray.Dataset(attrs=data.attrs), **{name: _unbounded(group) for name, group in groups.items()}}
+    )
+
+
+def _unbounded(group: xarray.Dataset) -> xarray.Dataset:
+    """Text of fixed width as objects."""
+    text = {name: x.astype(object) for name, x in group.variables.items() if x.dtype.kind == "U"}
+    return group.assign(text)

@@ -1,0 +1,162 @@
+"""How a run shows itself: a live table on a terminal, now and then a plain line anywhere else."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from ensemble.run.status import Progress, Status
+
+PLAIN_SECONDS = 10.0
+"""At most one plain line of numbers in this time: a log of an hour stays readable."""
+
+
+def make_progress(stream: TextIO | None = None) -> Progress:
+    """The display that fits `stream` (standard error unless given): live on a terminal, plain lines otherwise."""
+    stream = sys.stderr if stream is None else stream
+    console = Console(file=stream, highlight=False)
+    # isatty, not console.is_terminal: FORCE_COLOR asks for colours, it does not make a log file a terminal.
+    live = stream.isatty() and not console.is_dumb_terminal
+    return RichProgress(console) if live else PlainProgress(stream)
+
+
+class PlainProgress:
+    """One short line when a stage begins, one for the numbers at most every `seconds`, one for every message.
+
+    The first numbers of a stage and its last ones are always shown.
+    """
+
+    def __init__(
+        self, stream: TextIO, seconds: float = PLAIN_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stream = stream
+        self._seconds = seconds
+        self._clock = clock
+        self._next = float("-inf")
+        self._held: Status | None = None
+
+    def stage(self, name: str, text: str) -> None:
+        self._flush()
+        self._next = float("-inf")
+        self._write(f"{name}: {text}")
+
+    def update(self, status: Status) -> None:
+        self._held = status
+        now = self._clock()
+        if now >= self._next:
+            self._next = now + self._seconds
+            self._flush()
+
+    def message(self, text: str) -> None:
+        self._write(text)
+
+    def close(self) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._held is not None:
+            self._write(status_line(self._held))
+            self._held = None
+
+    def _write(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+class RichProgress:
+    """A small table that changes in place; finished stages and messages stay above it, a line each."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._spinner = Spinner("dots")
+        self._last: Status | None = None
+
+    def stage(self, name: str, text: str) -> None:
+        self._finish_stage()
+        self._spinner.update(text=Text(f"{name}: {text}", style="bold"))
+        self._live.start()
+        self._live.update(self._spinner, refresh=True)
+
+    def update(self, status: Status) -> None:
+        self._last = status
+        self._live.update(status_table(status, self._spinner))
+
+    def message(self, text: str) -> None:
+        self._console.print(Text(text))
+
+    def close(self) -> None:
+        self._live.stop()
+        self._finish_stage()
+
+    def _finish_stage(self) -> None:
+        if self._last is not None:
+            self._console.print(Text(status_line(self._last), style="dim"))
+            self._last = None
+
+
+def status_table(status: Status, head: Spinner) -> Table:
+    """The live table of one moment."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row(head)
+    inner = Table.grid(padding=(0, 2))
+    for label, text in _rows(status):
+        inner.add_row(Text(f"  {label}", style="dim"), Text(text))
+    table.add_row(inner)
+    return table
+
+
+def status_line(status: Status) -> str:
+    """The same numbers in one line."""
+    return f"{status.stage}: " + "; ".join(f"{label} {text}" for label, text in _rows(status))
+
+
+def _rows(status: Status) -> list[tuple[str, str]]:
+    rows = [
+        ("round", f"{status.epoch}, {status.sweeps:,} sweeps, {status.draws} draws a chain"),
+        ("time", _times(status)),
+        ("accepted", shares(status.acceptance)),
+        ("swaps", shares(status.swap_rates)),
+        ("log density", f"{status.lp_mean:,.1f}"),
+        ("R-hat", _rhat(status)),
+        ("ESS", _ess(status)),
+        ("non-finite", f"{status.nonfinite} proposals" if status.nonfinite else ""),
+    ]
+    return [(label, text) for label, text in rows if text]
+
+
+def _times(status: Status) -> str:
+    left = "" if status.seconds_left is None else f", about {duration(status.seconds_left)} left"
+    return duration(status.seconds) + left
+
+
+def _rhat(status: Status) -> str:
+    limit = "" if status.rhat_limit is None else f" (limit {status.rhat_limit:.3f})"
+    parts = [
+        "" if status.rhat_max is None else f"{status.rhat_max:.3f}{limit}",
+        "" if status.rhat_shared_max is None else f"shared {status.rhat_shared_max:.3f}",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _ess(status: Status) -> str:
+    known = [("min", status.ess_min), ("median", status.ess_median), ("shared min", status.ess_shared_min)]
+    return ", ".join(f"{label} {value:,.0f}" for label, value in known if value is not None)
+
+
+def shares(values: Mapping[str, float]) -> str:
+    """Shares in [0, 1] by name: "gene 0.31, global 0.25"."""
+    return ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people write them: 0:42, 12:05, 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

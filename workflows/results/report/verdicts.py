@@ -1,0 +1,168 @@
+"""Diagnostics in words: what each goal came to and by how much, what else stands out, and what to do next."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from workflows.results.inspect import goal_values, number, resume_command
+
+MET, MISSED, UNKNOWN, NOTE = "met", "missed", "not known yet", "note"
+
+LOW, HIGH = 0.05, 0.95
+"""Acceptance beyond these wastes most proposals, or takes steps too small."""
+SWAPS = 0.1
+"""Swaps accepted less often hardly carry anything."""
+FEW_DRAWS = 50
+"""Draws a chain below which ArviZ's bulk ESS means little."""
+
+GOALS = {
+    "ess": "ESS of every coordinate",
+    "rhat": "Nested R-hat of every coordinate",
+    "shared_ess": "ESS of the shared parameters",
+    "shared_rhat": "Nested R-hat of the shared parameters",
+    "draws": "Stored draws a chain",
+}
+
+
+class Verdict(NamedTuple):
+    """A judgement (met, missed, not known yet, note) on a subject, in a sentence or two."""
+
+    judgement: str
+    subject: str
+    text: str
+
+
+def headline(summary: Mapping[str, Any]) -> str:
+    """The state of the run in one sentence."""
+    goals = summary["goals_met"] or {}
+    unmet = [GOALS[goal] for goal, met in goals.items() if not met]
+    if not goals or (unmet and not summary["draws"]):
+        return f"No draws yet: the run stands in stage {number(summary['stage'])}, and no goal has been looked at."
+    if not unmet:
+        return "Every goal is met."
+    return f"{len(unmet)} of {len(goals)} goals not met: {', '.join(unmet)}."
+
+
+def verdicts(summary: Mapping[str, Any], stuck: int = 0, generation: int = 0) -> list[Verdict]:
+    """Goals first, then what stands out.
+
+    stuck: coordinates that never moved. generation: how many runs the run descends from.
+    """
+    return [*_goals(summary), *_stuck(stuck), *_proposals(summary), *_rates(summary), *_draws(summary, generation)]
+
+
+def next_steps(summary: Mapping[str, Any], stuck: int = 0) -> list[str]:
+    """What to do now, in sentences; the last of them is about the command that `next_command` gives."""
+    if _done(summary):
+        return ["Use the draws. More of them, to twice the ESS:"]
+    steps = []
+    if stuck:
+        steps.append(
+            "Look at the coordinates that never moved: a start on the edge of the support, or a term that is flat or "
+            "infinite around it, keeps every proposal out. More sweeps will not help."
+        )
+    if _known_unmet(summary, "rhat") or _known_unmet(summary, "shared_rhat"):
+        steps.append(
+            "Chains from different starts differ more than they should. If their traces below still drift towards each "
+            "other, go on; if they stay apart, there are several modes: temper (tempering.temperatures=[1.0,3.5]), or "
+            "check the model."
+        )
+    if _known_unmet(summary, "ess") or _known_unmet(summary, "shared_ess"):
+        steps.append("Go on sampling: ESS grows with the number of sweeps.")
+    limit = " Limits that were reached are doubled in it." if "limits." in summary["resume_command"] else ""
+    return [*steps, f"If the run is no longer going, this command goes on with it.{limit}"]
+
+
+def next_command(summary: Mapping[str, Any]) -> str:
+    """The command that goes on: with the same goals where they are not met yet, with a higher one where they are."""
+    reached = summary["ess_online_min"]
+    if not _done(summary) or reached is None:
+        return str(summary["resume_command"])
+    return resume_command(summary["path"], overrides=[f"goals.ess={2 * reached:.0f}"])
+
+
+def _done(summary: Mapping[str, Any]) -> bool:
+    goals = summary["goals_met"] or {}
+    return bool(goals) and all(goals.values())
+
+
+def _goals(summary: Mapping[str, Any]) -> Iterator[Verdict]:
+    values, met = goal_values(summary), summary["goals_met"] or {}
+    for goal in (goal for goal in GOALS if goal in met):
+        reached, wanted = values[goal]
+        judgement = MET if met[goal] else UNKNOWN if reached is None else MISSED
+        yield Verdict(judgement, GOALS[goal], _distance(goal, judgement, reached, wanted))
+
+
+def _distance(goal: str, judgement: str, reached: Any, wanted: Any) -> str:
+    """How far from the goal."""
+    if judgement == UNKNOWN or reached is None or wanted is None:
+        return f"Wanted {number(wanted)}; not known before there are enough batches in every chain."
+    if goal.endswith("rhat"):
+        return _rhat_distance(judgement, reached, wanted)
+    text = f"{number(reached)}, wanted {number(wanted)}"
+    if goal == "draws":
+        return f"There are {text}."
+    if judgement == MET:
+        return f"The lowest is {text}: {reached / wanted:.3g} times as much."
+    return f"The lowest is {text}: about {wanted / reached:.3g} times the sweeps sampled so far should do."
+
+
+def _rhat_distance(judgement: str, reached: float, wanted: float) -> str:
+    text = f"The highest is {reached:.4f}, the limit {wanted:.4f}"
+    # R-hat^2 - 1 is variance between superchains over that within, which falls as 1 / sweeps in equilibrium.
+    share = (reached**2 - 1) / (wanted**2 - 1)
+    if judgement == MET:
+        return f"{text}: {share:.0%} of the variance between superchains that is allowed."
+    return (
+        f"{text}: {share:.3g} times the variance between superchains that is allowed. If chains agree but are short, "
+        f"about {share:.3g} times the sweeps sampled so far bring it down; if it stays, they do not agree."
+    )
+
+
+def _stuck(count: int) -> Iterator[Verdict]:
+    if count:
+        yield Verdict(MISSED, "Coordinates that never moved", f"{count:,}: their values stayed as they were.")
+
+
+def _proposals(summary: Mapping[str, Any]) -> Iterator[Verdict]:
+    if (bad := summary["nonfinite"]) is not None:
+        blocks = sum(level["blocks"] for level in summary["structure"] or [])
+        updates = blocks * (summary["sweeps"] or 0) * (summary["chains"] or 0)
+        share = f", about {bad / updates:.2g} for each update of a block" if bad and updates else ""
+        text = f"{bad:,} proposals had a density that is not a number or infinite{share}; they were rejected."
+        advice = " Many of them mean that steps leave the support: check constraints and priors."
+        yield Verdict(NOTE, "Non-finite proposals", text + advice if bad else "There were none.")
+    if relocated := summary.get("relocated"):
+        text = f"{relocated:,} were given the place of another replica in scout, before anything was recorded."
+        yield Verdict(NOTE, "Stragglers", text)
+
+
+def _rates(summary: Mapping[str, Any]) -> Iterator[Verdict]:
+    for level, rate in (summary["acceptance"] or {}).items():
+        if rate is not None and not LOW <= rate <= HIGH:
+            why = "most proposals are wasted" if rate < LOW else "steps may be too small to get anywhere"
+            yield Verdict(NOTE, f"Acceptance of level {level}", f"{rate:.1%} of its moves are accepted: {why}.")
+    for pair, rate in (summary["swap_rates"] or {}).items():
+        if rate is not None and rate < SWAPS:
+            text = f"Only {rate:.1%} are accepted: put more temperatures between, or a cooler end."
+            yield Verdict(NOTE, f"Swaps {pair}", text)
+
+
+def _draws(summary: Mapping[str, Any], generation: int) -> Iterator[Verdict]:
+    if summary["draws"] and summary["draws"] < FEW_DRAWS:
+        text = (
+            f"{summary['draws']} draws of each chain are too few for ArviZ's own ESS and R-hat. Those above count "
+            "every sweep of all chains."
+        )
+        yield Verdict(NOTE, "Few stored draws", text)
+    start = (summary["settings"] or {}).get("start") or {}
+    if generation and start.get("reuse") != "controls":
+        text = (
+            "Chains began in the states of another run, not apart from each other: their nested R-hat shows that the "
+            "run is stationary, not that chains from dispersed starts find the same place."
+        )
+        yield Verdict(NOTE, "Starts", text)
+
+
+def _known_unmet(summary: Mapping[str, Any], goal: str) -> bool:
+    return (summary["goals_met"] or {}).get(goal) is False and goal_values(summary)[goal][0] is not None

@@ -1,0 +1,50 @@
+"""Settings of the ensemble: its replicas, superchains and workers."""
+
+import os
+from typing import Literal
+
+from pydantic import field_validator
+from pydantic_core.core_schema import ValidationInfo
+
+from workflows.settings.fields import COUNT, Count, FromTwo, Section, key
+
+
+class EnsembleSettings(Section):
+    """How many chains there are, and where they run."""
+
+    replicas: Count = key(32, COUNT, "cold replicas, that is chains in all")
+    superchains: FromTwo = key(
+        8, "a whole number from 2 that divides ensemble.replicas", "groups of replicas with a common dispersed start"
+    )
+    workers: Literal["auto"] | Count = key(
+        "auto", "auto or a whole number from 1, at most ensemble.superchains", "processes; auto: one a core"
+    )
+    address: str | None = key(None, "an address of a Ray cluster, or null", "the cluster; null: start one here")
+
+    @field_validator("superchains")
+    @classmethod
+    def _divides(cls, superchains: int, info: ValidationInfo) -> int:
+        replicas = info.data.get("replicas", superchains)
+        if replicas % superchains:
+            divisors = ", ".join(str(n) for n in range(2, replicas + 1) if replicas % n == 0)
+            raise ValueError(
+                f"allowed: a divisor of ensemble.replicas ({replicas}) from 2, that is {divisors or 'none'}"
+            )
+        return superchains
+
+    @field_validator("workers")
+    @classmethod
+    def _few(cls, workers: str | int, info: ValidationInfo) -> str | int:
+        superchains = info.data.get("superchains")
+        if isinstance(workers, int) and superchains is not None and workers > superchains:
+            raise ValueError(
+                f"allowed: auto or 1 to {superchains} (a worker carries one of ensemble.superchains at least)"
+            )
+        return workers
+
+    def worker_count(self) -> int:
+        """The workers asked for; for auto as many as this process has cores, at most one a superchain."""
+        if isinstance(self.workers, int):
+            return self.workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return min(cores, self.superchains)

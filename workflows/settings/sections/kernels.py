@@ -1,0 +1,39 @@
+"""Settings of the kernels: what updates each level, and how trajectories go."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workflows.settings.fields import COUNT, Count, Section, key
+
+
+class KernelSettings(Section):
+    """What updates each level, and how kernels that follow the gradient do it."""
+
+    levels: dict[str, Literal["metropolis", "hmc", "nuts", "pm_hmc", "pm_nuts", "pm_metropolis", "refresh"]] = key(
+        {},
+        "a mapping of levels (as `maxwell inspect` lists them), or of whole alone, to metropolis, hmc or nuts; of a "
+        "pseudo-marginal model also global to pm_hmc, pm_nuts or pm_metropolis, and individual to refresh",
+        "the kernel of a level; whole: all parameters in one block; levels not named: by their structure",
+    )
+    integrator: Literal["leapfrog", "two_stage"] = key(
+        "leapfrog", "leapfrog or two_stage", "the scheme of the trajectories of hmc and nuts"
+    )
+    max_depth: Count = key(10, COUNT, "doublings of a trajectory at most")
+    jitter: Annotated[float, Field(ge=0, lt=1)] = key(
+        0.3, "a number from 0 below 1", "half the range of the quasi-random factor on HMC's trajectories"
+    )
+    correlation: Annotated[float, Field(ge=0, lt=1)] = key(
+        0.0,
+        "a number from 0 below 1",
+        "of the auxiliary variables before and after a proposal of pm_metropolis; 0 draws them anew",
+    )
+    joint_turning: bool = key(
+        False, "true or false", "trajectories of pm_nuts end where all turns, auxiliary variables included"
+    )
+    metric: Literal["auto", "dense", "diagonal", "low_rank"] = key(
+        "auto",
+        "auto, dense, diagonal or low_rank",
+        "form of the pooled metric; auto: dense for up to 16 coordinates, or 512 where the ensemble is large enough, "
+        "low_rank above",
+    )

@@ -1,0 +1,1 @@
+"""The commands behind the figures of docs/; no product module imports them."""

@@ -1,0 +1,1 @@
+"""Posteriors held against independent ones: long NUTS runs and importance sampling."""

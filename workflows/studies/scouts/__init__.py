@@ -1,0 +1,1 @@
+"""Ways to the typical set compared: the commands behind docs/scouts.md."""

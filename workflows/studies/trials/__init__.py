@@ -1,0 +1,1 @@
+"""Settings compared on one model."""

@@ -1,0 +1,68 @@
+"""Runs that are watched: the real coordinator on the fleet of this process, a look after every round, nothing kept."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ensemble.fleet.local import Fleet, LocalFleet
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.run.coordinator import Coordinator
+from ensemble.run.status import NullProgress
+from ensemble.store.writer import Store
+from workflows.sampling.pipeline import Prepared
+
+Look = Callable[[Fleet, RoundPlan, list[RoundReport]], None]
+"""What is done after every round, with the fleet as the round left it."""
+
+SETTINGS: Mapping[str, Any] = {
+    "store": {"chains": 8, "commit_rounds": 1000, "budget_mb": 1e6},
+    "goals": {"draws": 4},
+}
+"""Of such a run, in 8 superchains (or 2, or 4): few chains are recorded, and commits are rare."""
+CHUNK_DRAWS = 4
+"""Draws in a chunk of its store."""
+
+
+class Watched:
+    """A fleet whose every round is looked at."""
+
+    def __init__(self, fleet: Fleet, look: Look) -> None:
+        self.fleet, self.look = fleet, look
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.fleet, name)
+
+    def run(self, plan: RoundPlan) -> list[RoundReport]:
+        """One round of the fleet, and the look at it."""
+        reports = self.fleet.run(plan)
+        self.look(self.fleet, plan, reports)
+        return reports
+
+
+def run(
+    prepared: Prepared,
+    look: Look,
+    starts: list[Arrays] | None = None,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run to the end, or until a stop is requested. starts: of every superchain, None where each draws its own.
+
+    Raises StartError where no start has a finite density.
+    """
+    settings = prepared.run_settings
+    fleet = Watched(LocalFleet(prepared.runner_spec(settings.shard), settings.superchains), look)
+    fleet.initialise(starts)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Store.create(Path(folder) / "run.zarr", prepared.layout(settings.shard, CHUNK_DRAWS), {}) as store,
+    ):
+        arguments = fleet, store, prepared.structure, prepared.moves, settings
+        Coordinator(*arguments, progress=NullProgress(), stop_requested=stop_requested).run()
+
+
+def gradients(reports: list[RoundReport]) -> float:
+    """Gradients of a chain in a round, one after another: the mean over shards."""
+    return float(np.mean([report.statistics["gradients"][0] for report in reports]))
