@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workflows import open_run
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def example() -> str:

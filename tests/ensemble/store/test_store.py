@@ -612,7 +612,7 @@ def test_all_store_errors_are_for_people() -> None:
 KILLED = """
 import itertools, sys
 sys.path[:0] = sys.argv[2:]
-from test_store import ATTRIBUTES, LAYOUT, append, checkpoint
+from tests.ensemble.store.test_store import ATTRIBUTES, LAYOUT, append, checkpoint
 from ensemble.store.writer import Store
 with Store.create(sys.argv[1], LAYOUT, ATTRIBUTES) as store:
     for epoch in itertools.count():
@@ -623,8 +623,7 @@ with Store.create(sys.argv[1], LAYOUT, ATTRIBUTES) as store:
 
 
 def test_a_killed_writer_loses_nothing_and_its_lock_goes_with_it(path: Path) -> None:
-    folders = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-    command = [sys.executable, "-c", KILLED, str(path), *folders]
+    command = [sys.executable, "-c", KILLED, str(path), str(Path(__file__).resolve().parents[3])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         try:
             for _ in range(5):
