@@ -12,7 +12,13 @@ from workflows.settings.fields import COUNT, POSITIVE, Count, Natural, Positive,
 from workflows.settings.sections.ends import GoalsSettings, LimitsSettings
 from workflows.settings.sections.ensemble import EnsembleSettings
 from workflows.settings.sections.kernels import KernelSettings
-from workflows.settings.sections.stages import EquilibrateSettings, RoundSettings, SampleSettings, ScoutSettings
+from workflows.settings.sections.stages import (
+    EquilibrateSettings,
+    MomentumDiffusionSettings,
+    RoundSettings,
+    SampleSettings,
+    ScoutSettings,
+)
 from workflows.settings.sections.start import StartSettings
 from workflows.settings.sections.tempering import TemperingSettings
 
@@ -60,6 +66,7 @@ class Settings(Section):
     kernels: KernelSettings = Field(default_factory=KernelSettings)
     start: StartSettings = Field(default_factory=StartSettings)
     scout: ScoutSettings = Field(default_factory=ScoutSettings)
+    momentum_diffusion: MomentumDiffusionSettings = Field(default_factory=MomentumDiffusionSettings)
     equilibrate: EquilibrateSettings = Field(default_factory=EquilibrateSettings)
     tempering: TemperingSettings = Field(default_factory=TemperingSettings)
     sample: SampleSettings = Field(default_factory=SampleSettings)

@@ -52,8 +52,7 @@ def course(facts: Facts) -> Course:
     settings, warm = facts.settings, facts.rounds("warmup_sample_stats")
     rounds = {stage: rounds for stage, (rounds, _) in facts.books.get("stages", {}).items()}
     first = warm + settings["sample"]["burn_rounds"]
-    thin = settings["sample"]["thin"]
-    every = 1 if thin == "auto" else thin
+    every = settings["sample"]["thin"]
     names = [stage for stage in rounds if stage != "sample"]
     bounds = np.cumsum([rounds[stage] for stage in names])[:-1]
     return Course(

@@ -17,8 +17,8 @@ class ScoutSettings(Section):
     kernel: Literal["auto", "momentum_diffusion", "short", "none"] = key(
         "auto",
         "auto, momentum_diffusion, short or none",
-        "what moves the replicas; short: the levels' kernels with short trajectories; none: skip the stage; auto: "
-        "short where a level follows the gradient, momentum_diffusion elsewhere",
+        "what moves the replicas; short: the levels' kernels with short trajectories; none: skip the stage; auto: what "
+        "docs/scouts.md recommends, short where a level follows the gradient, momentum_diffusion elsewhere",
     )
     depth: Count = key(5, COUNT, "doublings of a trajectory at most, with the kernel short")
     furthest: Positive = key(
@@ -28,6 +28,11 @@ class ScoutSettings(Section):
         "stands, with the kernel short; .inf: never",
     )
     max_rounds: Count = key(40, COUNT, "rounds after which the stage ends in any case")
+
+
+class MomentumDiffusionSettings(Section):
+    """Trajectories of the scout kernel momentum_diffusion (approximate; forces by SPSA, without a gradient)."""
+
     trajectory: Count = key(10, COUNT, "steps in a trajectory of momentum diffusion")
     directions: Count = key(1, COUNT, "random directions averaged in one SPSA force")
     step: Positive = key(0.1, POSITIVE, "step size h, in units of the metric")
@@ -54,6 +59,4 @@ class SampleSettings(Section):
     """The stage whose draws count; every proposal is frozen in it."""
 
     burn_rounds: Natural = key(4, "a whole number from 0", "rounds after the freeze that are not recorded")
-    thin: Literal["auto"] | Count = key(
-        "auto", "auto or a whole number from 1", "rounds between stored draws; auto: until they are nearly independent"
-    )
+    thin: Count = key(1, COUNT, "rounds from one stored draw to the next")

@@ -27,7 +27,7 @@ POOLED = 5
 SEED = 0
 
 RUNS: Mapping[str, Mapping[str, Any]] = {
-    "scout": {"scout": {"kernel": "momentum_diffusion", "hot_start": 3.0}},
+    "scout": {"scout": {"kernel": "momentum_diffusion"}, "momentum_diffusion": {"hot_start": 3.0}},
     "metropolis": {"scout": {"kernel": "none"}},
     "tempering": {
         "scout": {"kernel": "none"},
