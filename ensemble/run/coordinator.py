@@ -24,8 +24,8 @@ from ensemble.run.ledger import Goals, Ledger
 from ensemble.run.settings import RunSettings
 from ensemble.run.status import Progress, Status
 from ensemble.shard.scouts import scout_controls, scouts_by_name
-from ensemble.store.checkpoint import Checkpoint
-from ensemble.store.writer import Store
+from ensemble.store.contents import Checkpoint
+from ensemble.store.protocol import RunStore
 from kernels.structure.discovery import Interweaving, Structure
 
 
@@ -53,7 +53,7 @@ class Coordinator:
     def __init__(
         self,
         fleet: Fleet,
-        store: Store,
+        store: RunStore,
         structure: Structure,
         moves: tuple[Interweaving, ...],
         settings: RunSettings,

@@ -1,7 +1,6 @@
 """What a run takes over from another run of the same model: its last states, and the controls that it learned."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,7 +11,7 @@ from ensemble.protocol.flat import flatten, under, unflatten
 from ensemble.protocol.plans import Arrays
 from ensemble.protocol.tuning import Controls, LevelControls
 from ensemble.run.ledger import Ledger
-from ensemble.store.checkpoint import Checkpoint
+from ensemble.store.contents import Checkpoint
 
 Tree = TypeVar("Tree")
 
@@ -44,17 +43,18 @@ class Taken(NamedTuple):
 
 
 def handover(
-    path: Path, checkpoint: Checkpoint, reuse: str, *, same_kernels: bool = True, same_tempering: bool = True
+    source: str, checkpoint: Checkpoint, reuse: str, *, same_kernels: bool = True, same_tempering: bool = True
 ) -> Handover:
-    """What can be taken over from the checkpoint of the store at `path`.
+    """What can be taken over from the checkpoint of the store at `source`.
 
     Raises StoreError where that run had not settled: neither its states nor its controls are those of equilibrium.
     """
     ledger = Ledger.from_json(checkpoint.info)
     if ledger.stage != "sample" and ledger.settled is None:
         raise StoreError(
-            f"start.store: the run in {path} stands in stage {ledger.stage!r} after {ledger.sweeps} sweeps and has not "
-            f"settled: there is nothing yet to start from. Let it go on (`maxwell resume {path}`), or name another run."
+            f"start.store: the run in {source} stands in stage {ledger.stage!r} after {ledger.sweeps} sweeps and has "
+            f"not settled: there is nothing yet to start from. Let it go on (`maxwell resume {source}`), or name "
+            "another run."
         )
     controls, moments = (under(part, checkpoint.coordinator) for part in ("controls", "moments"))
     frozen = ledger.stage == "sample"

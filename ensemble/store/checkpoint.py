@@ -10,11 +10,12 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ensemble.errors import StoreDamaged, StoreError, StoreVersion
+from ensemble.store.contents import Checkpoint, CoordinatorState
 from ensemble.store.filesystem import Filesystem
 from ensemble.store.plain import plain
 
@@ -26,20 +27,13 @@ FORMAT_VERSION = 3
 ALLOWED_KINDS = "biufcSU"
 
 
-class Checkpoint(NamedTuple):
-    """All that a run needs to go on bit for bit.
-
-    epoch: the round counter; shards: the complete state of each shard; coordinator: its arrays; info: JSON values.
-    """
-
-    epoch: int
-    shards: list[dict[str, np.ndarray]]
-    coordinator: dict[str, np.ndarray]
-    info: dict[str, Any]
-
-
 class Reference(NamedTuple):
-    """How the root names a checkpoint: its epoch, its manifest's sha256, and the draws committed along with it."""
+    """How the root names a checkpoint.
+
+    epoch: the round counter, which is its folder's name.
+    manifest: the sha256 of its manifest.
+    draws: those committed along with it, by group.
+    """
 
     epoch: int
     manifest: str
@@ -91,6 +85,14 @@ def read(root: Path, reference: Reference) -> Checkpoint:
     info = json.loads(files.pop(MANIFEST))["info"]
     coordinator = _unpack(files.pop(COORDINATOR))
     return Checkpoint(reference.epoch, [_unpack(files[_shard(i)]) for i in range(len(files))], coordinator, info)
+
+
+def read_coordinator(root: Path, reference: Reference) -> CoordinatorState:
+    """Load the coordinator's part alone, its hashes verified, whatever format the shards beside it have."""
+    folder = root / FOLDER / str(reference.epoch)
+    manifest = json.loads(_intact(folder / MANIFEST, reference.manifest))
+    arrays = _unpack(_intact(folder / COORDINATOR, manifest["sha256"][COORDINATOR]))
+    return CoordinatorState(reference.epoch, arrays, manifest["info"])
 
 
 def prune(fs: Filesystem, root: Path, keep: tuple[Reference, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Chunks of draws: their bytes, their names, and the unfinished chunk that a shard still adds to."""
+"""Chunks of draws: their bytes and their names."""
 
 import json
 import os
@@ -12,7 +12,8 @@ from zarr.buffer import cpu
 from zarr.storage import MemoryStore
 
 from ensemble.errors import StoreDamaged
-from ensemble.store.layout import ROOT, Variable, fill_value
+from ensemble.store.contents import Variable
+from ensemble.store.layout import ROOT, fill_value
 from ensemble.store.root import Record, Root
 
 Blocks = dict[str, np.ndarray]
@@ -49,48 +50,6 @@ class Codec:
     def blank(self) -> np.ndarray:
         """A chunk without draws."""
         return np.full(self.shape, fill_value(self.dtype), self.dtype)
-
-
-class ShardBuffer:
-    """The draws of one shard in one group since the last finished chunk."""
-
-    def __init__(
-        self, codecs: dict[str, Codec], chunk_draws: int, draws: int = 0, blocks: Blocks | None = None
-    ) -> None:
-        """Stand after `draws` draws; `blocks` holds those of the unfinished chunk, if there is one."""
-        self._codecs = codecs
-        self._size = chunk_draws
-        self.draws = draws
-        self._blocks = blocks or {}
-        self._changed = False
-
-    def add(self, draws: Blocks) -> list[tuple[int, Blocks]]:
-        """Take draws [shard_chains, n, *shape] of every variable; hands back the chunks they finish, with numbers."""
-        finished, taken, given = [], 0, next(iter(draws.values())).shape[1]
-        while taken < given:
-            offset = self.draws % self._size
-            count = min(self._size - offset, given - taken)
-            for name, values in draws.items():
-                self._block(name)[:, offset : offset + count] = values[:, taken : taken + count]
-            taken += count
-            self.draws += count
-            self._changed = True
-            if self.draws % self._size == 0:
-                finished.append((self.draws // self._size - 1, self._blocks))
-                self._blocks, self._changed = {}, False
-        return finished
-
-    def take_unfinished(self) -> list[tuple[int, Blocks]]:
-        """The chunk that is not full, where it changed since it was last taken."""
-        if not self._changed:
-            return []
-        self._changed = False
-        return [(self.draws // self._size, self._blocks)]
-
-    def _block(self, name: str) -> np.ndarray:
-        if name not in self._blocks:
-            self._blocks[name] = self._codecs[name].blank()
-        return self._blocks[name]
 
 
 def chunk_name(variable: Variable, shard: int, chunk: int) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from ensemble.errors import StoreDamaged
 from ensemble.store import checkpoint
 from ensemble.store.chunks import Blocks, Codec, chunk_name, committed_chunks
+from ensemble.store.contents import Checkpoint
 from ensemble.store.filesystem import PARTIAL, Filesystem
 from ensemble.store.layout import ROOT
 from ensemble.store.root import LOCK, Root, encode_member, encode_root
@@ -52,7 +53,7 @@ class StoreFiles:
         self._fs.write(self._path / ROOT, encode_root(root))
         self._fs.sync_folder(self._path)
 
-    def write_checkpoint(self, given: checkpoint.Checkpoint) -> str:
+    def write_checkpoint(self, given: Checkpoint) -> str:
         """Write a checkpoint durably; returns its manifest's hash."""
         return checkpoint.write(self._fs, self._path, given)
 

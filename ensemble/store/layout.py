@@ -1,7 +1,7 @@
-"""What a store will hold, declared before the first draw, and the empty Zarr hierarchy built from it."""
+"""The empty Zarr hierarchy built from a layout, and the layouts that no reader could open."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import zarr
@@ -10,6 +10,8 @@ from zarr.codecs import ZstdCodec
 from zarr.storage import MemoryStore
 
 from ensemble.errors import StoreError
+from ensemble.store.arviz_schema import schema_attributes
+from ensemble.store.contents import Layout, Variable
 
 ROOT = "zarr.json"
 CHAIN, DRAW = "chain", "draw"
@@ -19,43 +21,21 @@ RESERVED_GROUPS = ("checkpoint",)
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}
 
 
-class Variable(NamedTuple):
-    """A recorded quantity. dims and shape are those of one draw of one chain, after (chain, draw)."""
+def build(layout: Layout, attributes: Mapping[str, Any], created_at: str) -> dict[str, bytes]:
+    """Every key of the empty store (metadata, coordinates, static arrays), but for the root's metadata.
 
-    dtype: str
-    dims: tuple[str, ...] = ()
-    shape: tuple[int, ...] = ()
-
-
-class Layout(NamedTuple):
-    """The arrays of a run.
-
-    groups: variables by ArviZ group, stored as [shards * shard_chains, draws, *shape]; a group grows as one.
-    shard_chains: stored chains a shard; shard i has the chains i * shard_chains to (i + 1) * shard_chains - 1.
-    chunk_draws: draws in one chunk; each shard's chunk of each variable is one file.
-    coords: coordinate values by dimension, strings or numbers. static: {group: {name: (dims, values)}}, written once.
+    attributes: of the run; ArviZ's attributes of every group are derived from them.
     """
-
-    groups: dict[str, dict[str, Variable]]
-    shard_chains: int
-    shards: int
-    chunk_draws: int
-    coords: Mapping[str, np.ndarray] = {}
-    static: Mapping[str, Mapping[str, tuple[tuple[str, ...], np.ndarray]]] = {}
-
-
-def build(layout: Layout) -> dict[str, bytes]:
-    """Every key of the empty store (metadata, coordinates, static arrays), but for the root's metadata."""
     check(layout)
     keys: dict[str, Buffer] = {}
     root = zarr.create_group(MemoryStore(keys))
     for name, variables in layout.groups.items():
-        group = root.create_group(name)
+        group = root.create_group(name, attributes=schema_attributes(attributes, created_at, sampled=True))
         for variable_name, variable in variables.items():
             _create_growing(group, variable_name, variable, layout)
         _create_coordinates(group, _sizes(name, layout), layout)
     for name, arrays in layout.static.items():
-        group = root.create_group(name)
+        group = root.create_group(name, attributes=schema_attributes(attributes, created_at, sampled=False))
         for array_name, (dims, values) in arrays.items():
             _create_filled(group, array_name, dims, np.asarray(values))
         _create_coordinates(group, _sizes(name, layout), layout)
@@ -82,10 +62,9 @@ def _create_growing(group: zarr.Group, name: str, variable: Variable, layout: La
 
 
 def _create_coordinates(group: zarr.Group, sizes: Mapping[str, int], layout: Layout) -> None:
-    chains = {CHAIN: np.arange(layout.shards * layout.shard_chains)}
-    for dim, values in {**chains, **layout.coords}.items():
-        if dim in sizes:
-            _create_filled(group, dim, (dim,), np.asarray(values))
+    """A coordinate of every dimension but draw, which grows: readers number it."""
+    for dim, size in sizes.items():
+        _create_filled(group, dim, (dim,), np.asarray(layout.coords.get(dim, np.arange(size))))
 
 
 def _create_filled(group: zarr.Group, name: str, dims: tuple[str, ...], values: np.ndarray) -> None:

@@ -1,10 +1,6 @@
 """Reading a store, finished or still being written: no lock, and only what is committed."""
 
-import json
-import warnings
-from collections.abc import Mapping
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,78 +9,73 @@ import xarray
 
 from ensemble.errors import StoreError
 from ensemble.store import checkpoint as checkpoints
-from ensemble.store.checkpoint import Checkpoint
+from ensemble.store.arviz_object import for_arviz
+from ensemble.store.arviz_schema import sampling_time
 from ensemble.store.chunks import require_chunks
+from ensemble.store.contents import Checkpoint, CoordinatorState
 from ensemble.store.layout import DRAW
-from ensemble.store.root import RECORD, read_root, record_as_json
+from ensemble.store.plain import plain
+from ensemble.store.root import all_attributes, read_root
 
 
-def open(path: str | Path) -> Any:
-    """The committed draws as the installed ArviZ wants them: InferenceData before ArviZ 1.0, a DataTree since.
+class ZarrReader:
+    """A `RunReader` of a store on a disk: the root is read once, when it is made, and says all that is committed."""
 
-    Values are read when used. Nested attributes (settings) come as JSON text, so that the result can be written as
-    NetCDF. Raises StoreError, StoreDamaged or StoreVersion where there is nothing to open.
-    """
-    return for_arviz(*_read(Path(path)))
+    def __init__(self, path: str | Path) -> None:
+        """Raises StoreError, StoreDamaged or StoreVersion where there is nothing to read."""
+        self._path = Path(path)
+        self._root = read_root(self._path)
 
+    @property
+    def locator(self) -> str:
+        """The path."""
+        return str(self._path)
 
-def datasets(path: str | Path) -> dict[str, xarray.Dataset]:
-    """The groups of `open`, whatever ArviZ is installed."""
-    return _read(Path(path))[0]
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of the run, those of ArviZ's schema, and under "maxwell" the store's own (a copy)."""
+        return plain(all_attributes(self._root), "attributes")
 
+    def groups(self) -> dict[str, xarray.Dataset]:
+        """The committed groups, every dimension with a coordinate. Values are read when used.
 
-def read_attributes(path: str | Path) -> dict[str, Any]:
-    """The attributes of the run, and under "maxwell" the store's own: draws by group, checkpoints, writer, version."""
-    root = read_root(Path(path))
-    return {**root.attributes, RECORD: record_as_json(root.record)}
+        The store itself has no draw coordinate, so that none must grow, and the sampling time at its root only. Raises
+        StoreDamaged where committed draws are missing.
+        """
+        require_chunks(self._path, self._root)
+        tree = xarray.open_datatree(self._path, engine="zarr", consolidated=True)
+        found = {group: node.to_dataset() for group, node in tree.children.items()}
+        for group, committed in self._root.record.draws.items():
+            # Draws may have been added since the root was read.
+            dataset = found[group].isel({DRAW: slice(committed)})
+            numbered = dataset.assign_coords({DRAW: np.arange(dataset.sizes[DRAW])})
+            found[group] = numbered.assign_attrs(sampling_time(self._root.attributes))
+        return found
 
+    def arviz(self) -> Any:
+        """The groups as the installed ArviZ wants them: InferenceData before ArviZ 1.0, a DataTree since.
 
-def last_checkpoint(path: str | Path) -> Checkpoint:
-    """The last committed checkpoint, every hash verified, without the lock. StoreError where there is none yet,
-    StoreDamaged."""
-    named = read_root(Path(path)).record.checkpoints
-    if not named:
-        raise StoreError(f"{path} has no checkpoint yet: let its run begin, or name another one.")
-    return checkpoints.read(Path(path), named[-1])
+        Nested attributes (settings) come as JSON text, so that the result can be written as NetCDF.
+        """
+        return for_arviz(self.groups(), self.attributes)
 
+    def last_checkpoint(self) -> Checkpoint:
+        """The last checkpoint, every hash verified. StoreError where there is none yet, StoreDamaged."""
+        named = self._root.record.checkpoints
+        if not named:
+            raise StoreError(f"{self._path} has no checkpoint yet: let its run begin, or name another one.")
+        return checkpoints.read(self._path, named[-1])
 
-def store_bytes(path: str | Path) -> int:
-    """The size of all files of the store, in bytes."""
-    read_root(Path(path))
-    total = 0
-    for file in Path(path).rglob("*"):
-        # A writer replaces and prunes files meanwhile.
-        with suppress(FileNotFoundError):
-            total += file.stat().st_size if file.is_file() else 0
-    return total
+    def coordinator_state(self) -> CoordinatorState | None:
+        """The coordinator's part of the last checkpoint, verified; None where there is none yet. StoreDamaged."""
+        named = self._root.record.checkpoints
+        return checkpoints.read_coordinator(self._path, named[-1]) if named else None
 
-
-def _read(path: Path) -> tuple[dict[str, xarray.Dataset], dict[str, Any]]:
-    """The groups, and the attributes as ArviZ's files take them. The draws of every recorded group are numbered: the
-    store itself has no draw coordinate, so that none must grow."""
-    root = read_root(path)
-    require_chunks(path, root)
-    tree = xarray.open_datatree(path, engine="zarr", consolidated=True)
-    groups = {group: node.to_dataset() for group, node in tree.children.items()}
-    for group in root.record.draws:
-        groups[group] = groups[group].assign_coords({DRAW: np.arange(groups[group].sizes[DRAW])})
-    return groups, {str(name): _flat(value) for name, value in tree.attrs.items()}
-
-
-def _flat(value: Any) -> str | int | float:
-    simple = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return value if simple else json.dumps(value)
-
-
-def for_arviz(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -> Any:
-    """The groups as the installed ArviZ wants them."""
-    # Decided by version: ArviZ 1 answers for the name InferenceData too, with xarray's DataTree.
-    if int(metadata.version("arviz").partition(".")[0]) >= 1:
-        return xarray.DataTree.from_dict({"/": xarray.Dataset(attrs=attributes), **groups})
-    with warnings.catch_warnings():
-        # ArviZ 0.23 announces its successor on import; what it asks of its users is done here.
-        warnings.filterwarnings("ignore", "\\s*ArviZ is undergoing a major refactor", FutureWarning)
-        import arviz
-    # Its own from_datatree would drop the warm-up groups.
-    kept: dict[str, Any] = dict(groups)
-    return arviz.InferenceData(**{"attrs": dict(attributes), "save_warmup": True, **kept})
+    def size(self) -> int:
+        """The size of all files of the store now, in bytes."""
+        total = 0
+        for file in self._path.rglob("*"):
+            # A writer replaces and prunes files meanwhile.
+            with suppress(FileNotFoundError):
+                total += file.stat().st_size if file.is_file() else 0
+        return total

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ensemble.errors import StoreDamaged, StoreError, StoreVersion
+from ensemble.store.arviz_schema import NAMES, sampling_time
 from ensemble.store.checkpoint import FOLDER, Reference
-from ensemble.store.layout import CHAIN, DRAW, ROOT, Layout, Variable
+from ensemble.store.contents import Layout, Variable
+from ensemble.store.layout import CHAIN, DRAW, ROOT
 
 FORMAT_VERSION = 1
 RECORD = "maxwell"
@@ -21,7 +23,12 @@ LOCK = ".lock"
 
 
 class Writer(NamedTuple):
-    """Who writes: a token drawn anew by every writer, and whom to blame."""
+    """Who writes, and whom to blame.
+
+    token: drawn anew by every writer.
+    process: its number.
+    host: where it runs.
+    """
 
     token: str
     process: int
@@ -29,7 +36,13 @@ class Writer(NamedTuple):
 
 
 class Record(NamedTuple):
-    """The store's own entry in the root attributes. checkpoints: oldest first, at most two."""
+    """The store's own entry in the root attributes.
+
+    writer: the last one to come.
+    shards, shard_chains, chunk_draws: those of the layout.
+    draws: the committed number of each group.
+    checkpoints: oldest first, at most two.
+    """
 
     writer: Writer
     shards: int
@@ -40,9 +53,16 @@ class Record(NamedTuple):
 
 
 class Root(NamedTuple):
-    """The root metadata. attributes: the run's; members: every array's and group's Zarr metadata, by path."""
+    """The root metadata.
+
+    attributes: the run's.
+    schema: those that ArviZ's schema asks for.
+    record: the store's own.
+    members: every array's and group's Zarr metadata, by path.
+    """
 
     attributes: dict[str, Any]
+    schema: dict[str, Any]
     record: Record
     members: dict[str, dict[str, Any]]
 
@@ -63,7 +83,7 @@ class Root(NamedTuple):
             for name, variable in variables.items():
                 shape = [record.shards * record.shard_chains, record.draws[group], *variable.shape]
                 members[f"{group}/{name}"] = {**members[f"{group}/{name}"], "shape": shape}
-        return Root(attributes, record, members)
+        return Root(attributes, self.schema | sampling_time(attributes), record, members)
 
 
 def new_writer() -> Writer:
@@ -71,13 +91,13 @@ def new_writer() -> Writer:
     return Writer(secrets.token_hex(16), os.getpid(), socket.gethostname())
 
 
-def first_root(layout: Layout, keys: dict[str, bytes], attributes: dict[str, Any]) -> Root:
+def first_root(layout: Layout, keys: dict[str, bytes], attributes: dict[str, Any], schema: dict[str, Any]) -> Root:
     """The root of an empty store whose other keys are `keys`."""
     suffix = f"/{ROOT}"
     members = {key.removesuffix(suffix): json.loads(data) for key, data in keys.items() if key.endswith(suffix)}
     draws = dict.fromkeys(layout.groups, 0)
     record = Record(new_writer(), layout.shards, layout.shard_chains, layout.chunk_draws, draws, ())
-    return Root(attributes, record, members)
+    return Root(attributes, schema | sampling_time(attributes), record, members)
 
 
 def encode_member(member: dict[str, Any]) -> bytes:
@@ -89,12 +109,17 @@ def encode_root(root: Root) -> bytes:
     """The root metadata file, as zarr.consolidate_metadata would write it (held by a test)."""
     consolidated = {path: _consolidated(root.members[path]) for path in sorted(root.members)}
     document = {
-        "attributes": {**root.attributes, RECORD: record_as_json(root.record)},
+        "attributes": all_attributes(root),
         "zarr_format": 3,
         "consolidated_metadata": _inline(consolidated),
         "node_type": "group",
     }
     return json.dumps(document, indent=2).encode()
+
+
+def all_attributes(root: Root) -> dict[str, Any]:
+    """The run's attributes, ArviZ's, and the record."""
+    return {**root.attributes, **root.schema, RECORD: record_as_json(root.record)}
 
 
 def record_as_json(record: Record) -> dict[str, Any]:
@@ -118,8 +143,10 @@ def read_root(path: Path) -> Root:
     if record is None:
         raise StoreError(f"{path} is a Zarr hierarchy, but not a maxwell store: give the path of a run.")
     _check_version(path, record)
+    # In the order of the document: the same state is the same bytes, whoever writes it.
+    schema = {name: attributes.pop(name) for name in tuple(attributes) if name in NAMES}
     try:
-        root = Root(attributes, _record(record), _members(document))
+        root = Root(attributes, schema, _record(record), _members(document))
         consistent = root.at(attributes, root.record).members == root.members
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _damaged(path, f"its contents are not as written ({error!r})") from error

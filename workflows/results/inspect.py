@@ -5,7 +5,10 @@ import math
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ensemble.store.protocol import RunReader
 
 SUMMARY_KEYS = (
     "model",
@@ -43,16 +46,17 @@ def inspect_store(path: str | Path) -> dict[str, Any]:
     Beside SUMMARY_KEYS: path, settings, bytes (measured on disk), resume_command.
     Raises StoreError when there is no store at `path` or it is damaged.
     """
-    from ensemble.store.writer import (  # reads Zarr and xarray in: only where a store is opened
-        read_attributes,
-        store_bytes,
-    )
+    from ensemble.store.opening import reader  # reads Zarr and xarray in: only where a store is opened
 
-    attributes = read_attributes(Path(path))
-    return summarise(attributes, Path(path), store_bytes(Path(path)))
+    return summary_of(reader(path))
 
 
-def summarise(attributes: Mapping[str, Any], path: Path, size: int) -> dict[str, Any]:
+def summary_of(reader: "RunReader") -> dict[str, Any]:
+    """The summary of the state that `reader` stands at."""
+    return summarise(reader.attributes, reader.locator, reader.size())
+
+
+def summarise(attributes: Mapping[str, Any], path: str | Path, size: int) -> dict[str, Any]:
     """The summary in a store's root attributes, completed; `size` in bytes."""
     known = dict(attributes.get("summary") or {})
     found = {key: known.get(key, attributes.get(key)) for key in SUMMARY_KEYS}

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray
 
-from ensemble.store import writer as stores
+from ensemble.store.opening import reader
+from ensemble.store.protocol import RunReader
 from workflows.results import tables as reports
-from workflows.results.inspect import inspect_store
+from workflows.results.diagnostics import diagnostics
+from workflows.results.inspect import summary_of
 
 
 class Run:
@@ -16,36 +17,29 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        stores.read_attributes(self.path)
+        self.reader()
+
+    def reader(self) -> RunReader:
+        """The store as it is committed now. Raises StoreError, StoreDamaged or StoreVersion."""
+        return reader(self.path)
 
     @property
     def attributes(self) -> dict[str, Any]:
         """The committed attributes: settings, seed, versions, fingerprint, summary."""
-        return stores.read_attributes(self.path)
+        return self.reader().attributes
 
     def data(self) -> Any:
         """The draws as the installed ArviZ wants them (InferenceData, or a DataTree with ArviZ 1)."""
-        return stores.open(self.path)
+        return self.reader().arviz()
 
     def summary(self) -> dict[str, Any]:
         """What `maxwell inspect --json` prints."""
-        return inspect_store(self.path)
+        return summary_of(self.reader())
 
     def diagnostics(self) -> xarray.Dataset:
         """ess_online and nested R-hat of every unconstrained coordinate at the last goal check, as <site>_ess and
         <site>_rhat, with the dims of the posterior variable where its shape is the site's. Empty before that check."""
-        checkpoints = self.attributes["maxwell"]["checkpoints"]
-        path = self.path / "checkpoint" / str(checkpoints[-1]["epoch"]) / "coordinator.npz"
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name.split("/", 1)[1]: arrays[name] for name in arrays if name.startswith("diagnostics/")}
-        posterior = self.data()["posterior"]
-        variables = {}
-        for name, values in found.items():
-            kind, _, site = name.partition("/")
-            if kind in ("ess", "rhat"):
-                variables[f"{site}_{kind}"] = (_dims(posterior, site, values), values)
-        dims = {dim for names, _ in variables.values() for dim in names}
-        return xarray.Dataset(variables, {dim: posterior.coords[dim] for dim in dims & set(posterior.coords)})
+        return diagnostics(self.reader())
 
     def export(self, **choices: Any) -> Any:
         """The draws with log_likelihood, posterior_predictive and prior groups, by results.posterior."""
@@ -56,10 +50,3 @@ class Run:
     def report_lines(self) -> list[str]:
         """What the model itself has to say of its posterior: a table, or nothing."""
         return reports.lines(self)
-
-
-def _dims(posterior: Any, site: str, values: np.ndarray) -> tuple[str, ...]:
-    """Names for the axes of a site: those of the posterior variable of its name, else made up."""
-    if site in posterior and posterior[site].shape[2:] == values.shape:
-        return tuple(posterior[site].dims[2:])
-    return tuple(f"{site}_dim_{axis}" for axis in range(values.ndim))

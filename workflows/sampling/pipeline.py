@@ -21,7 +21,9 @@ from ensemble.run.settings import RunSettings
 from ensemble.run.status import NullProgress, Progress
 from ensemble.shard.keys import run_seed
 from ensemble.shard.runner import ShardSettings
-from ensemble.store.writer import Layout, Store, Variable, read_attributes
+from ensemble.store import opening as stores
+from ensemble.store.contents import Layout, Variable
+from ensemble.store.protocol import RunStore
 from kernels.structure.discovery import Interweaving, Structure, StructureError, discover
 from kernels.structure.interweaving_discovery import find_interweavings
 from kernels.structure.joining import WHOLE
@@ -251,7 +253,7 @@ def run(
     with _fleet(prepared.runner_spec(shard), settings, local) as fleet:
         fleet.initialise(begin.starts)
         layout = prepared.layout(shard, min(settings.store.commit_rounds, run_settings.max_draws))
-        with Store.create(path, layout, _attributes(prepared)) as store:
+        with stores.create(path, layout, _attributes(prepared)) as store:
             coordinator = _coordinator(fleet, store, prepared, run_settings, progress)
             coordinator.start(begin.handover)
             return _drive(coordinator, path)
@@ -262,11 +264,11 @@ def resume(
 ) -> Run:
     """Go on with a stored run, with other goals, limits or workers: the draws are those of one uninterrupted run."""
     path, shown = Path(store), progress or NullProgress()
-    attributes = read_attributes(path)
+    attributes = stores.reader(path).attributes
     settings = resume_settings(attributes["settings"], overrides, name=path.stem)
     prepared = Prepared(settings, attributes.get(starts.GENERATION, 0))
     models.require_same(attributes["fingerprint"], prepared.model)
-    with Store.reopen(path) as opened:
+    with stores.reopen(path) as opened:
         for line in _changed_versions(attributes["versions"]):
             shown.message(line)
         run_settings = prepared.run_settings
@@ -310,7 +312,7 @@ def _started(spec: RunnerSpec, settings: Settings, local: bool) -> Fleet:
 
 def _coordinator(
     fleet: Fleet,
-    store: Store,
+    store: RunStore,
     prepared: Prepared,
     settings: RunSettings,
     progress: Progress | None,

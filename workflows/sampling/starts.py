@@ -11,7 +11,7 @@ from ensemble.protocol.plans import Arrays
 from ensemble.run.handover import Handover, dealt, handover
 from ensemble.shard.runner import ShardSettings
 from ensemble.shard.starts import APPROXIMATIONS
-from ensemble.store.reader import last_checkpoint, read_attributes
+from ensemble.store.opening import reader
 from kernels.target import Site
 from workflows.modelling.fingerprint import compare_fingerprints, fingerprint
 from workflows.modelling.model import Model, ModelError
@@ -43,7 +43,7 @@ def generation(settings: StartSettings) -> int:
 
     Raises StoreError where start.store is no store.
     """
-    return 0 if settings.store is None else int(read_attributes(settings.store).get(GENERATION, 0)) + 1
+    return 0 if settings.store is None else int(reader(settings.store).attributes.get(GENERATION, 0)) + 1
 
 
 def beginning(settings: Settings, model: Model, shard: ShardSettings) -> Beginning:
@@ -52,12 +52,12 @@ def beginning(settings: Settings, model: Model, shard: ShardSettings) -> Beginni
     start, superchains = settings.start, settings.ensemble.superchains
     starts, taken = None, None
     if start.store is not None:
-        path = Path(start.store)
-        attributes, checkpoint = read_attributes(path), last_checkpoint(path)
-        _require_same(path, attributes, model)
+        store = reader(start.store)
+        attributes, checkpoint = store.attributes, store.last_checkpoint()
+        _require_same(store.locator, attributes, model)
         there, here = attributes["settings"], settings.model_dump(mode="json")
         same = {f"same_{section}": there[section] == here[section] for section in ("kernels", "tempering")}
-        taken = handover(path, checkpoint, start.reuse, **same)
+        taken = handover(store.locator, checkpoint, start.reuse, **same)
         if start.reuse != "controls":
             starts = dealt(checkpoint, superchains, shard.replicas, len(shard.temperatures))
     if start.file is not None:
@@ -65,10 +65,10 @@ def beginning(settings: Settings, model: Model, shard: ShardSettings) -> Beginni
     return Beginning(starts, taken)
 
 
-def _require_same(path: Path, attributes: Mapping[str, Any], model: Model) -> None:
+def _require_same(source: str, attributes: Mapping[str, Any], model: Model) -> None:
     if differences := compare_fingerprints(attributes["fingerprint"], fingerprint(model)):
         raise ModelError(
-            f"start.store: {path} holds a run of another model or of other data: {'; '.join(differences)}. "
+            f"start.store: {source} holds a run of another model or of other data: {'; '.join(differences)}. "
             "Start from a run of the same model and data, or leave out start.store"
         )
 

@@ -11,7 +11,7 @@ from ensemble.fleet.local import Fleet, LocalFleet
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
 from ensemble.run.coordinator import Coordinator
 from ensemble.run.status import NullProgress
-from ensemble.store.writer import Store
+from ensemble.store.opening import create
 from workflows.sampling.pipeline import Prepared
 
 Look = Callable[[Fleet, RoundPlan, list[RoundReport]], None]
@@ -57,7 +57,7 @@ def run(
     fleet.initialise(starts)
     with (
         tempfile.TemporaryDirectory() as folder,
-        Store.create(Path(folder) / "run.zarr", prepared.layout(settings.shard, CHUNK_DRAWS), {}) as store,
+        create(Path(folder) / "run.zarr", prepared.layout(settings.shard, CHUNK_DRAWS), {}) as store,
     ):
         arguments = fleet, store, prepared.structure, prepared.moves, settings
         Coordinator(*arguments, progress=NullProgress(), stop_requested=stop_requested).run()

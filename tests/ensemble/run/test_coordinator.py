@@ -16,8 +16,8 @@ from ensemble.run import policies
 from ensemble.run.coordinator import Coordinator, Outcome
 from ensemble.run.ledger import Ledger
 from ensemble.run.status import NullProgress, Status
-from ensemble.store.writer import Layout, Store, Variable
-from ensemble.store.writer import open as open_store
+from ensemble.store import opening as stores
+from ensemble.store.contents import Layout, Variable
 from tests.support.ensemble_models import STORED, run_settings, shard_settings, small
 from tests.support.fake_fleet import FakeFleet, unchanged
 
@@ -41,13 +41,13 @@ class Heard(NullProgress):
 
 
 def reopened(path):
-    return Store.reopen(path / "run.zarr")
+    return stores.reopen(path / "run.zarr")
 
 
 def create(path):
     stats = {"lp": Variable("float64")}
     groups = {"posterior": {"mu": Variable("float64")}, "sample_stats": stats, "warmup_sample_stats": stats}
-    return Store.create(path / "run.zarr", Layout(groups, STORED, 4, 4, {}, {}), {"seed": 0})
+    return stores.create(path / "run.zarr", Layout(groups, STORED, 4, 4, {}, {}), {"seed": 0})
 
 
 def coordinator(fleet, store, **options: Any) -> Coordinator:
@@ -94,7 +94,7 @@ def stop_after(rounds):
 
 def draws(path):
     """All stored values of a run."""
-    opened = open_store(path / "run.zarr")
+    opened = stores.reader(path / "run.zarr").groups()
     groups = ("posterior", "sample_stats", "warmup_sample_stats")
     return {(group, name): array.values for group in groups for name, array in opened[group].data_vars.items()}
 

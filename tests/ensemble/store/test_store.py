@@ -15,10 +15,11 @@ import xarray
 import zarr
 
 from ensemble.errors import MaxwellError, StoreDamaged, StoreError, StoreLocked, StoreMismatch, StoreVersion
-from ensemble.store import reader as store_reader
-from ensemble.store import writer as stores
-from ensemble.store.checkpoint import FORMAT_VERSION, Checkpoint
-from ensemble.store.writer import Layout, Store, Variable
+from ensemble.store import arviz_object
+from ensemble.store import opening as stores
+from ensemble.store.checkpoint import FORMAT_VERSION
+from ensemble.store.contents import Checkpoint, Layout, Variable
+from ensemble.store.writer import ZarrStore
 
 SHARDS, CHAINS = 3, 2
 LAYOUT = Layout(
@@ -63,7 +64,7 @@ def draws(group: str, shard: int, start: int, count: int) -> dict[str, np.ndarra
     return out
 
 
-def append(store: Store, counts: dict[str, int]) -> None:
+def append(store: ZarrStore, counts: dict[str, int]) -> None:
     """Add draws to every shard after those committed."""
     for group, count in counts.items():
         for shard in range(SHARDS):
@@ -122,23 +123,23 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path):
-    with Store.create(path, LAYOUT, ATTRIBUTES) as created:
+    with stores.create(path, LAYOUT, ATTRIBUTES) as created:
         yield created
 
 
-def test_round_trip_through_every_reader(store: Store) -> None:
+def test_round_trip_through_every_reader(store: ZarrStore) -> None:
     counts = {"posterior": 0, "sample_stats": 0, "warmup_sample_stats": 0}
     for epoch, step in enumerate([3, 1, 9, 2]):  # inside a chunk, to its end, over several, inside again
         append(store, {"posterior": step, "sample_stats": step, "warmup_sample_stats": 2 * step})
         counts = {group: n + (2 if group.startswith("warmup") else 1) * step for group, n in counts.items()}
         store.commit(checkpoint(epoch), {"stage": "sample", "epoch": epoch})
         assert store.committed == counts
-    assert_holds(stores.open(store.path), counts)
+    assert_holds(stores.reader(store.path).arviz(), counts)
     assert_holds(xarray.open_datatree(store.path, engine="zarr"), counts)
     assert store.attributes == {**ATTRIBUTES, "stage": "sample", "epoch": 3}
 
 
-def test_readers_that_pass_over_the_consolidated_metadata_see_the_same(store: Store) -> None:
+def test_readers_that_pass_over_the_consolidated_metadata_see_the_same(store: ZarrStore) -> None:
     append(store, {"posterior": 5})
     store.commit()
     for name, values in expected("posterior", 5).items():
@@ -146,10 +147,10 @@ def test_readers_that_pass_over_the_consolidated_metadata_see_the_same(store: St
         assert found.tobytes() == values.tobytes()
 
 
-def test_coordinates_static_groups_and_dimensions(store: Store) -> None:
+def test_coordinates_static_groups_and_dimensions(store: ZarrStore) -> None:
     append(store, {"posterior": 2})
     store.commit()
-    data = stores.open(store.path)
+    data = stores.reader(store.path).arviz()
     assert data.posterior["L"].dims == ("chain", "draw", "gene", "axis")
     assert list(data.posterior["gene"].values) == ["DUSP1", "KLF15", "PER1", "β-actin"]
     assert data.posterior["a"].sel(gene="PER1").shape == (SHARDS * CHAINS, 2)
@@ -162,50 +163,51 @@ def test_coordinates_static_groups_and_dimensions(store: Store) -> None:
     assert list(data.observed_data["gene"].values) == ["DUSP1", "KLF15", "PER1", "β-actin"]
 
 
-def test_an_empty_store_opens(store: Store) -> None:
-    data = stores.open(store.path)
+def test_an_empty_store_opens(store: ZarrStore) -> None:
+    data = stores.reader(store.path).arviz()
     assert data.posterior["a"].shape == (SHARDS * CHAINS, 0, 4)
     assert data.posterior["draw"].size == 0
     assert data.warmup_sample_stats["lp"].shape == (SHARDS * CHAINS, 0)
     assert store.committed == {"posterior": 0, "sample_stats": 0, "warmup_sample_stats": 0}
 
 
-def test_arviz_computes_and_copies(store: Store, tmp_path: Path) -> None:
+def test_arviz_computes_and_copies(store: ZarrStore, tmp_path: Path) -> None:
     append(store, {"posterior": 8, "sample_stats": 8})
     store.commit()
-    data = stores.open(store.path)
+    data = stores.reader(store.path).arviz()
     expected_type = "InferenceData" if version("arviz").startswith("0.") else "DataTree"
     assert type(data).__name__ == expected_type
     assert json.loads(data.attrs["settings"]) == ATTRIBUTES["settings"]
     assert data.attrs["seed"] == 7
-    # Nested attributes would have stopped NetCDF; xarray's own writers are enough to show it.
+    # Nested attributes would have stopped NetCDF; a list of names does not (test_arviz_schema writes one).
+    assert data.attrs.pop("sample_dims") == ["chain", "draw"]
     assert all(isinstance(value, str | int | float) for value in data.attrs.values())
     mean = data.posterior["a"].mean(("chain", "draw")).values
     np.testing.assert_allclose(mean, expected("posterior", 8)["a"].mean((0, 1)), rtol=1e-5)
 
 
-def test_a_later_arviz_gets_a_data_tree(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_later_arviz_gets_a_data_tree(store: ZarrStore, monkeypatch: pytest.MonkeyPatch) -> None:
     append(store, {"posterior": 1})
     store.commit()
-    monkeypatch.setattr(store_reader.metadata, "version", {"arviz": "1.3.0"}.__getitem__)
-    tree = store_reader.open(store.path)
+    monkeypatch.setattr(arviz_object.metadata, "version", {"arviz": "1.3.0"}.__getitem__)
+    tree = stores.reader(store.path).arviz()
     assert isinstance(tree, xarray.DataTree)
     assert_holds(tree, {"posterior": 1})
     assert tree["posterior"]["draw"].values.tolist() == [0]
 
 
-def test_a_live_reader_sees_whole_commits_only(store: Store) -> None:
+def test_a_live_reader_sees_whole_commits_only(store: ZarrStore) -> None:
     append(store, {"posterior": 3, "sample_stats": 3})
     store.commit()
     early = xarray.open_datatree(store.path, engine="zarr")
     append(store, {"posterior": 6, "sample_stats": 6})  # a finished chunk is on the disk already
-    assert_holds(stores.open(store.path), {"posterior": 3, "sample_stats": 3})
+    assert_holds(stores.reader(store.path).arviz(), {"posterior": 3, "sample_stats": 3})
     store.commit()
     assert_holds(early, {"posterior": 3, "sample_stats": 3})
-    assert_holds(stores.open(store.path), {"posterior": 9, "sample_stats": 9})
+    assert_holds(stores.reader(store.path).arviz(), {"posterior": 9, "sample_stats": 9})
 
 
-def test_chunks_of_fill_values_are_stored(store: Store) -> None:
+def test_chunks_of_fill_values_are_stored(store: ZarrStore) -> None:
     """Zarr drops chunks that hold fill values only; a dropped chunk could not be told from a lost one."""
     zeros = {
         "lp": np.full((4, CHAINS), np.nan),
@@ -217,17 +219,17 @@ def test_chunks_of_fill_values_are_stored(store: Store) -> None:
         store.append(shard, "sample_stats", zeros)
     store.commit()
     assert (store.path / "sample_stats" / "diverging" / "c.0.0").exists()
-    assert np.isnan(stores.open(store.path).sample_stats["lp"].values).all()
+    assert np.isnan(stores.reader(store.path).arviz().sample_stats["lp"].values).all()
 
 
-def test_values_are_copied_and_floats_narrowed(store: Store) -> None:
+def test_values_are_copied_and_floats_narrowed(store: ZarrStore) -> None:
     wide = {name: values.astype(np.float64) for name, values in draws("posterior", 0, 0, 1).items()}
     for shard in range(SHARDS):
         store.append(shard, "posterior", wide)
     for values in wide.values():
         values[...] = -1.0
     store.commit()
-    found = stores.open(store.path).posterior["a"].values[:CHAINS, 0]
+    found = stores.reader(store.path).arviz().posterior["a"].values[:CHAINS, 0]
     assert found.tobytes() == draws("posterior", 0, 0, 1)["a"][0].tobytes()
 
 
@@ -244,37 +246,37 @@ def test_values_are_copied_and_floats_narrowed(store: Store) -> None:
         (0, "posterior", {"mu": np.zeros((), np.float32)}, "of shape \\(\\)"),
     ],
 )
-def test_draws_that_do_not_fit_are_refused_whole(store: Store, shard, group, change, message) -> None:
+def test_draws_that_do_not_fit_are_refused_whole(store: ZarrStore, shard, group, change, message) -> None:
     given = {**draws("posterior", 0, 0, 1), **change}
     with pytest.raises(StoreError, match=message):
         store.append(shard, group, {name: values for name, values in given.items() if values is not None})
     append(store, {"posterior": 1})
     store.commit()
-    assert_holds(stores.open(store.path), {"posterior": 1})
+    assert_holds(stores.reader(store.path).arviz(), {"posterior": 1})
 
 
-def test_integers_are_not_narrowed(store: Store) -> None:
+def test_integers_are_not_narrowed(store: ZarrStore) -> None:
     given = {**draws("sample_stats", 0, 0, 1), "replica": np.full((1, CHAINS), 2**40)}
     with pytest.raises(StoreError, match="was given int64"):
         store.append(0, "sample_stats", given)
 
 
-def test_shards_must_agree_at_a_commit(store: Store) -> None:
+def test_shards_must_agree_at_a_commit(store: ZarrStore) -> None:
     store.append(1, "posterior", draws("posterior", 1, 0, 1))
     with pytest.raises(StoreError, match=r"have \[0, 1, 0\] draws"):
         store.commit()
     for shard in (0, 2):
         store.append(shard, "posterior", draws("posterior", shard, 0, 1))
     store.commit()
-    assert_holds(stores.open(store.path), {"posterior": 1})
+    assert_holds(stores.reader(store.path).arviz(), {"posterior": 1})
 
 
 def test_resume_inside_a_chunk_goes_on_bit_for_bit(path: Path) -> None:
-    with Store.create(path, LAYOUT, ATTRIBUTES) as store:
+    with stores.create(path, LAYOUT, ATTRIBUTES) as store:
         append(store, {"posterior": 6})
         store.commit(checkpoint(0))
         append(store, {"posterior": 5})  # never committed
-    with Store.reopen(path) as store:
+    with stores.reopen(path) as store:
         assert store.committed["posterior"] == 6
         assert store.layout == Layout(LAYOUT.groups, CHAINS, SHARDS, 4)
         assert store.attributes == ATTRIBUTES
@@ -283,10 +285,10 @@ def test_resume_inside_a_chunk_goes_on_bit_for_bit(path: Path) -> None:
         store.commit(checkpoint(1))
         append(store, {"posterior": 4})
         store.commit(checkpoint(2))
-    assert_holds(stores.open(path), {"posterior": 11})
+    assert_holds(stores.reader(path).arviz(), {"posterior": 11})
 
 
-def test_checkpoints_come_back_and_two_are_kept(store: Store) -> None:
+def test_checkpoints_come_back_and_two_are_kept(store: ZarrStore) -> None:
     with pytest.raises(StoreError, match="no checkpoint yet"):
         store.load_checkpoint()
     for epoch in (3, 5, 9):
@@ -301,7 +303,7 @@ def test_checkpoints_come_back_and_two_are_kept(store: Store) -> None:
     assert_same(store.load_checkpoint(), checkpoint(9))
 
 
-def test_a_committed_checkpoint_is_never_written_over(store: Store) -> None:
+def test_a_committed_checkpoint_is_never_written_over(store: ZarrStore) -> None:
     store.commit(checkpoint(3))
     store.commit(checkpoint(3), {"stage": "again"})
     for epoch, seed in ((3, 4), (2, 2)):
@@ -311,7 +313,7 @@ def test_a_committed_checkpoint_is_never_written_over(store: Store) -> None:
     assert store.attributes["stage"] == "again"
 
 
-def test_objects_are_refused_before_anything_is_written(store: Store) -> None:
+def test_objects_are_refused_before_anything_is_written(store: ZarrStore) -> None:
     bad = checkpoint(0)._replace(coordinator={"x": np.array([None, {}])})
     with pytest.raises(StoreError, match=r"'x' of coordinator\.npz has dtype object"):
         store.commit(bad)
@@ -326,24 +328,24 @@ def test_objects_are_refused_before_anything_is_written(store: Store) -> None:
 
 
 def test_draws_beyond_the_checkpoint_are_given_up_only_when_asked(path: Path) -> None:
-    with Store.create(path, LAYOUT, {}) as store:
+    with stores.create(path, LAYOUT, {}) as store:
         append(store, {"posterior": 3})
         store.commit(checkpoint(0))
         append(store, {"posterior": 6, "sample_stats": 2})
         store.commit()
-    with Store.reopen(path) as store:
+    with stores.reopen(path) as store:
         assert store.committed == {"posterior": 9, "sample_stats": 2, "warmup_sample_stats": 0}
         with pytest.raises(StoreError, match="call rewind"):
             append(store, {"posterior": 1})
         store.rewind()
         assert store.committed == {"posterior": 3, "sample_stats": 0, "warmup_sample_stats": 0}
-        assert_holds(stores.open(path), {"posterior": 3, "sample_stats": 0})
+        assert_holds(stores.reader(path).arviz(), {"posterior": 3, "sample_stats": 0})
         append(store, {"posterior": 2})
         store.commit(checkpoint(1))
-    assert_holds(stores.open(path), {"posterior": 5})
+    assert_holds(stores.reader(path).arviz(), {"posterior": 5})
 
 
-def test_the_consolidated_metadata_are_those_of_zarr(store: Store) -> None:
+def test_the_consolidated_metadata_are_those_of_zarr(store: ZarrStore) -> None:
     """Consolidated metadata are outside the Zarr v3 specification: this pins the form that the installed Zarr reads."""
     append(store, {"posterior": 5})
     store.commit(checkpoint(0), {"stage": "sample"})
@@ -357,7 +359,7 @@ def test_the_consolidated_metadata_are_those_of_zarr(store: Store) -> None:
     assert ours["consolidated_metadata"]["metadata"]["posterior/a"]["shape"] == [6, 5, 4]
 
 
-def test_the_consolidated_lengths_are_what_readers_go_by(store: Store) -> None:
+def test_the_consolidated_lengths_are_what_readers_go_by(store: ZarrStore) -> None:
     """A crash between the resizes and the root leaves arrays that are ahead: no reader may follow them."""
     append(store, {"posterior": 2})
     store.commit()
@@ -366,49 +368,49 @@ def test_the_consolidated_lengths_are_what_readers_go_by(store: Store) -> None:
         metadata = json.loads(file.read_text())
         metadata["shape"][1] = 4
         file.write_text(json.dumps(metadata))
-    assert_holds(stores.open(store.path), {"posterior": 2})
+    assert_holds(stores.reader(store.path).arviz(), {"posterior": 2})
     assert_holds(xarray.open_datatree(store.path, engine="zarr"), {"posterior": 2})
 
 
-def test_attributes_are_read_without_the_lock(store: Store) -> None:
+def test_attributes_are_read_without_the_lock(store: ZarrStore) -> None:
     append(store, {"posterior": 2})
     store.commit(checkpoint(4), {"stage": "sample"})
-    found = stores.read_attributes(store.path)
+    found = stores.reader(store.path).attributes
     assert found["stage"] == "sample"
     assert found["settings"] == ATTRIBUTES["settings"]
     assert found["maxwell"]["draws"]["posterior"] == 2
     assert [c["epoch"] for c in found["maxwell"]["checkpoints"]] == [4]
     assert found["maxwell"]["writer"]["process"] == os.getpid()
-    assert stores.store_bytes(store.path) == sum(f.stat().st_size for f in store.path.rglob("*") if f.is_file())
+    assert stores.reader(store.path).size() == sum(f.stat().st_size for f in store.path.rglob("*") if f.is_file())
 
 
-def test_a_second_writer_is_refused(store: Store) -> None:
+def test_a_second_writer_is_refused(store: ZarrStore) -> None:
     with pytest.raises(StoreLocked, match=f"process {os.getpid()} on host"):
-        Store.reopen(store.path)
+        stores.reopen(store.path)
     store.close()
-    with Store.reopen(store.path) as second:
+    with stores.reopen(store.path) as second:
         assert second.committed["posterior"] == 0
         with pytest.raises(StoreError, match="is closed"):
             store.commit()
 
 
-def test_a_writer_that_was_taken_over_refuses_to_commit(store: Store) -> None:
+def test_a_writer_that_was_taken_over_refuses_to_commit(store: ZarrStore) -> None:
     """Where the lock does not reach (another machine on some file systems) the token in the root decides."""
     append(store, {"posterior": 1})
     (store.path / ".lock").unlink()  # two files are two locks
-    with Store.reopen(store.path) as second:
+    with stores.reopen(store.path) as second:
         append(store, {"sample_stats": 1})
         with pytest.raises(StoreLocked, match="taken over"):
             store.commit(None, {"stage": "stale"})
         assert second.committed["posterior"] == 0
         append(second, {"posterior": 2})
         second.commit()
-    assert_holds(stores.open(store.path), {"posterior": 2, "sample_stats": 0})
+    assert_holds(stores.reader(store.path).arviz(), {"posterior": 2, "sample_stats": 0})
     with pytest.raises(StoreError, match="reopen it"):
         store.commit()
 
 
-def test_expected_attributes(store: Store) -> None:
+def test_expected_attributes(store: ZarrStore) -> None:
     store.require({"seed": 7, "settings": ATTRIBUTES["settings"]})
     with pytest.raises(StoreMismatch, match="seed = 7, but this run has seed = 8"):
         store.require({"seed": 8})
@@ -418,17 +420,17 @@ def test_an_existing_path_is_left_alone(path: Path) -> None:
     path.mkdir()
     (path / "thesis.txt").write_text("mine")
     with pytest.raises(StoreError, match="exists"):
-        Store.create(path, LAYOUT, {})
+        stores.create(path, LAYOUT, {})
     assert [p.name for p in path.iterdir()] == ["thesis.txt"]
     assert [p.name for p in path.parent.iterdir()] == ["run.zarr"]
 
 
 def test_missing_parents_are_made(tmp_path: Path) -> None:
-    with Store.create(tmp_path / "a" / "b" / "run", LAYOUT, {}) as store:
+    with stores.create(tmp_path / "a" / "b" / "run", LAYOUT, {}) as store:
         assert store.path.is_dir()
 
 
-READERS = [stores.open, stores.read_attributes, stores.store_bytes, Store.reopen]
+READERS = [stores.reader, stores.reopen]
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -454,7 +456,7 @@ def edit_root(path: Path, change) -> None:
 
 
 @pytest.fixture
-def finished(store: Store) -> Path:
+def finished(store: ZarrStore) -> Path:
     """A closed store of 6 draws and two checkpoints, the earlier after 3 draws."""
     for epoch in (1, 2):
         append(store, {"posterior": 3})
@@ -469,11 +471,11 @@ def test_a_checkpoint_of_another_version_is_not_gone_on_from(finished: Path, mon
         pytest.raises(
             StoreVersion, match=rf"has format {FORMAT_VERSION} and this version goes on from format 99: resume with"
         ),
-        Store.reopen(finished) as store,
+        stores.reopen(finished) as store,
     ):
         store.load_checkpoint()
     monkeypatch.undo()
-    with Store.reopen(finished) as store:
+    with stores.reopen(finished) as store:
         assert store.load_checkpoint().epoch == 2
 
 
@@ -506,7 +508,7 @@ def test_a_damaged_root_is_said_so(reader, damage, finished: Path) -> None:
         reader(finished)
 
 
-@pytest.mark.parametrize("reader", [stores.open, Store.reopen])
+@pytest.mark.parametrize("reader", [lambda path: stores.reader(path).groups(), stores.reopen])
 def test_lost_draws_are_said_so(reader, finished: Path) -> None:
     (finished / "posterior" / "a" / "c.1.0.0").unlink()
     with pytest.raises(
@@ -521,9 +523,9 @@ def test_changed_draws_are_noticed(finished: Path) -> None:
     data[-6] ^= 1
     file.write_bytes(data)
     with pytest.raises(StoreDamaged, match=r"c\.1\.1\.0 with committed draws is damaged"):
-        Store.reopen(finished)
+        stores.reopen(finished)
     with pytest.raises((RuntimeError, ValueError)):
-        _ = stores.open(finished).posterior["a"].values
+        _ = stores.reader(finished).arviz().posterior["a"].values
 
 
 def flip(path: Path) -> None:
@@ -537,34 +539,34 @@ def flip(path: Path) -> None:
 def test_a_damaged_checkpoint_is_never_passed_over_in_silence(file, damage, finished: Path) -> None:
     damage(finished / "checkpoint" / "2" / file)
     with pytest.raises(StoreDamaged, match=f"2/{file} .* previous_checkpoint=True: .* epoch 1, is intact"):
-        Store.reopen(finished)
-    assert_holds(stores.open(finished), {"posterior": 6})
-    with Store.reopen(finished, previous_checkpoint=True) as store:
+        stores.reopen(finished)
+    assert_holds(stores.reader(finished).arviz(), {"posterior": 6})
+    with stores.reopen(finished, previous_checkpoint=True) as store:
         assert_same(store.load_checkpoint(), checkpoint(1))
         assert store.committed["posterior"] == 3
         append(store, {"posterior": 3})
         store.commit(checkpoint(2))
         assert_same(store.load_checkpoint(), checkpoint(2))
-    assert_holds(stores.open(finished), {"posterior": 6})
+    assert_holds(stores.reader(finished).arviz(), {"posterior": 6})
 
 
 def test_no_intact_checkpoint(finished: Path) -> None:
     flip(finished / "checkpoint" / "1" / "shard-0.npz")
     flip(finished / "checkpoint" / "2" / "shard-0.npz")
     with pytest.raises(StoreDamaged, match="the checkpoint before it, of epoch 1, is damaged too"):
-        Store.reopen(finished)
+        stores.reopen(finished)
     with pytest.raises(StoreDamaged, match=r"1/shard-0\.npz is damaged"):
-        Store.reopen(finished, previous_checkpoint=True)
+        stores.reopen(finished, previous_checkpoint=True)
 
 
-def test_the_only_checkpoint_damaged(store: Store) -> None:
+def test_the_only_checkpoint_damaged(store: ZarrStore) -> None:
     store.commit(checkpoint(1))
     flip(store.path / "checkpoint" / "1" / "shard-0.npz")
     store.close()
     with pytest.raises(StoreDamaged, match="there is no earlier checkpoint"):
-        Store.reopen(store.path)
+        stores.reopen(store.path)
     with pytest.raises(StoreError, match="no checkpoint before the last"):
-        Store.reopen(store.path, previous_checkpoint=True)
+        stores.reopen(store.path, previous_checkpoint=True)
 
 
 def changed(**changes) -> Layout:
@@ -600,7 +602,7 @@ def with_variable(name: str, *variable) -> Layout:
 )
 def test_layouts_that_no_reader_could_open_are_refused(layout: Layout, message: str, path: Path) -> None:
     with pytest.raises(StoreError, match=message):
-        Store.create(path, layout, {})
+        stores.create(path, layout, {})
     assert list(path.parent.iterdir()) == []
 
 
@@ -613,8 +615,8 @@ KILLED = """
 import itertools, sys
 sys.path[:0] = sys.argv[2:]
 from tests.ensemble.store.test_store import ATTRIBUTES, LAYOUT, append, checkpoint
-from ensemble.store.writer import Store
-with Store.create(sys.argv[1], LAYOUT, ATTRIBUTES) as store:
+from ensemble.store import opening as stores
+with stores.create(sys.argv[1], LAYOUT, ATTRIBUTES) as store:
     for epoch in itertools.count():
         append(store, {"posterior": 3, "sample_stats": 3})
         store.commit(checkpoint(epoch))
@@ -628,17 +630,17 @@ def test_a_killed_writer_loses_nothing_and_its_lock_goes_with_it(path: Path) -> 
         try:
             for _ in range(5):
                 said = int(writer.stdout.readline())
-                data = stores.open(path)  # while it writes
+                data = stores.reader(path).arviz()  # while it writes
                 count = data.posterior.sizes["draw"]
                 assert count >= 3 * (said + 1)
                 assert_holds(data, {"posterior": count})
             with pytest.raises(StoreLocked, match=f"process {writer.pid} on host"):
-                Store.reopen(path)
+                stores.reopen(path)
         finally:
             writer.send_signal(signal.SIGKILL)
-    with Store.reopen(path) as store:
+    with stores.reopen(path) as store:
         count = store.committed["posterior"]
         assert count == 3 * (store.load_checkpoint().epoch + 1) >= 15
         append(store, {"posterior": 2, "sample_stats": 2})
         store.commit()
-    assert_holds(stores.open(path), {"posterior": count + 2, "sample_stats": count + 2})
+    assert_holds(stores.reader(path).arviz(), {"posterior": count + 2, "sample_stats": count + 2})

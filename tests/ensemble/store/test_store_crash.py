@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ensemble.errors import StoreDamaged, StoreError
-from ensemble.store import writer as stores
-from ensemble.store.checkpoint import Checkpoint
+from ensemble.store import opening as stores
+from ensemble.store.contents import Checkpoint, Layout, Variable
 from ensemble.store.filesystem import DISK, Filesystem
-from ensemble.store.writer import Layout, Store, Variable
+from ensemble.store.writer import ZarrStore
 from tests.support.faulty_filesystem import Crash, FaultyFilesystem, snapshot
 
 SHARDS, CHAINS = 2, 2
@@ -89,12 +89,12 @@ def contents(path: Path) -> Contents:
     return seen
 
 
-def add(store: Store, numbers: dict[str, list[int]]) -> None:
+def add(store: ZarrStore, numbers: dict[str, list[int]]) -> None:
     for group, shard in itertools.product(numbers, range(SHARDS)):
         store.append(shard, group, draws(group, shard, numbers[group]))
 
 
-def first_rounds(store: Store) -> None:
+def first_rounds(store: ZarrStore) -> None:
     """Ends inside a chunk of one group and at the end of one of the other, with two checkpoints."""
     add(store, {"posterior": [0, 1], "sample_stats": [0]})
     store.commit(checkpoint(0), {"stage": "equilibrate"})
@@ -102,13 +102,13 @@ def first_rounds(store: Store) -> None:
     store.commit(checkpoint(1), {"stage": "sample"})
 
 
-def next_round(store: Store) -> None:
+def next_round(store: ZarrStore) -> None:
     """Finishes one chunk in the posterior and begins another, prunes a checkpoint."""
     add(store, {"posterior": [4, 5, 6], "sample_stats": [3]})
     store.commit(checkpoint(2), {"stage": "sample", "round": 2})
 
 
-def last_round(store: Store) -> None:
+def last_round(store: ZarrStore) -> None:
     add(store, {"posterior": [7, 8], "sample_stats": [4, 5]})
     store.commit(checkpoint(3), {"stage": "sample", "round": 3})
 
@@ -127,10 +127,16 @@ def crashes(power: str) -> Iterator[FaultyFilesystem]:
         yield FaultyFilesystem(limit, power, seed=limit)
 
 
+@pytest.fixture(autouse=True)
+def one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores made at one time are compared byte by byte, and they say when they were made."""
+    monkeypatch.setattr("ensemble.store.opening.now", lambda: "2024-02-29T12:00:00+00:00")
+
+
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     path = tmp_path / "base"
-    with Store.create(path, LAYOUT, {"seed": 1}) as store:
+    with stores.create(path, LAYOUT, {"seed": 1}) as store:
         first_rounds(store)
     return path
 
@@ -161,7 +167,7 @@ def test_a_crash_anywhere_in_a_resumed_round_leaves_before_or_after(base: Path, 
     whole = tmp_path / "whole"
     shutil.copytree(base, whole)
     before = moment(whole)
-    with Store.reopen(whole) as store:
+    with stores.reopen(whole) as store:
         next_round(store)
         after = moment(whole)
         last_round(store)
@@ -169,14 +175,14 @@ def test_a_crash_anywhere_in_a_resumed_round_leaves_before_or_after(base: Path, 
     for fs in crashes(power):
         path = tmp_path / f"run-{fs.limit}"
         shutil.copytree(base, path)
-        died = dies(lambda fs=fs, path=path: next_round(Store.reopen(path, fs)))
+        died = dies(lambda fs=fs, path=path: next_round(stores.reopen(path, fs)))
         if not died:
             fs.die()
         seen = contents(path)
         assert seen in ([before.seen, after.seen] if died else [after.seen])
         assert_arrays_are_not_behind(path)
         committed.append(seen == after.seen)
-        with Store.reopen(path) as store:
+        with stores.reopen(path) as store:
             assert snapshot(path) == (after if committed[-1] else before).stored
             assert store.load_checkpoint().epoch == (2 if committed[-1] else 1)
             if not committed[-1]:
@@ -192,17 +198,17 @@ def test_a_crash_anywhere_in_a_resumed_round_leaves_before_or_after(base: Path, 
 
 @pytest.mark.parametrize("power", ["stays", "cut"])
 def test_a_crash_anywhere_in_a_creation_leaves_a_whole_store_or_none(tmp_path: Path, power: str) -> None:
-    Store.create(tmp_path / "whole", LAYOUT, {"seed": 1}).close()
+    stores.create(tmp_path / "whole", LAYOUT, {"seed": 1}).close()
     whole = snapshot(tmp_path / "whole")
     made = []
     for fs in crashes(power):
         path = tmp_path / f"runs-{fs.limit}" / "run"
-        died = dies(lambda fs=fs, path=path: Store.create(path, LAYOUT, {"seed": 1}, fs))
+        died = dies(lambda fs=fs, path=path: stores.create(path, LAYOUT, {"seed": 1}, fs))
         if not died:
             fs.die()
         made.append(path.exists())
         assert made[-1] or died
-        (Store.reopen(path) if made[-1] else Store.create(path, LAYOUT, {"seed": 1})).close()
+        (stores.reopen(path) if made[-1] else stores.create(path, LAYOUT, {"seed": 1})).close()
         assert snapshot(path) == whole
         assert [entry.name for entry in path.parent.iterdir()] == ["run"]
         if not died:
@@ -214,18 +220,18 @@ def test_a_crash_anywhere_in_a_creation_leaves_a_whole_store_or_none(tmp_path: P
 @pytest.mark.parametrize("power", ["stays", "cut"])
 def test_a_crash_anywhere_in_a_rewind_leaves_before_or_after(base: Path, tmp_path: Path, power: str) -> None:
     after = moment(base)
-    with Store.reopen(base) as store:
+    with stores.reopen(base) as store:
         add(store, {"posterior": [90, 91, 92, 93], "sample_stats": [90]})
         store.commit()
     before = contents(base)
     for fs in crashes(power):
         path = tmp_path / f"run-{fs.limit}"
         shutil.copytree(base, path)
-        died = dies(lambda fs=fs, path=path: Store.reopen(path, fs).rewind())
+        died = dies(lambda fs=fs, path=path: stores.reopen(path, fs).rewind())
         if not died:
             fs.die()
         assert contents(path) in ([before, after.seen] if died else [after.seen])
-        with Store.reopen(path) as store:
+        with stores.reopen(path) as store:
             store.rewind()
             assert snapshot(path) == after.stored
         if not died:
@@ -233,19 +239,19 @@ def test_a_crash_anywhere_in_a_rewind_leaves_before_or_after(base: Path, tmp_pat
 
 
 def test_draws_after_a_rewind_take_the_place_of_those_given_up(base: Path) -> None:
-    with Store.reopen(base) as store:
+    with stores.reopen(base) as store:
         add(store, {"posterior": [90, 91, 92, 93]})
         store.commit()
         add(store, {"posterior": [94]})
         store.rewind()
         add(store, {"posterior": [4]})
         store.commit()
-    assert stores.open(base).posterior["mu"].values[0].tolist() == [0.0, 64.0, 128.0, 192.0, 256.0]
+    assert stores.reader(base).arviz().posterior["mu"].values[0].tolist() == [0.0, 64.0, 128.0, 192.0, 256.0]
 
 
 def test_a_power_cut_after_a_commit_takes_nothing_back(base: Path) -> None:
     fs = FaultyFilesystem(power="cut")
-    next_round(Store.reopen(base, fs))
+    next_round(stores.reopen(base, fs))
     after = contents(base)
     fs.die()
     assert contents(base) == after
@@ -254,7 +260,7 @@ def test_a_power_cut_after_a_commit_takes_nothing_back(base: Path) -> None:
 def test_the_power_cut_would_be_felt_without_syncs(base: Path) -> None:
     """The test of the test: a writer that never syncs loses its commit."""
     before, fs = contents(base), ForgetfulFilesystem(power="cut")
-    next_round(Store.reopen(base, fs))
+    next_round(stores.reopen(base, fs))
     assert contents(base) != before
     fs.die()
     assert contents(base) == before
@@ -270,7 +276,7 @@ def test_every_folder_sync_of_a_commit_is_needed(base: Path, skipped: str) -> No
                 super().sync_folder(path)
 
     fs = Skipping(power="cut")
-    next_round(Store.reopen(base, fs))
+    next_round(stores.reopen(base, fs))
     after = snapshot(base)
     fs.die()
     assert not _holds(base, after)
@@ -278,7 +284,7 @@ def test_every_folder_sync_of_a_commit_is_needed(base: Path, skipped: str) -> No
 
 def _holds(path: Path, after: dict[str, Any]) -> bool:
     try:
-        with Store.reopen(path):
+        with stores.reopen(path):
             return snapshot(path) == after
     except StoreDamaged:
         return False
@@ -304,14 +310,14 @@ def test_the_real_file_system_syncs_files_before_their_names(tmp_path: Path, mon
 def test_a_full_disk_loses_nothing_and_says_so(base: Path) -> None:
     before = contents(base)
     for limit in range(1, 20, 3):
-        with Store.reopen(base, FullFilesystem(limit)) as store:
+        with stores.reopen(base, FullFilesystem(limit)) as store:
             with pytest.raises(StoreError, match=r"No space left on device.* is intact: make room"):
                 next_round(store)
             with pytest.raises(StoreError, match="reopen it"):
                 store.commit()
         assert contents(base) == before
         assert not list(base.rglob("*.partial"))
-    with Store.reopen(base, FullFilesystem(100)) as store:
+    with stores.reopen(base, FullFilesystem(100)) as store:
         next_round(store)
     assert contents(base) != before
 
@@ -342,7 +348,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def create(self) -> None:
-        self.store = Store.create(self.path, LAYOUT, {}, self.fs)
+        self.store = stores.create(self.path, LAYOUT, {}, self.fs)
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
@@ -381,7 +387,7 @@ class StoreMachine(RuleBasedStateMachine):
     def leave_and_reopen(self, operations: int) -> None:
         self.store.close()
         crashing = FaultyFilesystem(operations, "flickers", seed=operations)
-        dies(lambda: Store.reopen(self.path, crashing))
+        dies(lambda: stores.reopen(self.path, crashing))
         if not crashing.dead:
             crashing.die()
         self._reopen()
@@ -416,7 +422,7 @@ class StoreMachine(RuleBasedStateMachine):
     def _reopen(self) -> None:
         self.store.close()
         self.fs = FaultyFilesystem()
-        self.store = Store.reopen(self.path, self.fs)
+        self.store = stores.reopen(self.path, self.fs)
         assert self._read() == self.committed
         at = {group: len(self.committed.draws[group, 0]) for group in GROUPS}
         if self.committed.epoch is not None and at != self.committed.at_checkpoint:
@@ -442,7 +448,7 @@ class StoreMachine(RuleBasedStateMachine):
             for name, expected in draws(group, shard, numbers).items():
                 assert values[name].tobytes() == expected.tobytes()
             found[group, shard] = tuple(numbers)
-        named = stores.read_attributes(self.path)["maxwell"]["checkpoints"]
+        named = stores.reader(self.path).attributes["maxwell"]["checkpoints"]
         if not named:
             return Committed(found, None, {})
         return Committed(found, named[-1]["epoch"], named[-1]["draws"])

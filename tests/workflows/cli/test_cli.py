@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -167,7 +167,8 @@ def test_an_error_in_the_models_own_lines_does_not_fail_a_finished_run(pipeline,
 
 def test_inspect_prints_text_or_exactly_the_summary(monkeypatch, capsys):
     attributes = {"summary": {"model": "airway", "ess_online_min": float("nan"), "more": 3}, "settings": STORED}
-    stand_in_module(monkeypatch, "ensemble", "store", read_attributes=lambda _: attributes, store_bytes=lambda _: 1000)
+    reader = SimpleNamespace(attributes=attributes, locator="x.zarr", size=lambda: 1000)
+    monkeypatch.setattr("ensemble.store.opening.reader", lambda path: reader)
     assert main(["inspect", "x.zarr", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert set(summary) == {*SUMMARY_KEYS, "path", "settings", "bytes", "resume_command", "more"}
@@ -177,10 +178,10 @@ def test_inspect_prints_text_or_exactly_the_summary(monkeypatch, capsys):
 
 
 def test_inspect_of_a_damaged_store_is_bad_input(monkeypatch, capsys):
-    def read_attributes(_):
+    def reader(_):
         raise StoreDamaged("x.zarr/zarr.json cannot be read")
 
-    stand_in_module(monkeypatch, "ensemble", "store", read_attributes=read_attributes, store_bytes=lambda _: 0)
+    monkeypatch.setattr("ensemble.store.opening.reader", reader)
     assert main(["inspect", "x.zarr"]) == 2
     assert capsys.readouterr().err == "maxwell: x.zarr/zarr.json cannot be read\n"
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ensemble.run.status import NullProgress
-from ensemble.store.writer import Store
+from ensemble.store import opening as stores
 from tests.support import user_model
 from tests.support.runs import SignalAt, command, config, contents, draws, same
 from workflows import numpyro_model, open_run
@@ -118,7 +118,7 @@ def test_the_model_of_a_store_must_be_the_one_that_was_recorded(
 
 
 def test_a_store_that_another_process_writes_is_left_to_it(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with Store.reopen(store):
+    with stores.reopen(store):
         line = refused_resume(store, capsys)
     assert "is being written by process" in line
     assert "wait for it to end or stop it" in line

@@ -16,7 +16,8 @@ import pytest
 from matplotlib import image
 
 from ensemble.errors import StoreDamaged, StoreError
-from ensemble.store.writer import Layout, Store, Variable
+from ensemble.store import opening as stores
+from ensemble.store.contents import Layout, Variable
 from tests.support.html_checker import Page
 from tests.support.report_models import NAMES
 from tests.support.runs import SETTINGS
@@ -187,7 +188,7 @@ def test_a_store_before_its_first_commit_has_a_page(folder: Path) -> None:
     groups = {"posterior": {"mu": Variable("float32")}, "sample_stats": {"lp": Variable("float64")}}
     sites = {"mu": {"shape": [], "plates": []}}
     attributes = {"model": "airway", "seed": 0, "settings": settings, "fingerprint": {"sites": sites}}
-    Store.create(path, Layout(groups, 4, 8, 8, {}, {}), attributes).close()
+    stores.create(path, Layout(groups, 4, 8, 8, {}, {}), attributes).close()
     text = report(path).text
     assert "No draws yet" in text
     assert "maxwell resume" in text

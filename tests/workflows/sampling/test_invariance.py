@@ -15,7 +15,8 @@ from ensemble.fleet.local import LocalFleet
 from ensemble.fleet.ray_fleet import RayFleet
 from ensemble.run.coordinator import Coordinator
 from ensemble.run.status import NullProgress, Status
-from ensemble.store.writer import Store
+from ensemble.store import opening as stores
+from ensemble.store.protocol import RunStore
 from tests.support.faulty_filesystem import Crash, FaultyFilesystem, snapshot
 from tests.support.runs import SETTINGS, config, draws, same
 from workflows import open_run, resume, run
@@ -104,7 +105,7 @@ def test_workers_killed_on_the_way(reference: dict[str, np.ndarray], tmp_path: P
     with RayFleet(prepared.runner_spec(settings.shard), 4, 2) as fleet:
         progress.fleet = fleet
         fleet.initialise()
-        with Store.create(tmp_path / "killed.zarr", prepared.layout(settings.shard, 3), {}) as store:
+        with stores.create(tmp_path / "killed.zarr", prepared.layout(settings.shard, 3), {}) as store:
             coordinator = Coordinator(fleet, store, prepared.structure, prepared.moves, settings, progress=progress)
             coordinator.start()
             coordinator.run()
@@ -160,18 +161,18 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
     settings = prepared.run_settings
     fleet = LocalFleet(prepared.runner_spec(settings.shard), 2)
 
-    def coordinator(store: Store, limit: int = 37) -> Coordinator:
+    def coordinator(store: RunStore, limit: int = 37) -> Coordinator:
         chosen = settings._replace(limit_sweeps=limit)
         return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, progress=NullProgress())
 
     def begin(path: Path, limit: int) -> None:
-        with Store.create(path, prepared.layout(settings.shard, 3), {}) as store:
+        with stores.create(path, prepared.layout(settings.shard, 3), {}) as store:
             fleet.initialise()
             steering = coordinator(store, limit)
             steering.start()
             steering.run()
 
-    def go_on(store: Store) -> None:
+    def go_on(store: RunStore) -> None:
         steering = coordinator(store)
         steering.resume()
         steering.run()
@@ -184,12 +185,12 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
         path = Path(shutil.copytree(tmp_path / "base.zarr", tmp_path / f"crash-{len(outcomes)}.zarr"))
         filesystem = FaultyFilesystem(len(outcomes))
         try:
-            with Store.reopen(path, filesystem) as store:
+            with stores.reopen(path, filesystem) as store:
                 go_on(store)
             break
         except Crash:
             filesystem.die()
-        with Store.reopen(path) as store:
+        with stores.reopen(path) as store:
             outcomes.append("nothing" if snapshot(path) == before else "everything")
             if outcomes.count("nothing") == 1 or outcomes[-1] == "everything":
                 go_on(store)
@@ -210,7 +211,7 @@ def test_adaptation_never_recompiles(tmp_path: Path) -> None:
             compiled.append(coordinator.ledger.seconds["compile"])
 
     fleet.initialise()
-    with Store.create(tmp_path / "run.zarr", prepared.layout(prepared.run_settings.shard, 3), {}) as store:
+    with stores.create(tmp_path / "run.zarr", prepared.layout(prepared.run_settings.shard, 3), {}) as store:
         coordinator = Coordinator(
             fleet, store, prepared.structure, prepared.moves, prepared.run_settings, progress=Count()
         )

@@ -22,7 +22,8 @@ from ensemble.shard.audit import check, staleness
 from ensemble.shard.level_kernels import level_move
 from ensemble.shard.moments import shard_moments
 from ensemble.shard.sweeps import Sweeps
-from ensemble.store.writer import Store, read_attributes
+from ensemble.store import opening as stores
+from ensemble.store.protocol import RunStore
 from kernels.dynamics.metric import Leading
 from kernels.dynamics.splitting import Auxiliary
 from kernels.numerics.batching import over_replicas
@@ -331,7 +332,7 @@ def test_a_run_stopped_and_resumed_is_one_run(tmp_path: Path) -> None:
     assert 0 < short["posterior/mu"].shape[1] < draws(uninterrupted)["posterior/mu"].shape[1]
     assert same(draws(uninterrupted), draws(resume(store, ["limits.sweeps=22"], local=True)))
     check_of_theta(uninterrupted)
-    reported = sites_of(read_attributes(store)["fingerprint"]["sites"], uninterrupted.diagnostics())
+    reported = sites_of(stores.reader(store).attributes["fingerprint"]["sites"], uninterrupted.diagnostics())
     assert {site.name for site in reported} == {"b", "mu", "log_l", "logit_w"}
 
 
@@ -343,19 +344,19 @@ def test_runs_of_other_kernels_are_resumed_too(kernel: str, tmp_path: Path) -> N
     settings = prepared.run_settings
     fleet = LocalFleet(prepared.runner_spec(settings.shard), 4)
 
-    def steered(store: Store, limit: int) -> Coordinator:
+    def steered(store: RunStore, limit: int) -> Coordinator:
         chosen = settings._replace(limit_sweeps=limit)
         return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, progress=NullProgress())
 
     for name, limit in (("whole", 22), ("short", SHORT)):
-        with Store.create(tmp_path / f"{name}.zarr", prepared.layout(settings.shard, 3), {}) as store:
+        with stores.create(tmp_path / f"{name}.zarr", prepared.layout(settings.shard, 3), {}) as store:
             fleet.initialise()
             coordinator = steered(store, limit)
             coordinator.start()
             coordinator.run()
     whole_run, short_run = (open_run(tmp_path / f"{name}.zarr") for name in ("whole", "short"))
     assert not same(draws(whole_run), draws(short_run))
-    with Store.reopen(tmp_path / "short.zarr") as store:
+    with stores.reopen(tmp_path / "short.zarr") as store:
         coordinator = steered(store, 22)
         coordinator.resume()
         coordinator.run()

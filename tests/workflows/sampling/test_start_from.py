@@ -11,8 +11,8 @@ from ensemble.run.handover import dealt
 from ensemble.run.ledger import Ledger
 from ensemble.run.status import NullProgress
 from ensemble.store import checkpoint as checkpoints
-from ensemble.store.checkpoint import Checkpoint
-from ensemble.store.reader import last_checkpoint
+from ensemble.store.contents import Checkpoint
+from ensemble.store.opening import reader
 from ensemble.store.root import read_root
 from tests.support.runs import draws, same
 from tests.support.start_models import means
@@ -83,7 +83,7 @@ def assert_same_bits(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -
 
 def test_states_metric_step_sizes_and_moments_are_those_stored(first: Path, tmp_path: Path) -> None:
     second(first, tmp_path / "second.zarr", "limits.sweeps=1")
-    stored, taken = last_checkpoint(first), begun(tmp_path / "second.zarr")
+    stored, taken = reader(first).last_checkpoint(), begun(tmp_path / "second.zarr")
     for one, other in zip(stored.shards, taken.shards, strict=True):
         assert_same_bits(positions(one), positions(other))
         np.testing.assert_allclose(other["rung/0/cells/y"], one["rung/0/cells/y"], rtol=1e-9)
@@ -157,7 +157,7 @@ def test_hot_states_are_dealt_where_there_are_any(rungs: int, expected: int) -> 
 def test_an_ensemble_of_another_size_starts_too(first: Path, tmp_path: Path) -> None:
     ensemble = {"replicas": 12, "superchains": 6}
     second(first, tmp_path / "second.zarr", "limits.sweeps=1", ensemble=ensemble)
-    taken, stored = begun(tmp_path / "second.zarr"), last_checkpoint(first)
+    taken, stored = begun(tmp_path / "second.zarr"), reader(first).last_checkpoint()
     assert len(taken.shards) == 6
     x = stored.shards[1]["rung/0/position/x"]
     np.testing.assert_array_equal(taken.shards[1]["rung/0/position/x"], x[:2])
@@ -170,7 +170,7 @@ def test_states_alone_begin_as_settled(first: Path, tmp_path: Path) -> None:
     path = tmp_path / "second.zarr"
     second(first, path, "equilibrate.refine_rounds=9", "limits.sweeps=37", start={"reuse": "states"}, progress=heard)
     assert heard.stages == ["equilibrate", "sample"]
-    ledger = Ledger.from_json(last_checkpoint(path).info)
+    ledger = Ledger.from_json(reader(path).last_checkpoint().info)
     assert (ledger.stage, ledger.stage_round, ledger.sweeps) == ("sample", 1, 40)
 
 
@@ -179,7 +179,7 @@ def test_controls_alone_are_held_until_the_ensemble_has_settled(first: Path, tmp
     heard, path = Heard(), tmp_path / "second.zarr"
     start = {"reuse": "controls", "kind": "uniform", "radius": 0.5}
     second(first, path, "limits.sweeps=16", start=start, progress=heard)
-    stored, taken = last_checkpoint(first), last_checkpoint(path)
+    stored, taken = reader(first).last_checkpoint(), reader(path).last_checkpoint()
     ledger = Ledger.from_json(taken.info)
     assert heard.stages == ["equilibrate"]
     assert (ledger.stage, ledger.held, ledger.settled) == ("equilibrate", True, None)
@@ -199,7 +199,7 @@ def test_what_does_not_fit_is_said_and_learned_anew(first: Path, tmp_path: Path)
         "the ladder of temperatures",
         "the step sizes of the interweaving moves",
     ]
-    stored, taken = last_checkpoint(first).coordinator, begun(path).coordinator
+    stored, taken = reader(first).last_checkpoint().coordinator, begun(path).coordinator
     for rung in ("0", "1"):
         np.testing.assert_array_equal(
             taken[f"controls/levels/group/{rung}/log_scale"], stored["controls/levels/group/0/log_scale"]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray
 
-from ensemble.store import writer as stores
+from ensemble.store.arviz_object import for_arviz
+from ensemble.store.arviz_schema import now, schema_attributes
 from workflows.modelling.model import build, require_same
 from workflows.results.posterior.groups import Posterior, PosteriorError
 
@@ -31,11 +32,13 @@ def export(
     """
     if (draws is not None and draws < 1) or prior < 0:
         raise PosteriorError(f"draws = {draws} and prior = {prior} were given: take 1 draw a chain or more, 0 or more")
-    attributes = run.attributes
+    reader = run.reader()
+    attributes = reader.attributes
     settings = attributes["settings"]["model"]
     model = build(settings["name"], {key: value for key, value in settings.items() if key != "name"})
     require_same(attributes["fingerprint"], model)
-    groups = stores.datasets(run.path)
+    groups = reader.groups()
+    stored = set(groups)
     kept = _spaced(groups["posterior"].sizes.get("draw", 0), draws)
     groups = {name: group.isel(draw=kept) if name in _DRAWN else group for name, group in groups.items()}
     posterior = Posterior(model, groups["posterior"], attributes["seed"])
@@ -46,7 +49,9 @@ def export(
             groups["predictions"] = imputed
     if prior:
         groups |= posterior.prior(prior)
-    return stores.for_arviz(groups, {"source": str(run.path), "model": model.name})
+    made = schema_attributes(attributes, now(), sampled=True)
+    groups = {name: group if name in stored else group.assign_attrs(made) for name, group in groups.items()}
+    return for_arviz(groups, {"source": reader.locator, "model": model.name, **made})
 
 
 def require_new(path: Path) -> None:

@@ -138,10 +138,8 @@ class Posterior:
         """Arrays [chain, draw, ...] with the dims and labels that the model gives its variables."""
         dims = {name: self.model.dims.get(name, ())[: x.ndim - 2] for name, x in values.items()}
         variables = {name: (("chain", "draw", *_filled(name, dims[name], x.ndim - 2)), x) for name, x in values.items()}
-        used = {dim for names, _ in variables.values() for dim in names}
-        sizes = next(iter(variables.values()))[1].shape[:2]
-        coords = {"chain": np.arange(sizes[0]), "draw": np.arange(sizes[1])}
-        return xarray.Dataset(variables, coords | {d: self.model.coords[d] for d in used & set(self.model.coords)})
+        found = xarray.Dataset(variables)
+        return found.assign_coords({d: self.model.coords.get(str(d), np.arange(n)) for d, n in found.sizes.items()})
 
 
 def _seen(log_likelihood: xarray.DataArray) -> xarray.DataArray:

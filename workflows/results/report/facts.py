@@ -1,16 +1,17 @@
 """All that a report rests on, read from a store: summary, books, diagnostics of every coordinate, draws as needed."""
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import xarray
 
 from ensemble.errors import StoreDamaged
-from ensemble.store.checkpoint import FOLDER, MANIFEST
+from ensemble.store.contents import CoordinatorState
+from ensemble.store.protocol import RunReader
+from workflows.results.diagnostics import labelled
+from workflows.results.inspect import summary_of
 from workflows.results.report.coordinates import sites_of
 from workflows.results.run import Run
 
@@ -28,17 +29,19 @@ class Facts:
 
     def __init__(self, path: str | Path) -> None:
         self.run = Run(path)
-        self.attributes = self.run.attributes
-        self.summary = self.run.summary()
+        self.reader, state = self._state()
+        self.attributes = self.reader.attributes
+        self.summary = summary_of(self.reader)
         self.settings: dict[str, Any] = self.summary["settings"] or {}
-        self.books, diagnostics = self._of_checkpoint()
-        self.checked = bool(diagnostics.data_vars)
-        self.sites = sites_of(self.attributes["fingerprint"]["sites"], diagnostics)
+        self.books: dict[str, Any] = {} if state is None else state.info
+        found = xarray.Dataset() if state is None else labelled(state.arrays, self.reader.groups()["posterior"])
+        self.checked = bool(found.data_vars)
+        self.sites = sites_of(self.attributes["fingerprint"]["sites"], found)
 
     @cached_property
     def data(self) -> Any:
         """The groups of the store as the installed ArviZ has them; draws are read when used."""
-        return self.run.data()
+        return self.reader.arviz()
 
     @property
     def draws(self) -> int:
@@ -72,19 +75,15 @@ class Facts:
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {site.name: site.ess.shape for site in self.sites}
 
-    def _of_checkpoint(self) -> tuple[dict[str, Any], xarray.Dataset]:
-        """The books of the last checkpoint and the diagnostics in it; nothing before the first checkpoint."""
+    def _state(self) -> tuple[RunReader, CoordinatorState | None]:
+        """A committed state, and the coordinator's part of its checkpoint: none before the first checkpoint."""
         for _ in range(ATTEMPTS):
-            checkpoints = self.run.attributes["maxwell"]["checkpoints"]
-            if not checkpoints:
-                return {}, xarray.Dataset()
-            folder = self.run.path / FOLDER / str(checkpoints[-1]["epoch"])
+            reader = self.run.reader()
             try:
-                books = json.loads((folder / MANIFEST).read_text("utf-8"))["info"]
-                return books, self.run.diagnostics()
-            except (OSError, EOFError, ValueError, BadZipFile) as error:
+                return reader, reader.coordinator_state()
+            except StoreDamaged as error:
                 fault = error
         raise StoreDamaged(
-            f"{self.run.path}: its last checkpoint, {folder}, cannot be read ({fault}). Restore the store from a copy, "
-            "or go back to the checkpoint before (Store.reopen with previous_checkpoint)."
+            f"{reader.locator}: its last checkpoint, with the ledger of the run, cannot be read ({fault}) Restore the "
+            "store from a copy, or go back to the checkpoint before (reopen with previous_checkpoint)."
         ) from fault

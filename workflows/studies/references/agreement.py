@@ -71,11 +71,12 @@ def _error(values: np.ndarray) -> np.ndarray:
 
 def of_run(run: Run, sites: Sequence[str]) -> Moments:
     """The run's moments; a site log_x that the run does not have is the logarithm of its x."""
-    posterior = run.data()["posterior"]
+    posterior = run.reader().groups()["posterior"]
     columns = []
     for site in sites:
-        values = posterior[site] if site in posterior else np.log(posterior[site.removeprefix("log_")].astype(float))
-        columns.append(values.values.astype(float).reshape(*values.shape[:2], -1))
+        given = site in posterior
+        values = posterior[site if given else site.removeprefix("log_")].values.astype(float)
+        columns.append((values if given else np.log(values)).reshape(*values.shape[:2], -1))
     return moments(np.concatenate(columns, axis=2))
 
 
