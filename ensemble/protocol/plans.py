@@ -4,6 +4,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ensemble.protocol.stages import Stage
+
 Arrays = dict[str, np.ndarray]
 """Flat arrays by name ("position/a", "cells/y", ...)."""
 
@@ -30,7 +32,7 @@ class RoundPlan(NamedTuple):
     """
 
     epoch: int
-    stage: str
+    stage: Stage
     round: int
     sweeps: int
     controls: Arrays

@@ -15,6 +15,7 @@ from ensemble.diagnostics.convergence import Diagnostics, diagnose
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.stages import Stage
 from ensemble.protocol.tuning import Controls, first_controls
 from ensemble.run import ladder as ladder_books
 from ensemble.run import policies, summary
@@ -39,12 +40,6 @@ class Outcome(NamedTuple):
 
 LONGEST_DEPTH = 64
 """More doublings than any level allows: its own limit holds."""
-
-STAGE_TEXT = {
-    "scout": "from dispersed starts to the typical set",
-    "equilibrate": "proposals adapt to the ensemble",
-    "sample": "proposals are frozen, every draw counts",
-}
 
 
 class Coordinator:
@@ -99,7 +94,7 @@ class Coordinator:
     def run(self) -> Outcome:
         """Rounds until the goals are met, a limit is reached or the user asks to stop; the last state is committed."""
         committed, self._ticked = self.ledger.epoch, self._now()
-        self.progress.stage(self.ledger.stage, STAGE_TEXT[self.ledger.stage])
+        self.progress.stage(self.ledger.stage.name, self.ledger.stage.text)
         while (outcome := self._outcome()) is None:
             plan = self._plan()
             reports = self.fleet.run(plan)
@@ -132,9 +127,9 @@ class Coordinator:
             self.structure,
             sweeps,
             ledger.stage_round,
-            most=settings.scout_depth if ledger.stage == "scout" else LONGEST_DEPTH,
+            most=settings.scout_depth if ledger.stage.scouts else LONGEST_DEPTH,
             span=policies.span(ledger, settings),
-            first=ledger.epoch == 0 and ledger.stage != "sample",
+            first=ledger.epoch == 0 and ledger.stage.adapts,
         )
         return RoundPlan(
             epoch=ledger.epoch,
@@ -153,12 +148,12 @@ class Coordinator:
         if plan.reset:
             self.kept = {}
         replicas, round_ = self.settings.shard.replicas, self.ledger.phase_round
-        if plan.stage != "sample":
-            forget = FORGET_FAST if plan.stage == "scout" else FORGET
+        if plan.stage.adapts:
+            forget = FORGET_FAST if plan.stage.forgets_fast else FORGET
             self.moments = absorb_moments(self.moments, self.controls, statistics, replicas, round_, forget)
         if self._scouting(plan.stage):
             self.controls = adaptation.adapt_scout(self.controls, statistics, round_)
-        elif plan.stage != "sample" and not policies.holds(self.ledger):
+        elif plan.stage.adapts and not policies.holds(self.ledger):
             self.controls = adaptation.adapt(
                 self.controls, self.moments, statistics, self.structure, self.moves, round_
             )
@@ -169,7 +164,7 @@ class Coordinator:
             self.diagnostics = diagnose(accumulated, self.kept, replicas, plan.sweeps)
             self.ledger = self.ledger._replace(goals=self._goals(self.diagnostics))
         # Only the warm-up's stages are steered by the trace; in `sample` the store has the log density.
-        row = () if plan.stage == "sample" else (tuple(summary.trace_of(arrays) for arrays in statistics),)
+        row = (tuple(summary.trace_of(arrays) for arrays in statistics),) if plan.stage.adapts else ()
         self.ledger = self.ledger._replace(
             trace=self.ledger.trace + row,
             virial=tuple(summary.virial_of(arrays) for arrays in statistics),
@@ -183,9 +178,9 @@ class Coordinator:
         """What the swaps tell: better temperatures in `equilibrate`, the evidence in `sample`."""
         betas, chains = self.controls.betas, self.settings.replicas
         books = ladder_books.absorb(self.ledger.ladder, statistics, betas, plan.stage, plan.round, plan.sweeps, chains)
-        if plan.stage == "equilibrate" and self.settings.adapt_temperatures:
+        if plan.stage.adapts_temperatures and self.settings.adapt_temperatures:
             books, betas = ladder_books.adapted(books, betas, self.ledger.phase_round)
-        if plan.stage == "sample":
+        if plan.stage.accumulates:
             self.kept = ladder_books.absorb_stones(self.kept, statistics)
             books = ladder_books.with_evidence(books, self.kept, betas) if plan.report else books
         self.ledger, self.controls = self.ledger._replace(ladder=books), self.controls._replace(betas=betas)
@@ -207,37 +202,38 @@ class Coordinator:
         self.ledger = self.ledger._replace(draws=self.ledger.draws + stored)
 
     def _advance(self, plan: RoundPlan) -> None:
-        rounds, sweeps = self.ledger.stages.get(plan.stage, (0, 0))
+        rounds, sweeps = self.ledger.stages.get(plan.stage.name, (0, 0))
         ledger = self.ledger._replace(
             epoch=plan.epoch + 1,
             stage_round=plan.round + 1,
             sweeps=self.ledger.sweeps + plan.sweeps,
-            stages={**self.ledger.stages, plan.stage: (rounds + 1, sweeps + plan.sweeps)},
+            stages={**self.ledger.stages, plan.stage.name: (rounds + 1, sweeps + plan.sweeps)},
         )
         if policies.settles(ledger, self.settings, self.dimension):
             # The next round is the first of its phase: absorb_moments then forgets all before it.
             ledger = ledger._replace(settled=ledger.stage_round)
         stage = policies.next_stage(ledger, self.settings, self.dimension)
-        if stage != plan.stage:
+        if stage is not plan.stage:
             ledger = self._enter(stage, ledger)
-            self.progress.stage(stage, STAGE_TEXT[stage])
+            self.progress.stage(stage.name, stage.text)
         self.ledger = ledger
 
-    def _enter(self, stage: str, ledger: Ledger) -> Ledger:
+    def _enter(self, stage: Stage, ledger: Ledger) -> Ledger:
         """Controls and books for the first round of a stage; entering `sample` freezes what was adapted."""
         before = self.controls
         self.controls = self._first_controls(stage)
-        if stage == "sample":
+        if not stage.adapts:
             seen = summary.rate_of(ledger.rates, "interweave", len(self.moves))
             useful = adaptation.useful_moves(before, self.moments, seen, self.structure, self.moves)
             ledger = ledger._replace(useful=tuple(bool(flag) for flag in useful))
-        anew = stage == "equilibrate"
-        self.controls = adaptation.carried(before, self.controls, self.moments, self.structure, anew=anew)
+        self.controls = adaptation.carried(
+            before, self.controls, self.moments, self.structure, anew=stage.resets_scales
+        )
         self.moments = extended(self.moments, self.controls)
         books = LadderBooks(rows=ledger.ladder.rows)
         return ledger._replace(stage=stage, stage_round=0, settled=None, trace=(), rates={}, ladder=books)
 
-    def _first_controls(self, stage: str) -> Controls:
+    def _first_controls(self, stage: Stage) -> Controls:
         temperatures = self.settings.shard.temperatures[: self.settings.shard.rungs(stage)]
         betas, whole = 1 / np.asarray(temperatures), self.settings.shard.whole
         controls = first_controls(self.structure, betas, len(self.moves), 1, whole=whole)
@@ -245,9 +241,9 @@ class Coordinator:
             controls = controls._replace(scout=scout_controls(self.structure, self.settings.shard.scout))
         return controls
 
-    def _scouting(self, stage: str) -> bool:
+    def _scouting(self, stage: Stage) -> bool:
         """Whether a stage runs a scout kernel, and not the levels' own."""
-        return stage == "scout" and scouts_by_name(self.settings.shard.scout)
+        return stage.scouts and scouts_by_name(self.settings.shard.scout)
 
     def _commit(self) -> None:
         """Draws so far and the state from which they go on, as one."""
@@ -293,7 +289,7 @@ class Coordinator:
     def _now(self) -> tuple[float, float]:
         return self.clock(), time.process_time()
 
-    def _tick(self, stage: str, reports: list[RoundReport]) -> None:
+    def _tick(self, stage: Stage, reports: list[RoundReport]) -> None:
         """Count the seconds since the last tick; nothing but limits.minutes is decided by them."""
         now, (wall, core) = self._now(), self._ticked
         kernel, compiling = (sum(getattr(r, f"{kind}_seconds") for r in reports) for kind in ("kernel", "compile"))
@@ -304,7 +300,7 @@ class Coordinator:
         of_stages = self.ledger.stage_seconds
         self.ledger = self.ledger._replace(
             seconds={name: self.ledger.seconds[name] + value for name, value in spent.items()},
-            stage_seconds={**of_stages, stage: of_stages.get(stage, 0.0) + spent["wall"]},
+            stage_seconds={**of_stages, stage.name: of_stages.get(stage.name, 0.0) + spent["wall"]},
         )
 
     def _status(self, reports: list[RoundReport]) -> Status:

@@ -10,6 +10,7 @@ from ensemble.adaptation.moments import LevelMoments, first_moments
 from ensemble.errors import StoreError
 from ensemble.protocol.flat import flatten, under, unflatten
 from ensemble.protocol.plans import Arrays
+from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, Stage
 from ensemble.protocol.tuning import Controls, LevelControls
 from ensemble.run.ledger import Ledger
 from ensemble.store.checkpoint import Checkpoint
@@ -51,13 +52,14 @@ def handover(
     Raises StoreError where that run had not settled: neither its states nor its controls are those of equilibrium.
     """
     ledger = Ledger.from_json(checkpoint.info)
-    if ledger.stage != "sample" and ledger.settled is None:
+    if ledger.stage.adapts and ledger.settled is None:
         raise StoreError(
-            f"start.store: the run in {path} stands in stage {ledger.stage!r} after {ledger.sweeps} sweeps and has not "
-            f"settled: there is nothing yet to start from. Let it go on (`maxwell resume {path}`), or name another run."
+            f"start.store: the run in {path} stands in stage {ledger.stage.name!r} after {ledger.sweeps} sweeps and "
+            f"has not settled: there is nothing yet to start from. Let it go on (`maxwell resume {path}`), or name "
+            "another run."
         )
     controls, moments = (under(part, checkpoint.coordinator) for part in ("controls", "moments"))
-    frozen = ledger.stage == "sample"
+    frozen = not ledger.stage.adapts
     return Handover(reuse, controls, moments, frozen, ledger.useful, same_kernels, same_tempering)
 
 
@@ -80,7 +82,7 @@ def dealt(checkpoint: Checkpoint, superchains: int, replicas: int, rungs: int) -
     return starts
 
 
-def take_over(given: Handover, moves: int, first_controls: Callable[[str], Controls]) -> Taken:
+def take_over(given: Handover, moves: int, first_controls: Callable[[Stage], Controls]) -> Taken:
     """The books, controls and moments that a run begins with. first_controls: of a stage, before anything is known.
 
     States with frozen controls that all fit go straight into `sample`. Other states begin in `equilibrate` as settled,
@@ -88,16 +90,16 @@ def take_over(given: Handover, moves: int, first_controls: Callable[[str], Contr
     settled: adapting at once would follow the dispersed starts.
     """
     if given.reuse == "both" and given.frozen:
-        controls, misfits = _fitted(first_controls("sample"), given)
+        controls, misfits = _fitted(first_controls(SAMPLE), given)
         if not misfits and len(given.useful) == moves:
-            ledger = Ledger(stage="sample", useful=given.useful)
+            ledger = Ledger(stage=SAMPLE, useful=given.useful)
             note = "states and frozen controls are taken over: straight into stage `sample`"
             return Taken(ledger, controls, _moments(controls, given), (note,))
-    controls, misfits = first_controls("equilibrate"), []
+    controls, misfits = first_controls(EQUILIBRATE), []
     if given.reuse != "states":
         controls, misfits = _fitted(controls, given)
     alone = given.reuse == "controls"
-    ledger = Ledger(stage="equilibrate", settled=None if alone else 0, held=alone, useful=(True,) * moves)
+    ledger = Ledger(stage=EQUILIBRATE, settled=None if alone else 0, held=alone, useful=(True,) * moves)
     notes = tuple(f"not taken over, as it does not fit this run: {name}" for name in misfits)
     return Taken(ledger, controls, _moments(controls, given), notes)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ensemble.adaptation.moments import summed
 from ensemble.protocol.plans import Arrays
+from ensemble.protocol.stages import Stage
 from kernels.ladder import evidence
 from kernels.ladder import schedule as ladder
 from kernels.ladder.evidence import Stones
@@ -46,7 +47,7 @@ class LadderBooks(NamedTuple):
 
 
 def absorb(
-    books: LadderBooks, statistics: list[Arrays], betas: np.ndarray, stage: str, round_: int, sweeps: int, chains: int
+    books: LadderBooks, statistics: list[Arrays], betas: np.ndarray, stage: Stage, round_: int, sweeps: int, chains: int
 ) -> LadderBooks:
     """The books after a round of a stage with hot rungs; as they were where there are none. chains: cold replicas."""
     if "energy" not in statistics[0]:
@@ -56,7 +57,7 @@ def absorb(
     draws = sweeps * chains
     energies = tuple(float(total) / draws for total in summed(statistics, "energy"))
     row = {
-        "stage": stage,
+        "stage": stage.name,
         "round": round_ + 1,
         "betas": [float(beta) for beta in betas],
         "accepted": [accepted / tried if tried else None for accepted, tried in fresh],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ensemble.protocol.stages import SCOUT, Stage, stage_named
 from ensemble.run.ladder import LadderBooks, Pair
 
 
@@ -33,7 +34,7 @@ class Ledger(NamedTuple):
     """
 
     epoch: int = 0
-    stage: str = "scout"
+    stage: Stage = SCOUT
     stage_round: int = 0
     settled: int | None = None
     held: bool = False
@@ -67,7 +68,7 @@ class Ledger(NamedTuple):
         """Values that json keeps."""
         books = {"goals": self.goals._asdict(), "ladder": self.ladder._asdict()}
         maps = {name: dict(value) for name, value in self._asdict().items() if isinstance(value, Mapping)}
-        return {**self._asdict(), **books, **maps}
+        return {**self._asdict(), **books, **maps, "stage": self.stage.name}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Ledger":
@@ -75,6 +76,7 @@ class Ledger(NamedTuple):
         return cls(
             **{
                 **values,
+                "stage": stage_named(values["stage"]),
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
                 "virial": tuple(tuple(row) for row in values["virial"]),
                 "relocated": tuple(values["relocated"]),

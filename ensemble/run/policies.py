@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
 from ensemble.run.ledger import Goals, Ledger
 from ensemble.run.settings import RunSettings
 from ensemble.shard.stragglers import by_chance
@@ -31,9 +32,9 @@ HOLD = 6
 """Rounds over which moments are gathered anew before they count."""
 
 
-def first_stage(settings: RunSettings) -> str:
+def first_stage(settings: RunSettings) -> Stage:
     """Where a run begins."""
-    return "scout" if settings.scouting else "equilibrate"
+    return SCOUT if settings.scouting else EQUILIBRATE
 
 
 def settled(trace: tuple[tuple[tuple[float, ...], ...], ...], dimension: int, replicas: int, window: int) -> bool:
@@ -80,29 +81,38 @@ def span(ledger: Ledger, settings: RunSettings) -> tuple[float, float]:
     Before the ensemble settles long ones cross plateaus, on which a trajectory gains the square of its time. Those of
     the first rounds stay short: each sheds the energy of dispersed starts, which would carry a long one far out.
     """
-    if ledger.stage != "sample" and ledger.settled is None and ledger.epoch >= SHEDDING:
+    if ledger.stage.adapts and ledger.settled is None and ledger.epoch >= SHEDDING:
         return ROAMING
     return 1.0 - settings.jitter, 1.0 + settings.jitter
 
 
-def next_stage(ledger: Ledger, settings: RunSettings, dimension: int) -> str:
+def next_stage(ledger: Ledger, settings: RunSettings, dimension: int) -> Stage:
     """The stage of the next round."""
-    if ledger.stage == "scout":
-        still = settled(ledger.trace, dimension, settings.shard.replicas, 3) and balanced(ledger.virial)
-        share = by_chance(settings.shard.scout["furthest"], dimension)
-        still = still and gathered(ledger.relocated, share, settings.replicas)
-        done = still or ledger.stage_round >= settings.scout_rounds
-        return "equilibrate" if done else "scout"
-    if ledger.stage == "equilibrate":
-        refined = ledger.settled is not None and ledger.phase_round >= settings.refine_rounds
-        return "sample" if refined or ledger.stage_round >= settings.equilibrate_rounds else "equilibrate"
-    return "sample"
+    if ledger.stage is SCOUT:
+        return EQUILIBRATE if _scout_ends(ledger, settings, dimension) else SCOUT
+    if ledger.stage is EQUILIBRATE:
+        return SAMPLE if _equilibrate_ends(ledger, settings) else EQUILIBRATE
+    return ledger.stage
+
+
+def _scout_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
+    """Whether nothing moves any more and stragglers are home, or its rounds are over."""
+    still = settled(ledger.trace, dimension, settings.shard.replicas, 3) and balanced(ledger.virial)
+    share = by_chance(settings.shard.scout["furthest"], dimension)
+    still = still and gathered(ledger.relocated, share, settings.replicas)
+    return still or ledger.stage_round >= settings.scout_rounds
+
+
+def _equilibrate_ends(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether it was refined for long enough after it settled, or its rounds are over."""
+    refined = ledger.settled is not None and ledger.phase_round >= settings.refine_rounds
+    return refined or ledger.stage_round >= settings.equilibrate_rounds
 
 
 def settles(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     """Whether the ensemble has stopped drifting: what was learned on the way is then forgotten, for the far excursions
     of a few replicas would spoil the covariances of their blocks."""
-    if ledger.stage != "equilibrate" or ledger.settled is not None:
+    if not ledger.stage.settles or ledger.settled is not None:
         return False
     window = max(3, ledger.stage_round // 8)
     return balanced(ledger.virial) and settled(ledger.trace, dimension, settings.shard.replicas, window)
@@ -118,7 +128,7 @@ def holds(ledger: Ledger) -> bool:
 def records(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether the next round's last states are stored: every thin-th after the unrecorded ones, up to the budget."""
     after = ledger.stage_round - settings.burn_rounds
-    return ledger.stage == "sample" and after >= 0 and (after + 1) % settings.thin == 0 and room(ledger, settings)
+    return ledger.stage.records and after >= 0 and (after + 1) % settings.thin == 0 and room(ledger, settings)
 
 
 def room(ledger: Ledger, settings: RunSettings) -> bool:
@@ -128,13 +138,13 @@ def room(ledger: Ledger, settings: RunSettings) -> bool:
 
 def resets(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether the accumulators start anew with the next round: at the end of the unrecorded interval."""
-    return ledger.stage == "sample" and ledger.stage_round == settings.burn_rounds
+    return ledger.stage.accumulates and ledger.stage_round == settings.burn_rounds
 
 
 def checks(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether the goals are looked at after the next round."""
     after = ledger.stage_round + 1 - settings.burn_rounds
-    return ledger.stage == "sample" and after > 0 and after % settings.check_rounds == 0
+    return ledger.stage.accumulates and after > 0 and after % settings.check_rounds == 0
 
 
 def goals_met(ledger: Ledger, settings: RunSettings) -> dict[str, bool]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ensemble.diagnostics.convergence import Diagnostics
 from ensemble.protocol.plans import Arrays, RoundReport
+from ensemble.protocol.stages import Stage
 from ensemble.run.ladder import Pair
 from ensemble.run.ledger import Ledger
 from ensemble.run.policies import goals_met
@@ -59,13 +60,13 @@ def relocated_in(statistics: list[Arrays]) -> tuple[int, ...]:
 
 
 def add_gradients(
-    gradients: Mapping[str, Pair], stage: str, statistics: list[Arrays], replicas: int
+    gradients: Mapping[str, Pair], stage: Stage, statistics: list[Arrays], replicas: int
 ) -> dict[str, Pair]:
     """Add a round's evaluations of the gradient to those of its stage: the mean over shards of those in lock-step, the
     mean over replicas of their own. replicas: of a shard."""
     lockstep, own = (float(np.mean([s["gradients"][part] for s in statistics])) for part in (0, 1))
-    before = gradients.get(stage, (0.0, 0.0))
-    return {**gradients, stage: (before[0] + lockstep, before[1] + own / replicas)}
+    before = gradients.get(stage.name, (0.0, 0.0))
+    return {**gradients, stage.name: (before[0] + lockstep, before[1] + own / replicas)}
 
 
 def rate_of(rates: Mapping[str, Pair], kind: str, count: int) -> np.ndarray:
@@ -142,7 +143,7 @@ def summarise(
     known = diagnostics is not None and goals.ess_min is not None
     interweaving = rate_of(ledger.rates, "interweave", len(moves))
     return {
-        "stage": ledger.stage,
+        "stage": ledger.stage.name,
         "chains": settings.replicas,
         "stored_chains": settings.superchains * settings.shard.stored,
         "draws": ledger.draws,
@@ -198,7 +199,7 @@ def status(ledger: Ledger, reports: list[RoundReport], structure: Structure, set
     goals = ledger.goals
     rates = add_rates({}, [report.statistics for report in reports])
     return Status(
-        stage=ledger.stage,
+        stage=ledger.stage.name,
         epoch=ledger.epoch,
         sweeps=ledger.sweeps,
         draws=ledger.draws,

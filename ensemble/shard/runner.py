@@ -13,6 +13,7 @@ from ensemble.diagnostics.accumulators import Accumulators
 from ensemble.errors import MaxwellError
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.stages import INITIALISE, Stage
 from ensemble.protocol.tuning import Controls, first_controls
 from ensemble.shard import audit
 from ensemble.shard.compiled import Clock, Compiled
@@ -63,9 +64,9 @@ class ShardSettings(NamedTuple):
     tempers: str = "density"
     auxiliary: tuple[str, ...] = ()
 
-    def rungs(self, stage: str) -> int:
+    def rungs(self, stage: Stage) -> int:
         """Rungs in use in a stage."""
-        return len(self.temperatures) if stage in self.tempered_stages else 1
+        return len(self.temperatures) if stage.name in self.tempered_stages else 1
 
     @property
     def whole(self) -> bool:
@@ -125,7 +126,7 @@ class ShardRunner:
             return self._given(shard, start)
         tries = FITS if self.settings.start in APPROXIMATIONS else STARTS
         for attempt in range(tries):
-            key = jax.random.fold_in(stage_key(self.settings.seed, "initialise", attempt), shard)
+            key = jax.random.fold_in(stage_key(self.settings.seed, INITIALISE, attempt), shard)
             one = self._start(key, self.data)
             position = {name: jnp.repeat(x[None], self.settings.replicas, axis=0) for name, x in one.items()}
             state = self._evaluate(position, self.data)
@@ -164,17 +165,17 @@ class ShardRunner:
             raise ValueError(f"shard {shard} stands at round {live.epoch}, it cannot run round {plan.epoch}")
         controls = self._controls(plan)
         sums, travels = accumulators.empty() if plan.reset else live.sums, live.travels[:1]
-        if plan.stage == "scout" and scouts_by_name(self.settings.scout):
+        if plan.stage.scouts and scouts_by_name(self.settings.scout):
             rungs, statistics = self._scout_round(shard, live.rungs, plan, controls)
         else:
             rungs, tally, travels = self._exact_round(shard, live, plan, controls)
-            statistics = _statistics(tally, condensed=plan.stage == "sample")
-            if plan.stage == "sample":
+            statistics = _statistics(tally, condensed=not plan.stage.adapts)
+            if plan.stage.accumulates:
                 sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
-            if plan.stage == "scout" and len(rungs) == 1:
+            if plan.stage.relocates and len(rungs) == 1:
                 rungs, statistics["relocated"] = self._relocated(shard, rungs, plan)
         statistics["lp"] = np.asarray(jax.vmap(log_density)(rungs[0].cells))
-        if plan.stage != "sample":
+        if plan.stage.adapts:
             statistics.update(prefixed("moments", flatten(self._moments(rungs, controls, self.data))))
             statistics.update(prefixed("term", flatten(self._term_means(rungs[0].cells))))
             statistics["gradients"] = statistics["gradients"] + self._measured(len(rungs))
@@ -191,7 +192,7 @@ class ShardRunner:
         rungs = self.settings.rungs(plan.stage)
         betas = 1 / np.asarray(self.settings.temperatures[:rungs])
         template = first_controls(self.structure, betas, len(self.moves), plan.sweeps, whole=self.settings.whole)
-        if plan.stage == "scout" and scouts_by_name(self.settings.scout):
+        if plan.stage.scouts and scouts_by_name(self.settings.scout):
             template = template._replace(scout=scout_controls(self.structure, self.settings.scout))
         return unflatten(template, plan.controls)
 
@@ -227,7 +228,7 @@ class ShardRunner:
                 tempered=self.tempered,
             )
             self._rounds[count] = Compiled(self._sweeps[count].round, self.clock, donate=(0,))
-        if plan.stage == "sample":
+        if plan.stage.must_be_exact:
             self._sweeps[count].require_exact()
         keys = self._keys(shard, plan, count)
         rungs, tally, travels = self._rounds[count](rungs, keys, self.data, controls, travels)
@@ -257,7 +258,7 @@ class ShardRunner:
         """As many rungs as the stage has; new ones begin as the hottest known. Until the freeze, where blocks are
         exchanged, the hot replicas' other levels follow the ensemble's mean: the auxiliary target
         prod_b t_b(ghat, x_b)^beta, any fixed choice of which is exact."""
-        if count == 1 or (plan.stage == "sample" and len(rungs) == count):
+        if count == 1 or (not plan.stage.adapts and len(rungs) == count):
             return rungs[:count]
         known = rungs[:count] + rungs[-1:] * (count - len(rungs))
         if self.settings.whole:
@@ -292,7 +293,7 @@ class ShardRunner:
     def _draws(
         self, shard: int, cold: State, travels: Travels, statistics: Arrays, plan: RoundPlan
     ) -> dict[str, Arrays]:
-        warmup = plan.stage != "sample"
+        warmup = not plan.stage.records
         if not (plan.record or warmup):
             return {}
         values = {name: np.asarray(x)[None] for name, x in self._constrain(cold.position, self.data).items()}

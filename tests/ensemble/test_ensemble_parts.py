@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pickle
 from typing import NamedTuple
 
 import jax
@@ -10,16 +11,17 @@ import numpy as np
 import pytest
 
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
+from ensemble.protocol.stages import SAMPLE, SCOUT, STAGES, stage_named
 from ensemble.run.ladder import LadderBooks
 from ensemble.run.ledger import Goals, Ledger
 from ensemble.run.summary import add_gradients, relocated_in
 from ensemble.shard.compiled import Clock, Compiled
-from ensemble.shard.keys import STAGES, relocation_key, replica_keys, stage_key
+from ensemble.shard.keys import relocation_key, replica_keys
 from tests.support.ensemble_models import controls
 
 FULL = Ledger(
     epoch=7,
-    stage="sample",
+    stage=SAMPLE,
     stage_round=3,
     settled=2,
     sweeps=112,
@@ -113,8 +115,8 @@ def test_gradients_are_those_of_a_chain():
     """Two shards of three replicas: 5 and 7 evaluations in lock-step, 12 and 18 of all replicas' own."""
     statistics = [{"gradients": np.array([5.0, 12.0])}, {"gradients": np.array([7.0, 18.0])}]
     before = {"scout": (1.0, 1.0), "sample": (100.0, 50.0)}
-    assert add_gradients(before, "sample", statistics, 3) == {"scout": (1.0, 1.0), "sample": (106.0, 55.0)}
-    assert add_gradients({}, "scout", statistics, 3) == {"scout": (6.0, 5.0)}
+    assert add_gradients(before, SAMPLE, statistics, 3) == {"scout": (1.0, 1.0), "sample": (106.0, 55.0)}
+    assert add_gradients({}, SCOUT, statistics, 3) == {"scout": (6.0, 5.0)}
     assert FULL.gradients == (7.0, 6.5)
 
 
@@ -124,14 +126,30 @@ def test_a_round_that_looks_for_no_stragglers_says_nothing_of_them():
 
 
 def test_keys_of_a_replica_do_not_depend_on_who_else_is_asked_for():
-    whole = jax.random.key_data(replica_keys(3, "sample", 7, 0, 12))
-    parts = [jax.random.key_data(replica_keys(3, "sample", 7, first, 4)) for first in (0, 4, 8)]
+    whole = jax.random.key_data(replica_keys(3, SAMPLE, 7, 0, 12))
+    parts = [jax.random.key_data(replica_keys(3, SAMPLE, 7, first, 4)) for first in (0, 4, 8)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_unknown_stages_have_no_key():
-    with pytest.raises(ValueError, match="not in tuple"):
-        stage_key(0, "warmup", 0)
+def test_keys_of_stages_are_the_numbers_that_they_always_had():
+    """Draws depend on them."""
+    assert {stage.name: stage.key for stage in STAGES} == {"initialise": 0, "scout": 1, "equilibrate": 2, "sample": 3}
+
+
+def test_a_stage_travels_by_its_name():
+    for stage in STAGES:
+        assert stage_named(stage.name) is stage
+        assert pickle.loads(pickle.dumps(stage)) is stage
+    with pytest.raises(ValueError, match="no stage 'warmup'; stages are initialise, scout"):
+        stage_named("warmup")
+
+
+def test_what_is_recorded_is_exact_frozen_and_counted():
+    """The law of exactness, as the stages have it."""
+    for stage in STAGES:
+        assert not stage.records or (stage.must_be_exact and stage.accumulates and not stage.adapts)
+        assert not (stage.relocates or stage.scouts) or not stage.must_be_exact
+    assert [stage.name for stage in STAGES if stage.records] == ["sample"]
 
 
 def counted():

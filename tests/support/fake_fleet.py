@@ -92,18 +92,18 @@ class FakeFleet:
             "lp": np.full(REPLICAS, -100.0) + 0.1 * self.x[shard],
             "gradients": np.array([3.0, 2.0 * REPLICAS]),
         }
-        if plan.stage == "scout":
+        if plan.stage.scouts:
             score = {"score/g/0/0": np.full(GROUPS, 0.6 * REPLICAS), "score/g/0/1": np.full(GROUPS, REPLICAS)}
             score |= {"walk/global/0/0": np.ones(1), "walk/global/0/1": np.full(1, 2.0), "nonfinite": np.asarray(2)}
             return statistics | score | moments(rng, rungs_of) | {"term/x": np.asarray(-1.0)}
         for level, rung in rungs_of:
             for kind, share in (("walk", 0.4), ("fitted", 0.8)):
-                shape = () if plan.stage == "sample" else WIDTHS[level][1:]
+                shape = WIDTHS[level][1:] if plan.stage.adapts else ()
                 statistics[f"{kind}/{level}/{rung}/0"] = np.full(shape, 10 * share + 0.1 * self.x[shard])
                 statistics[f"{kind}/{level}/{rung}/1"] = np.full(shape, 10.0)
         statistics |= {"interweave/0": np.array([6.0, 7.0]), "interweave/1": np.full(2, 10.0)}
         statistics["nonfinite"] = np.asarray(1)
-        if plan.stage != "sample":
+        if plan.stage.adapts:
             return statistics | moments(rng, rungs_of) | {"term/x": np.asarray(-1.0)}
         return statistics | self._accumulated(shard, plan, rng)
 
@@ -122,6 +122,6 @@ class FakeFleet:
 
     def _draws(self, shard: int, plan: RoundPlan) -> dict[str, Arrays]:
         lp = np.full((1, STORED), self.x[shard])
-        if plan.stage != "sample":
+        if not plan.stage.records:
             return {"warmup_sample_stats": {"lp": lp}}
         return {"posterior": {"mu": lp}, "sample_stats": {"lp": lp}} if plan.record else {}

@@ -14,6 +14,7 @@ from ensemble.fleet.local import Fleet, LocalFleet
 from ensemble.fleet.ray_environment import worker_environment
 from ensemble.fleet.ray_fleet import RayFleet
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport, RunnerSpec
+from ensemble.protocol.stages import SCOUT
 from tests.support.fake_runner import FakeFailure
 
 pytestmark = pytest.mark.ray
@@ -25,7 +26,7 @@ def spec_in(folder: Path) -> RunnerSpec:
 
 
 def plan(epoch: int) -> RoundPlan:
-    return RoundPlan(epoch, "scout", epoch, 3, {"scale": np.array(0.1 * epoch)}, record=epoch % 2 == 0)
+    return RoundPlan(epoch, SCOUT, epoch, 3, {"scale": np.array(0.1 * epoch)}, record=epoch % 2 == 0)
 
 
 def bits_of_states(states: list[Arrays]) -> list[dict[str, bytes]]:

@@ -130,11 +130,11 @@ def assert_same_checkpoints(path, expected):
 def test_stages_follow_one_another(whole):
     fleet, _ = whole
     expected = ["scout"] * SCOUT + ["equilibrate"] * EQUILIBRATE + ["sample"] * SAMPLE
-    assert [plan.stage for plan in fleet.plans] == expected
+    assert [plan.stage.name for plan in fleet.plans] == expected
     assert [plan.round for plan in fleet.plans] == [*range(SCOUT), *range(EQUILIBRATE), *range(SAMPLE)]
     assert [plan.epoch for plan in fleet.plans] == list(range(ROUNDS))
-    assert {plan.sweeps for plan in fleet.plans if plan.stage == "scout"} == {1}
-    assert {plan.sweeps for plan in fleet.plans if plan.stage != "scout"} == {4}
+    assert {plan.sweeps for plan in fleet.plans if plan.stage.name == "scout"} == {1}
+    assert {plan.sweeps for plan in fleet.plans if plan.stage.name != "scout"} == {4}
 
 
 def test_the_books_hold_rounds_sweeps_and_time_of_each_stage(tmp_path):
@@ -152,7 +152,7 @@ def test_the_books_hold_rounds_sweeps_and_time_of_each_stage(tmp_path):
 
 def test_without_a_scout_the_run_begins_by_equilibrating(tmp_path):
     fleet, _ = drive(tmp_path, scouting=False, limit_sweeps=8)
-    assert [(plan.stage, plan.round) for plan in fleet.plans] == [("equilibrate", 0), ("equilibrate", 1)]
+    assert [(plan.stage.name, plan.round) for plan in fleet.plans] == [("equilibrate", 0), ("equilibrate", 1)]
     assert not any(name.startswith("scout") for name in fleet.plans[0].controls)
 
 
@@ -160,7 +160,7 @@ def test_controls_adapt_before_the_freeze_and_never_after(whole):
     """The schedule of the interweaving moves goes on in turn: it depends on the round's number and nothing else."""
     fleet, _ = whole
     scouts, equilibrating, sampling = (
-        [plan for plan in fleet.plans if plan.stage == stage] for stage in ("scout", "equilibrate", "sample")
+        [plan for plan in fleet.plans if plan.stage.name == stage] for stage in ("scout", "equilibrate", "sample")
     )
     scales = [plan.controls["levels/g/0/log_scale"] for plan in equilibrating]
     changed = [not np.array_equal(before, after) for before, after in pairwise(scales)]
@@ -183,11 +183,11 @@ def test_controls_adapt_before_the_freeze_and_never_after(whole):
 def test_draws_resets_and_checks_are_asked_for_by_the_settings(whole):
     """Two unrecorded rounds, every third draw up to the budget of 5, a check every 4 rounds."""
     fleet, _ = whole
-    sampling = [plan for plan in fleet.plans if plan.stage == "sample"]
+    sampling = [plan for plan in fleet.plans if plan.stage.name == "sample"]
     assert [plan.round for plan in sampling if plan.record] == [4, 7, 10, 13, 16]
     assert [plan.round for plan in sampling if plan.reset] == [2]
     assert [plan.round for plan in sampling if plan.report] == [5, 9, 13, 17, 21]
-    assert not any(plan.record or plan.reset or plan.report for plan in fleet.plans if plan.stage != "sample")
+    assert not any(plan.record or plan.reset or plan.report for plan in fleet.plans if plan.stage.name != "sample")
 
 
 def test_commits_come_every_few_rounds_at_the_start_and_at_the_end(whole):
@@ -350,7 +350,7 @@ def test_drifting_log_densities_keep_the_stages_to_their_last_round(tmp_path):
         return {**statistics, "lp": statistics["lp"] + 10.0 * plan.epoch}
 
     fleet, _ = drive(tmp_path, FakeFleet(4, drifting), scout_rounds=9, equilibrate_rounds=12, limit_sweeps=70)
-    stages = [plan.stage for plan in fleet.plans]
+    stages = [plan.stage.name for plan in fleet.plans]
     assert (stages.count("scout"), stages.count("equilibrate")) == (9, 12)
     assert stages[21:] == ["sample"] * len(stages[21:])
 
@@ -358,7 +358,7 @@ def test_drifting_log_densities_keep_the_stages_to_their_last_round(tmp_path):
 def test_settling_in_the_last_allowed_round_keeps_what_was_learned(tmp_path):
     """The freeze follows the settling at once: covariances and interweaving moves are those of the rounds before."""
     fleet, _ = drive(tmp_path, equilibrate_rounds=6, limit_sweeps=40)
-    sampling = [plan for plan in fleet.plans if plan.stage == "sample"]
+    sampling = [plan for plan in fleet.plans if plan.stage.name == "sample"]
     assert sampling[0].epoch == SCOUT + 6
     assert set(sampling[0].controls["schedule"]) == {0, 1}
     np.testing.assert_allclose(sampling[0].controls["levels/g/0/factor"][0, 0], 1.0, atol=0.5)
@@ -368,14 +368,14 @@ def test_moves_that_gain_nothing_are_left_out_of_sample(tmp_path):
     """The second interweaving move was hardly ever accepted: only the first is scheduled once frozen."""
 
     def refused(plan, statistics):
-        if plan.stage == "equilibrate":
+        if plan.stage.name == "equilibrate":
             statistics["interweave/0"] = np.array([6.0, 1e-9])
         return statistics
 
     fleet, _ = drive(tmp_path, FakeFleet(4, refused), limit_sweeps=90)
     for plan in fleet.plans:
         scheduled = set(plan.controls["schedule"].tolist())
-        assert scheduled <= ({0} if plan.stage == "sample" else {0, 1})
+        assert scheduled <= ({0} if plan.stage.name == "sample" else {0, 1})
 
 
 def test_hot_rungs_have_controls_in_tempered_stages_only(tmp_path):
@@ -389,7 +389,7 @@ def test_hot_rungs_have_controls_in_tempered_stages_only(tmp_path):
     fleet, outcome = drive(tmp_path, FakeFleet(4, swapping), shard=shard, progress=heard)
     assert outcome.done
     for plan in fleet.plans:
-        hot = plan.stage == "equilibrate"
+        hot = plan.stage.name == "equilibrate"
         np.testing.assert_array_equal(plan.controls["betas"], [1.0, 1 / 3] if hot else [1.0])
         assert ("levels/g/1/mix" in plan.controls) is hot
         assert "levels/global/1/mix" not in plan.controls
@@ -411,7 +411,7 @@ def test_temperatures_adapt_before_the_freeze_and_resume_bit_for_bit(tmp_path):
     shard = shard_settings(temperatures=(1.0, 2.0, 4.0), tempered_stages=("equilibrate", "sample"))
     fleet, outcome = drive(tmp_path / "one", FakeFleet(4, laddered), shard=shard)
     assert outcome.done
-    tempered = [plan for plan in fleet.plans if plan.stage != "scout"]
+    tempered = [plan for plan in fleet.plans if plan.stage.name != "scout"]
     betas = np.stack([plan.controls["betas"] for plan in tempered])
     assert (betas[:, 0] == 1.0).all()
     assert (betas[:, 2] == 0.25).all()
@@ -436,7 +436,9 @@ def test_temperatures_stay_where_they_are_told_to(tmp_path):
     shard = shard_settings(temperatures=(1.0, 2.0, 4.0), tempered_stages=("equilibrate",))
     fleet, _ = drive(tmp_path, FakeFleet(4, laddered), shard=shard, adapt_temperatures=False, limit_sweeps=60)
     for plan in fleet.plans:
-        np.testing.assert_array_equal(plan.controls["betas"][1:], [0.5, 0.25] if plan.stage == "equilibrate" else [])
+        np.testing.assert_array_equal(
+            plan.controls["betas"][1:], [0.5, 0.25] if plan.stage.name == "equilibrate" else []
+        )
 
 
 def test_a_right_fleet_and_a_scripted_one_differ_only_by_the_script(whole, tmp_path):

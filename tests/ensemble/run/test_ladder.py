@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ensemble.protocol.stages import EQUILIBRATE, SAMPLE
 from ensemble.run import ladder as ladder_books
 from ensemble.run.ladder import LadderBooks
 from ensemble.shard.sweeps import Sweeps
@@ -188,7 +189,7 @@ def test_books_add_rounds_and_keep_rows_of_some() -> None:
     books = LadderBooks()
     for round_ in range(11):
         statistics = round_of([0.5, 0.25], [-8.0, -16.0, -24.0], trips=round_)
-        books = ladder_books.absorb(books, statistics, BETAS, "sample", round_, sweeps=4, chains=2)
+        books = ladder_books.absorb(books, statistics, BETAS, SAMPLE, round_, sweeps=4, chains=2)
     assert books.swaps == ((110.0, 220.0), (55.0, 220.0))
     assert (books.sweeps, books.trips, books.energies) == (44, 20, (-2.0, -4.0, -6.0))
     assert [row["round"] for row in books.rows] == [1, 2, 4, 8, 11]
@@ -204,7 +205,7 @@ def test_books_add_rounds_and_keep_rows_of_some() -> None:
 
 
 def test_books_of_a_stage_without_hot_rungs_stay_empty() -> None:
-    one = ladder_books.absorb(LadderBooks(), [{"lp": np.zeros(3)}], np.ones(1), "sample", 0, 4, 2)
+    one = ladder_books.absorb(LadderBooks(), [{"lp": np.zeros(3)}], np.ones(1), SAMPLE, 0, 4, 2)
     assert one == LadderBooks()
     assert ladder_books.describe(one, np.ones(1), 2) is None
     assert ladder_books.describe(one, BETAS, 2)["barrier"] is None
@@ -212,7 +213,7 @@ def test_books_of_a_stage_without_hot_rungs_stay_empty() -> None:
 
 def test_betas_adapt_after_rounds_that_double() -> None:
     """In between the ladder stands; what was seen on the old one is forgotten; two rungs have nothing to adapt."""
-    books = ladder_books.absorb(LadderBooks(), round_of([0.9, 0.1], [0.0] * 3), BETAS, "equilibrate", 0, 4, 2)
+    books = ladder_books.absorb(LadderBooks(), round_of([0.9, 0.1], [0.0] * 3), BETAS, EQUILIBRATE, 0, 4, 2)
     moved = [round_ for round_ in range(20) if ladder_books.adapted(books, BETAS, round_)[1] is not BETAS]
     assert moved == [0, 1, 3, 7, 15]
     emptied, betas = ladder_books.adapted(books, BETAS, 3)

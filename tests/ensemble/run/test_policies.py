@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT
 from ensemble.run import policies
 from ensemble.run.ledger import Goals, Ledger
 from tests.support.ensemble_models import run_settings as settings
@@ -36,8 +37,8 @@ def test_settings_count_cold_replicas():
 
 
 def test_first_stage():
-    assert policies.first_stage(settings()) == "scout"
-    assert policies.first_stage(settings(scouting=False)) == "equilibrate"
+    assert policies.first_stage(settings()) == SCOUT
+    assert policies.first_stage(settings(scouting=False)) == EQUILIBRATE
 
 
 @pytest.mark.parametrize(
@@ -95,9 +96,9 @@ def test_the_virial_is_one_in_equilibrium(virial, expected):
 
 
 def test_an_ensemble_that_stands_still_out_of_balance_has_not_settled():
-    ledger = Ledger(stage="equilibrate", stage_round=6, trace=flat(6), virial=((2.0,),) * 4)
+    ledger = Ledger(stage=EQUILIBRATE, stage_round=6, trace=flat(6), virial=((2.0,),) * 4)
     assert not policies.settles(ledger, settings(), DIMENSION)
-    assert policies.next_stage(ledger._replace(stage="scout"), settings(), DIMENSION) == "scout"
+    assert policies.next_stage(ledger._replace(stage=SCOUT), settings(), DIMENSION) == SCOUT
 
 
 @pytest.mark.parametrize(
@@ -112,20 +113,20 @@ def test_a_scout_stage_waits_for_its_stragglers(relocated, expected):
 
 
 def test_the_scout_stage_does_not_end_before_stragglers_are_home():
-    ledger = Ledger(stage="scout", stage_round=6, trace=flat(6), virial=((1.0,),) * 4)
-    assert policies.next_stage(ledger._replace(relocated=(9, 0, 0, 0)), settings(), DIMENSION) == "equilibrate"
-    assert policies.next_stage(ledger._replace(relocated=(0, 0, 0, 9)), settings(), DIMENSION) == "scout"
+    ledger = Ledger(stage=SCOUT, stage_round=6, trace=flat(6), virial=((1.0,),) * 4)
+    assert policies.next_stage(ledger._replace(relocated=(9, 0, 0, 0)), settings(), DIMENSION) == EQUILIBRATE
+    assert policies.next_stage(ledger._replace(relocated=(0, 0, 0, 9)), settings(), DIMENSION) == SCOUT
 
 
 @pytest.mark.parametrize(
     ("stage", "epoch", "settled", "expected"),
     [
-        ("scout", 5, None, (0.7, 1.3)),
-        ("scout", 6, None, policies.ROAMING),
-        ("equilibrate", 20, None, policies.ROAMING),
-        ("equilibrate", 20, 9, (0.7, 1.3)),
-        ("sample", 60, 9, (0.7, 1.3)),
-        ("sample", 60, None, (0.7, 1.3)),
+        (SCOUT, 5, None, (0.7, 1.3)),
+        (SCOUT, 6, None, policies.ROAMING),
+        (EQUILIBRATE, 20, None, policies.ROAMING),
+        (EQUILIBRATE, 20, 9, (0.7, 1.3)),
+        (SAMPLE, 60, 9, (0.7, 1.3)),
+        (SAMPLE, 60, None, (0.7, 1.3)),
     ],
 )
 def test_trajectories_roam_once_energy_is_shed_and_until_the_ensemble_settles(stage, epoch, settled, expected):
@@ -137,19 +138,19 @@ def test_trajectories_roam_once_energy_is_shed_and_until_the_ensemble_settles(st
 @pytest.mark.parametrize(
     ("stage", "stage_round", "settled", "lp", "expected"),
     [
-        ("scout", 5, None, flat(5), "scout"),
-        ("scout", 6, None, flat(6), "equilibrate"),
-        ("scout", 19, None, rising(19, 1), "scout"),
-        ("scout", 20, None, rising(20, 1), "equilibrate"),
-        ("equilibrate", 49, None, flat(49), "equilibrate"),
-        ("equilibrate", 50, None, rising(50, 1), "sample"),
-        ("equilibrate", 19, 10, flat(19), "equilibrate"),
-        ("equilibrate", 20, 10, flat(20), "sample"),
-        ("equilibrate", 50, 45, flat(50), "sample"),
-        ("equilibrate", 50, 50, flat(50), "sample"),
-        ("equilibrate", 10, None, NAN * 10, "equilibrate"),
-        ("sample", 0, None, (), "sample"),
-        ("sample", 10_000, None, flat(10_000), "sample"),
+        (SCOUT, 5, None, flat(5), SCOUT),
+        (SCOUT, 6, None, flat(6), EQUILIBRATE),
+        (SCOUT, 19, None, rising(19, 1), SCOUT),
+        (SCOUT, 20, None, rising(20, 1), EQUILIBRATE),
+        (EQUILIBRATE, 49, None, flat(49), EQUILIBRATE),
+        (EQUILIBRATE, 50, None, rising(50, 1), SAMPLE),
+        (EQUILIBRATE, 19, 10, flat(19), EQUILIBRATE),
+        (EQUILIBRATE, 20, 10, flat(20), SAMPLE),
+        (EQUILIBRATE, 50, 45, flat(50), SAMPLE),
+        (EQUILIBRATE, 50, 50, flat(50), SAMPLE),
+        (EQUILIBRATE, 10, None, NAN * 10, EQUILIBRATE),
+        (SAMPLE, 0, None, (), SAMPLE),
+        (SAMPLE, 10_000, None, flat(10_000), SAMPLE),
     ],
 )
 def test_next_stage(stage, stage_round, settled, lp, expected):
@@ -161,13 +162,13 @@ def test_next_stage(stage, stage_round, settled, lp, expected):
 @pytest.mark.parametrize(
     ("stage", "settled", "lp", "expected"),
     [
-        ("equilibrate", None, flat(5), False),
-        ("equilibrate", None, flat(6), True),
-        ("equilibrate", 6, flat(7), False),
-        ("scout", None, flat(6), False),
-        ("sample", None, flat(6), False),
-        ("equilibrate", None, rising(6, 1), False),
-        ("equilibrate", None, NAN * 10, False),
+        (EQUILIBRATE, None, flat(5), False),
+        (EQUILIBRATE, None, flat(6), True),
+        (EQUILIBRATE, 6, flat(7), False),
+        (SCOUT, None, flat(6), False),
+        (SAMPLE, None, flat(6), False),
+        (EQUILIBRATE, None, rising(6, 1), False),
+        (EQUILIBRATE, None, NAN * 10, False),
     ],
 )
 def test_the_ensemble_settles_once_and_in_equilibrate_only(stage, settled, lp, expected):
@@ -179,36 +180,36 @@ def test_the_window_of_equilibrate_grows_with_the_stage():
     """A slow drift that three rounds do not show shows over an eighth of the stage."""
     lp = rising(80, 0.05)
     assert policies.settled(lp, DIMENSION, REPLICAS, 3)
-    assert not policies.settles(Ledger(stage="equilibrate", stage_round=80, trace=lp), settings(), DIMENSION)
+    assert not policies.settles(Ledger(stage=EQUILIBRATE, stage_round=80, trace=lp), settings(), DIMENSION)
 
 
 def test_rounds_of_a_phase_count_from_where_the_ensemble_settled():
-    assert Ledger(stage="equilibrate", stage_round=9).phase_round == 9
-    assert Ledger(stage="equilibrate", stage_round=9, settled=6).phase_round == 3
+    assert Ledger(stage=EQUILIBRATE, stage_round=9).phase_round == 9
+    assert Ledger(stage=EQUILIBRATE, stage_round=9, settled=6).phase_round == 3
 
 
 def test_every_thin_th_round_after_the_unrecorded_ones_is_recorded():
-    recorded = [r for r in range(15) if policies.records(Ledger(stage="sample", stage_round=r), settings())]
+    recorded = [r for r in range(15) if policies.records(Ledger(stage=SAMPLE, stage_round=r), settings())]
     assert recorded == [4, 7, 10, 13]
 
 
 def test_nothing_is_recorded_before_sample_or_beyond_the_budget():
-    assert not policies.records(Ledger(stage="equilibrate", stage_round=4), settings())
-    assert policies.records(Ledger(stage="sample", stage_round=4, draws=4), settings())
-    assert not policies.records(Ledger(stage="sample", stage_round=4, draws=5), settings())
+    assert not policies.records(Ledger(stage=EQUILIBRATE, stage_round=4), settings())
+    assert policies.records(Ledger(stage=SAMPLE, stage_round=4, draws=4), settings())
+    assert not policies.records(Ledger(stage=SAMPLE, stage_round=4, draws=5), settings())
 
 
 @pytest.mark.parametrize("burn", [0, 2])
 def test_accumulators_start_anew_once_after_the_unrecorded_rounds(burn):
     chosen = settings(burn_rounds=burn)
-    assert [r for r in range(9) if policies.resets(Ledger(stage="sample", stage_round=r), chosen)] == [burn]
-    assert not policies.resets(Ledger(stage="equilibrate", stage_round=burn), chosen)
+    assert [r for r in range(9) if policies.resets(Ledger(stage=SAMPLE, stage_round=r), chosen)] == [burn]
+    assert not policies.resets(Ledger(stage=EQUILIBRATE, stage_round=burn), chosen)
 
 
 def test_goals_are_checked_every_few_rounds_of_what_counts():
-    checked = [r for r in range(15) if policies.checks(Ledger(stage="sample", stage_round=r), settings())]
+    checked = [r for r in range(15) if policies.checks(Ledger(stage=SAMPLE, stage_round=r), settings())]
     assert checked == [5, 9, 13]
-    assert not policies.checks(Ledger(stage="equilibrate", stage_round=5), settings())
+    assert not policies.checks(Ledger(stage=EQUILIBRATE, stage_round=5), settings())
 
 
 GOOD = Goals(rounds=20, rhat_max=1.1, rhat_shared_max=1.02, ess_min=400, ess_median=900, ess_shared_min=1000)

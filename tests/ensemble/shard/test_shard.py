@@ -10,6 +10,7 @@ import pytest
 
 from ensemble.protocol.flat import flatten
 from ensemble.protocol.plans import RoundPlan
+from ensemble.protocol.stages import stage_named
 from ensemble.protocol.tuning import first_controls
 from ensemble.shard.audit import AuditError
 from ensemble.shard.runner import STARTS, ShardRunner, StartError
@@ -72,7 +73,7 @@ def plan(epoch, stages=COLD_SAMPLE, **changes):
     sampled = stage == "sample"
     return RoundPlan(
         epoch=epoch,
-        stage=stage,
+        stage=stage_named(stage),
         round=round_,
         sweeps=SWEEPS,
         controls=flatten(controls(stage, stages)),

@@ -73,7 +73,7 @@ class Noting:
 
     def look(self, fleet: Fleet, plan: RoundPlan, reports: list[RoundReport]) -> None:
         """Note one round, unless it follows a scout that has ended."""
-        self.ended = self.scouting and plan.stage != "scout"
+        self.ended = self.scouting and not plan.stage.scouts
         if self.ended:
             return
         states = fleet.states()

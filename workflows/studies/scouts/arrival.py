@@ -52,7 +52,7 @@ def evaluations(plan: RoundPlan, structure: Structure, moves: int, settings: Run
     computed anew after it are one more. Audits and moments are not counted.
     """
     scout = settings.shard.scout
-    if plan.stage == "scout" and scouts_by_name(scout):
+    if plan.stage.scouts and scouts_by_name(scout):
         trajectory = scout["trajectory"] * (2 * scout["directions"] + 1) + 1
         return 1.0 + sum(trajectory if level.leaf else scout["repeats"] for level in structure.levels)
     updates = [1 if level.leaf else settings.shard.repeats for level in structure.levels if not level.move.gradients]
@@ -83,7 +83,7 @@ class Seen:
     def look(self, fleet: Fleet, plan: RoundPlan, reports: list[RoundReport]) -> None:
         """Note one round and its costs."""
         self.densities.append(np.concatenate([report.statistics["lp"] for report in reports]))
-        self.stages.append(plan.stage)
+        self.stages.append(plan.stage.name)
         evaluated = evaluations(plan, self.prepared.structure, len(self.prepared.moves), self.settings)
         self.spent.append((evaluated, watched.gradients(reports), sum(report.kernel_seconds for report in reports)))
 
