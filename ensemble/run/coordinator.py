@@ -14,7 +14,7 @@ from ensemble.diagnostics.accumulators import collect
 from ensemble.diagnostics.convergence import Diagnostics, diagnose
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from ensemble.protocol.stages import Stage
 from ensemble.protocol.tuning import Controls, first_controls
 from ensemble.run import ladder as ladder_books
@@ -139,10 +139,10 @@ class Coordinator:
             controls=flatten(self.controls._replace(schedule=schedule, parity=parity, lengths=lengths)),
             record=policies.records(ledger, settings),
             reset=policies.resets(ledger, settings),
-            report=policies.checks(ledger, settings),
+            with_diagnostics=policies.checks(ledger, settings),
         )
 
-    def _absorb(self, plan: RoundPlan, reports: list[RoundReport]) -> None:
+    def _absorb(self, plan: RoundPlan, reports: list[RoundResult]) -> None:
         """Adapt by the round's statistics, or, in stage `sample`, look at the goals."""
         statistics = [report.statistics for report in reports]
         if plan.reset:
@@ -158,7 +158,7 @@ class Coordinator:
                 self.controls, self.moments, statistics, self.structure, self.moves, round_
             )
         self._absorb_ladder(plan, statistics)
-        if plan.report:
+        if plan.with_diagnostics:
             accumulated = [under("accumulated", arrays) for arrays in statistics]
             self.kept = collect(self.kept, accumulated)
             self.diagnostics = diagnose(accumulated, self.kept, replicas, plan.sweeps)
@@ -182,7 +182,7 @@ class Coordinator:
             books, betas = ladder_books.adapted(books, betas, self.ledger.phase_round)
         if plan.stage.accumulates:
             self.kept = ladder_books.absorb_stones(self.kept, statistics)
-            books = ladder_books.with_evidence(books, self.kept, betas) if plan.report else books
+            books = ladder_books.with_evidence(books, self.kept, betas) if plan.with_diagnostics else books
         self.ledger, self.controls = self.ledger._replace(ladder=books), self.controls._replace(betas=betas)
 
     def _goals(self, diagnostics: Diagnostics) -> Goals:
@@ -193,7 +193,7 @@ class Coordinator:
         of_shared = np.concatenate([part["shared"] for part in parts])
         return policies.goals_of(ess, rhat, of_shared, diagnostics.rounds)
 
-    def _record(self, reports: list[RoundReport]) -> None:
+    def _record(self, reports: list[RoundResult]) -> None:
         """Hand the draws to the store, whose next commit makes them count."""
         for report in reports:
             for group, values in report.draws.items():
@@ -289,7 +289,7 @@ class Coordinator:
     def _now(self) -> tuple[float, float]:
         return self.clock(), time.process_time()
 
-    def _tick(self, stage: Stage, reports: list[RoundReport]) -> None:
+    def _tick(self, stage: Stage, reports: list[RoundResult]) -> None:
         """Count the seconds since the last tick; nothing but limits.minutes is decided by them."""
         now, (wall, core) = self._now(), self._ticked
         kernel, compiling = (sum(getattr(r, f"{kind}_seconds") for r in reports) for kind in ("kernel", "compile"))
@@ -303,5 +303,5 @@ class Coordinator:
             stage_seconds={**of_stages, stage.name: of_stages.get(stage.name, 0.0) + spent["wall"]},
         )
 
-    def _status(self, reports: list[RoundReport]) -> Status:
+    def _status(self, reports: list[RoundResult]) -> Status:
         return summary.status(self.ledger, reports, self.structure, self.settings)

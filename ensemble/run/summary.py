@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensemble.diagnostics.convergence import Diagnostics
-from ensemble.protocol.plans import Arrays, RoundReport
+from ensemble.protocol.plans import Arrays, RoundResult
 from ensemble.protocol.stages import Stage
 from ensemble.run.ladder import Pair
 from ensemble.run.ledger import Ledger
@@ -194,7 +194,7 @@ def outside_kernels(ledger: Ledger, workers: int) -> float | None:
     return 1.0 - ledger.seconds["kernel"] / available if available > 0 else None
 
 
-def status(ledger: Ledger, reports: list[RoundReport], structure: Structure, settings: RunSettings) -> Status:
+def status(ledger: Ledger, reports: list[RoundResult], structure: Structure, settings: RunSettings) -> Status:
     """What the progress display shows after a round."""
     goals = ledger.goals
     rates = add_rates({}, [report.statistics for report in reports])

@@ -12,7 +12,7 @@ from ensemble.diagnostics import accumulators
 from ensemble.diagnostics.accumulators import Accumulators
 from ensemble.errors import MaxwellError
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from ensemble.protocol.stages import INITIALISE, Stage
 from ensemble.protocol.tuning import Controls, first_controls
 from ensemble.shard import audit
@@ -159,7 +159,7 @@ class ShardRunner:
     def state(self, shard: int) -> Arrays:
         return _pack(self._live[shard])
 
-    def run(self, shard: int, plan: RoundPlan) -> RoundReport:
+    def run(self, shard: int, plan: RoundPlan) -> RoundResult:
         live = self._live[shard]
         if live.epoch != plan.epoch - 1:
             raise ValueError(f"shard {shard} stands at round {live.epoch}, it cannot run round {plan.epoch}")
@@ -179,14 +179,14 @@ class ShardRunner:
             statistics.update(prefixed("moments", flatten(self._moments(rungs, controls, self.data))))
             statistics.update(prefixed("term", flatten(self._term_means(rungs[0].cells))))
             statistics["gradients"] = statistics["gradients"] + self._measured(len(rungs))
-        if plan.report:
-            statistics.update(prefixed("accumulated", accumulators.report(sums)))
+        if plan.with_diagnostics:
+            statistics.update(prefixed("accumulated", accumulators.pooled(sums)))
             sums = accumulators.drained(sums)
         if len(travels) > 1:
             statistics["trips"] = np.asarray(sum(int(jnp.sum(travel.trips.finished)) for travel in travels))
         self._live[shard] = Live(plan.epoch, rungs, sums, travels)
         draws = self._draws(shard, rungs[0], travels, statistics, plan)
-        return RoundReport(plan.epoch, shard, statistics, draws, *self.clock.read())
+        return RoundResult(plan.epoch, shard, statistics, draws, *self.clock.read())
 
     def _controls(self, plan: RoundPlan) -> Controls:
         rungs = self.settings.rungs(plan.stage)

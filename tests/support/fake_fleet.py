@@ -1,4 +1,4 @@
-"""A fleet without a sampler, for tests of the coordinator: scripted reports, and a state that remembers every plan."""
+"""A fleet without a sampler, for tests of the coordinator: scripted results, and a state that remembers every plan."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from ensemble.diagnostics import accumulators
 from ensemble.diagnostics.accumulators import Accumulators
 from ensemble.protocol.flat import prefixed
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from tests.support.ensemble_models import GROUPS, REPLICAS, STORED, WIDTHS
 
 Script = Callable[[RoundPlan, Arrays], Arrays]
@@ -57,7 +57,7 @@ class FakeFleet:
         self.x = [float(state["x"]) for state in states]
         self.sums = [accumulators.unpack({n[5:]: a for n, a in s.items() if n.startswith("sums/")}) for s in states]
 
-    def run(self, plan: RoundPlan) -> list[RoundReport]:
+    def run(self, plan: RoundPlan) -> list[RoundResult]:
         if plan.epoch == self.fail_at:
             raise ConnectionError("the cluster is gone")
         self.plans.append(plan)
@@ -77,13 +77,13 @@ class FakeFleet:
     def close(self) -> None:
         self.events.append("close")
 
-    def _run(self, shard: int, plan: RoundPlan) -> RoundReport:
+    def _run(self, shard: int, plan: RoundPlan) -> RoundResult:
         rng = np.random.default_rng([plan.epoch, shard])
         numbers = sum(float(np.sum(values)) for values in plan.controls.values())
         self.x[shard] = float(np.sin(1.1 * self.x[shard] + rng.normal() + numbers))
         statistics = self.script(plan, self._statistics(shard, plan, rng))
         draws = self._draws(shard, plan)
-        return RoundReport(plan.epoch, shard, statistics, draws, kernel_seconds=0.5, compile_seconds=0.25)
+        return RoundResult(plan.epoch, shard, statistics, draws, kernel_seconds=0.5, compile_seconds=0.25)
 
     def _statistics(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> Arrays:
         rungs = len(plan.controls["betas"])
@@ -114,11 +114,11 @@ class FakeFleet:
         totals = {level: values.sum(axis=0) for level, values in x.items()}
         squares = {level: (values**2).sum(axis=(0, 1)) for level, values in x.items()}
         self.sums[shard] = accumulators.absorb(start, totals, squares)
-        if not plan.report:
+        if not plan.with_diagnostics:
             return {}
-        report = accumulators.report(self.sums[shard])
+        pooled = accumulators.pooled(self.sums[shard])
         self.sums[shard] = accumulators.drained(self.sums[shard])
-        return prefixed("accumulated", report)
+        return prefixed("accumulated", pooled)
 
     def _draws(self, shard: int, plan: RoundPlan) -> dict[str, Arrays]:
         lp = np.full((1, STORED), self.x[shard])

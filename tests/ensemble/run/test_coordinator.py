@@ -186,8 +186,10 @@ def test_draws_resets_and_checks_are_asked_for_by_the_settings(whole):
     sampling = [plan for plan in fleet.plans if plan.stage.name == "sample"]
     assert [plan.round for plan in sampling if plan.record] == [4, 7, 10, 13, 16]
     assert [plan.round for plan in sampling if plan.reset] == [2]
-    assert [plan.round for plan in sampling if plan.report] == [5, 9, 13, 17, 21]
-    assert not any(plan.record or plan.reset or plan.report for plan in fleet.plans if plan.stage.name != "sample")
+    assert [plan.round for plan in sampling if plan.with_diagnostics] == [5, 9, 13, 17, 21]
+    assert not any(
+        plan.record or plan.reset or plan.with_diagnostics for plan in fleet.plans if plan.stage.name != "sample"
+    )
 
 
 def test_commits_come_every_few_rounds_at_the_start_and_at_the_end(whole):

@@ -79,7 +79,7 @@ def plan(epoch, stages=COLD_SAMPLE, **changes):
         controls=flatten(controls(stage, stages)),
         record=sampled,
         reset=sampled and round_ == 1,
-        report=sampled,
+        with_diagnostics=sampled,
     )._replace(**changes)
 
 
