@@ -102,7 +102,7 @@ class Coordinator:
             self._record(reports)
             self._advance(plan)
             self._tick(plan.stage, reports)
-            if self.ledger.epoch - committed >= self.settings.check_rounds:
+            if self.ledger.epoch - committed >= self.settings.record.check_rounds:
                 self._commit()
                 committed = self.ledger.epoch
             self.progress.update(self._status(reports))
@@ -127,7 +127,7 @@ class Coordinator:
             self.structure,
             sweeps,
             ledger.stage_round,
-            most=settings.scout_depth if ledger.stage.scouts else LONGEST_DEPTH,
+            most=settings.trajectories.scout_depth if ledger.stage.scouts else LONGEST_DEPTH,
             span=policies.span(ledger, settings),
             first=ledger.epoch == 0 and ledger.stage.adapts,
         )
@@ -234,8 +234,8 @@ class Coordinator:
         return ledger._replace(stage=stage, stage_round=0, settled=None, trace=(), rates={}, ladder=books)
 
     def _first_controls(self, stage: Stage) -> Controls:
-        temperatures = self.settings.shard.temperatures[: self.settings.shard.rungs(stage)]
-        betas, whole = 1 / np.asarray(temperatures), self.settings.shard.whole
+        temperatures = self.settings.shard.ladder.temperatures[: self.settings.shard.rungs(stage)]
+        betas, whole = 1 / np.asarray(temperatures), self.settings.shard.swaps_replicas
         controls = first_controls(self.structure, betas, len(self.moves), 1, whole=whole)
         if self._scouting(stage):
             controls = controls._replace(scout=scout_controls(self.structure, self.settings.shard.scout))

@@ -34,7 +34,7 @@ HOLD = 6
 
 def first_stage(settings: RunSettings) -> Stage:
     """Where a run begins."""
-    return SCOUT if settings.scouting else EQUILIBRATE
+    return SCOUT if settings.stages.scouts else EQUILIBRATE
 
 
 def settled(trace: tuple[tuple[tuple[float, ...], ...], ...], dimension: int, replicas: int, window: int) -> bool:
@@ -83,7 +83,7 @@ def span(ledger: Ledger, settings: RunSettings) -> tuple[float, float]:
     """
     if ledger.stage.adapts and ledger.settled is None and ledger.epoch >= SHEDDING:
         return ROAMING
-    return 1.0 - settings.jitter, 1.0 + settings.jitter
+    return 1.0 - settings.trajectories.jitter, 1.0 + settings.trajectories.jitter
 
 
 def next_stage(ledger: Ledger, settings: RunSettings, dimension: int) -> Stage:
@@ -100,13 +100,13 @@ def _scout_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     still = settled(ledger.trace, dimension, settings.shard.replicas, 3) and balanced(ledger.virial)
     share = by_chance(settings.shard.scout["furthest"], dimension)
     still = still and gathered(ledger.relocated, share, settings.replicas)
-    return still or ledger.stage_round >= settings.scout_rounds
+    return still or ledger.stage_round >= settings.stages.scout_rounds
 
 
 def _equilibrate_ends(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether it was refined for long enough after it settled, or its rounds are over."""
-    refined = ledger.settled is not None and ledger.phase_round >= settings.refine_rounds
-    return refined or ledger.stage_round >= settings.equilibrate_rounds
+    refined = ledger.settled is not None and ledger.phase_round >= settings.stages.refine_rounds
+    return refined or ledger.stage_round >= settings.stages.equilibrate_rounds
 
 
 def settles(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
@@ -127,46 +127,46 @@ def holds(ledger: Ledger) -> bool:
 
 def records(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether the next round's last states are stored: every thin-th after the unrecorded ones, up to the budget."""
-    after = ledger.stage_round - settings.burn_rounds
-    return ledger.stage.records and after >= 0 and (after + 1) % settings.thin == 0 and room(ledger, settings)
+    after = ledger.stage_round - settings.stages.burn_rounds
+    return ledger.stage.records and after >= 0 and (after + 1) % settings.record.thin == 0 and room(ledger, settings)
 
 
 def room(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether the budget has room for another draw."""
-    return ledger.draws < settings.max_draws
+    return ledger.draws < settings.record.max_draws
 
 
 def resets(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether the accumulators start anew with the next round: at the end of the unrecorded interval."""
-    return ledger.stage.accumulates and ledger.stage_round == settings.burn_rounds
+    return ledger.stage.accumulates and ledger.stage_round == settings.stages.burn_rounds
 
 
 def checks(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether the goals are looked at after the next round."""
-    after = ledger.stage_round + 1 - settings.burn_rounds
-    return ledger.stage.accumulates and after > 0 and after % settings.check_rounds == 0
+    after = ledger.stage_round + 1 - settings.stages.burn_rounds
+    return ledger.stage.accumulates and after > 0 and after % settings.record.check_rounds == 0
 
 
 def goals_met(ledger: Ledger, settings: RunSettings) -> dict[str, bool]:
     """Which goals are met, by their names in the settings; those of shared parameters only where there are any."""
     goals = ledger.goals
     met = {
-        "ess": goals.ess_min is not None and goals.ess_min >= settings.ess,
-        "rhat": goals.rhat_max is not None and goals.rhat_max <= settings.rhat,
-        "draws": ledger.draws >= settings.draws,
+        "ess": goals.ess_min is not None and goals.ess_min >= settings.goals.ess,
+        "rhat": goals.rhat_max is not None and goals.rhat_max <= settings.goals.rhat,
+        "draws": ledger.draws >= settings.goals.draws,
     }
     if settings.shard.shared:
-        met["shared_ess"] = goals.ess_shared_min is not None and goals.ess_shared_min >= settings.shared_ess
-        met["shared_rhat"] = goals.rhat_shared_max is not None and goals.rhat_shared_max <= settings.shared_rhat
+        met["shared_ess"] = goals.ess_shared_min is not None and goals.ess_shared_min >= settings.goals.shared_ess
+        met["shared_rhat"] = goals.rhat_shared_max is not None and goals.rhat_shared_max <= settings.goals.shared_rhat
     return met
 
 
 def limit_reached(ledger: Ledger, settings: RunSettings) -> str | None:
     """The limit that ends the run now, if any."""
-    if ledger.sweeps >= settings.limit_sweeps:
-        return f"limits.sweeps = {settings.limit_sweeps}"
-    if settings.limit_seconds is not None and ledger.seconds["wall"] >= settings.limit_seconds:
-        return f"limits.minutes = {settings.limit_seconds / 60:g}"
+    if ledger.sweeps >= settings.limits.sweeps:
+        return f"limits.sweeps = {settings.limits.sweeps}"
+    if settings.limits.seconds is not None and ledger.seconds["wall"] >= settings.limits.seconds:
+        return f"limits.minutes = {settings.limits.seconds / 60:g}"
     return None
 
 

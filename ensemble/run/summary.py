@@ -150,7 +150,7 @@ def summarise(
         "sweeps": ledger.sweeps,
         "d": sum(int(level.sizes.sum()) for level in structure.levels),
         "nested_rhat_max": goals.rhat_max,
-        "nested_rhat_limit": settings.rhat,
+        "nested_rhat_limit": settings.goals.rhat,
         "nested_rhat_shared_max": goals.rhat_shared_max,
         "ess_online_min": goals.ess_min,
         "ess_online_median": goals.ess_median,
@@ -207,7 +207,7 @@ def status(ledger: Ledger, reports: list[RoundResult], structure: Structure, set
         swap_rates=swap_rates(rates),
         lp_mean=float(np.mean([report.statistics["lp"].mean() for report in reports])),
         rhat_max=goals.rhat_max,
-        rhat_limit=settings.rhat,
+        rhat_limit=settings.goals.rhat,
         rhat_shared_max=goals.rhat_shared_max,
         ess_min=goals.ess_min,
         ess_median=goals.ess_median,
@@ -223,8 +223,8 @@ def seconds_left(ledger: Ledger, settings: RunSettings) -> float | None:
     goals = ledger.goals
     if goals.ess_min is None:
         return None
-    wanted = settings.ess / goals.ess_min
+    wanted = settings.goals.ess / goals.ess_min
     if goals.ess_shared_min is not None:
-        wanted = max(wanted, settings.shared_ess / goals.ess_shared_min)
-    rounds = max(0.0, goals.rounds * max(wanted, 1.0) - (ledger.stage_round - settings.burn_rounds))
+        wanted = max(wanted, settings.goals.shared_ess / goals.ess_shared_min)
+    rounds = max(0.0, goals.rounds * max(wanted, 1.0) - (ledger.stage_round - settings.stages.burn_rounds))
     return rounds * ledger.seconds["wall"] / max(1, ledger.epoch)

@@ -13,13 +13,14 @@ from ensemble.diagnostics.accumulators import Accumulators
 from ensemble.errors import MaxwellError
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
-from ensemble.protocol.stages import INITIALISE, Stage
+from ensemble.protocol.stages import INITIALISE
 from ensemble.protocol.tuning import Controls, first_controls
 from ensemble.shard import audit
 from ensemble.shard.compiled import Clock, Compiled
 from ensemble.shard.keys import relocation_key, replica_keys, stage_key
 from ensemble.shard.moments import shard_moments
 from ensemble.shard.scouts import make_scout, scout_controls, scouts_by_name
+from ensemble.shard.settings import ShardSettings
 from ensemble.shard.starts import APPROXIMATIONS, make_start
 from ensemble.shard.stragglers import relocated
 from ensemble.shard.sweeps import Sweeps, Tally
@@ -40,42 +41,14 @@ class StartError(MaxwellError):
     """No start with a finite density."""
 
 
-class ShardSettings(NamedTuple):
-    """What a runner must know: the same for every shard, and never the number of workers.
-
-    start, radius, spread: how starts are drawn, see ensemble.shard.starts; "given": they are always given. swaps:
-    blocks or
-    whole, what changes places; tempers: density or likelihood, what an inverse temperature multiplies. shared: sites
-    without plates; auxiliary: sites without goals.
-    """
-
-    seed: int
-    replicas: int
-    temperatures: tuple[float, ...]
-    tempered_stages: tuple[str, ...]
-    repeats: int
-    stored: int
-    shared: tuple[str, ...]
-    scout: dict[str, Any]
-    start: str = "prior"
-    radius: float = 2.0
-    spread: float = 2.0
-    swaps: str = "blocks"
-    tempers: str = "density"
-    auxiliary: tuple[str, ...] = ()
-
-    def rungs(self, stage: Stage) -> int:
-        """Rungs in use in a stage."""
-        return len(self.temperatures) if stage.name in self.tempered_stages else 1
-
-    @property
-    def whole(self) -> bool:
-        """Whether whole replicas change places, so that every level moves at every rung."""
-        return self.swaps == "whole"
-
-
 class Live(NamedTuple):
-    """A shard in memory: the last finished round, the rungs' states, the accumulators, what travels with replicas."""
+    """A shard in memory.
+
+    epoch: its last finished round.
+    rungs: the states of each rung, cold first.
+    sums: its accumulators.
+    travels: what goes with replicas from rung to rung.
+    """
 
     epoch: int
     rungs: Rungs
@@ -97,7 +70,7 @@ class ShardRunner:
         self.target, self.structure, self.moves, self.settings = target, structure, moves, settings
         self.data = jax.tree.map(jnp.asarray, data)
         likelihood = frozenset(name for name, kind in target.term_kinds.items() if kind == "likelihood")
-        self.tempered = likelihood if settings.tempers == "likelihood" else None
+        self.tempered = likelihood if settings.ladder.tempers == "likelihood" else None
         self.clock = Clock()
         self._live: dict[int, Live] = {}
         self._sweeps: dict[int, Sweeps] = {}
@@ -112,7 +85,7 @@ class ShardRunner:
 
     @cached_property
     def _start(self) -> Compiled:
-        made = make_start(self.target, self.settings.start, self.settings.radius, self.settings.spread)
+        made = make_start(self.target, *self.settings.start)
         return Compiled(made, self.clock)
 
     def initial(self, shard: int, start: Arrays | None = None) -> Arrays:
@@ -124,7 +97,7 @@ class ShardRunner:
         """
         if start is not None:
             return self._given(shard, start)
-        tries = FITS if self.settings.start in APPROXIMATIONS else STARTS
+        tries = FITS if self.settings.start.kind in APPROXIMATIONS else STARTS
         for attempt in range(tries):
             key = jax.random.fold_in(stage_key(self.settings.seed, INITIALISE, attempt), shard)
             one = self._start(key, self.data)
@@ -190,8 +163,10 @@ class ShardRunner:
 
     def _controls(self, plan: RoundPlan) -> Controls:
         rungs = self.settings.rungs(plan.stage)
-        betas = 1 / np.asarray(self.settings.temperatures[:rungs])
-        template = first_controls(self.structure, betas, len(self.moves), plan.sweeps, whole=self.settings.whole)
+        betas = 1 / np.asarray(self.settings.ladder.temperatures[:rungs])
+        template = first_controls(
+            self.structure, betas, len(self.moves), plan.sweeps, whole=self.settings.swaps_replicas
+        )
         if plan.stage.scouts and scouts_by_name(self.settings.scout):
             template = template._replace(scout=scout_controls(self.structure, self.settings.scout))
         return unflatten(template, plan.controls)
@@ -199,7 +174,7 @@ class ShardRunner:
     def _keys(self, shard: int, plan: RoundPlan, rungs: int) -> jax.Array:
         """Keys [rungs, R]; replica numbers run over shards, then rungs, then replicas."""
         count = self.settings.replicas
-        first = shard * len(self.settings.temperatures) * count
+        first = shard * len(self.settings.ladder.temperatures) * count
         return replica_keys(self.settings.seed, plan.stage, plan.round, first, rungs * count).reshape(rungs, count)
 
     @cached_property
@@ -224,7 +199,7 @@ class ShardRunner:
                 replicas=self.settings.replicas,
                 rungs=count,
                 repeats=self.settings.repeats,
-                whole=self.settings.whole,
+                whole=self.settings.swaps_replicas,
                 tempered=self.tempered,
             )
             self._rounds[count] = Compiled(self._sweeps[count].round, self.clock, donate=(0,))
@@ -248,7 +223,7 @@ class ShardRunner:
 
     def _travels(self, travels: Travels, count: int, plan: RoundPlan) -> Travels:
         """What travels with the replicas of so many rungs. Round trips are counted anew in each stage."""
-        if not self.settings.whole or count == 1:
+        if not self.settings.swaps_replicas or count == 1:
             return travels[:1]
         if len(travels) != count:
             return first_travels(count, self.settings.replicas)
@@ -261,7 +236,7 @@ class ShardRunner:
         if count == 1 or (not plan.stage.adapts and len(rungs) == count):
             return rungs[:count]
         known = rungs[:count] + rungs[-1:] * (count - len(rungs))
-        if self.settings.whole:
+        if self.settings.swaps_replicas:
             # Copies, for the round takes over the memory of its states.
             return known if len(rungs) >= count else tuple(jax.tree.map(jnp.copy, states) for states in known)
         return (rungs[0], *(self._auxiliary(hot, controls) for hot in known[1:]))
@@ -299,7 +274,8 @@ class ShardRunner:
         values = {name: np.asarray(x)[None] for name, x in self._constrain(cold.position, self.data).items()}
         count = self.settings.stored
         walkers = np.asarray(travels[0].walker) if travels else np.arange(self.settings.replicas)
-        first = shard * self.settings.replicas * (len(self.settings.temperatures) if self.settings.whole else 1)
+        rungs = len(self.settings.ladder.temperatures) if self.settings.swaps_replicas else 1
+        first = shard * self.settings.replicas * rungs
         stats = {
             "lp": statistics["lp"][None, :count],
             "replica": first + walkers[None, :count],

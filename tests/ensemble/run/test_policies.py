@@ -38,7 +38,7 @@ def test_settings_count_cold_replicas():
 
 def test_first_stage():
     assert policies.first_stage(settings()) == SCOUT
-    assert policies.first_stage(settings(scouting=False)) == EQUILIBRATE
+    assert policies.first_stage(settings(stages={"scouts": False})) == EQUILIBRATE
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_nothing_is_recorded_before_sample_or_beyond_the_budget():
 
 @pytest.mark.parametrize("burn", [0, 2])
 def test_accumulators_start_anew_once_after_the_unrecorded_rounds(burn):
-    chosen = settings(burn_rounds=burn)
+    chosen = settings(stages={"burn_rounds": burn})
     assert [r for r in range(9) if policies.resets(Ledger(stage=SAMPLE, stage_round=r), chosen)] == [burn]
     assert not policies.resets(Ledger(stage=EQUILIBRATE, stage_round=burn), chosen)
 
@@ -270,7 +270,7 @@ def test_a_model_without_shared_parameters_has_no_goals_for_them():
 )
 def test_limits(sweeps, wall, limit, expected):
     ledger = Ledger(sweeps=sweeps, seconds={"wall": wall, "core": 0.0, "kernel": 0.0, "compile": 0.0})
-    assert policies.limit_reached(ledger, settings(limit_seconds=limit)) == expected
+    assert policies.limit_reached(ledger, settings(limits={"seconds": limit})) == expected
 
 
 def test_goals_of_summarises_all_and_shared_coordinates():

@@ -40,7 +40,7 @@ def fresh(stages=COLD_SAMPLE) -> Counted:
         traces.append(1)
         return log_terms(position, data)
 
-    settings = shard_settings(temperatures=TEMPERATURES, tempered_stages=stages)
+    settings = shard_settings(ladder={"temperatures": TEMPERATURES, "stages": stages})
     model = small()
     return Counted(ShardRunner(target(counting), model.structure, model.moves, settings, model.data), traces)
 

@@ -161,7 +161,7 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
     fleet = LocalFleet(prepared.runner_spec(settings.shard), 2)
 
     def coordinator(store: Store, limit: int = 37) -> Coordinator:
-        chosen = settings._replace(limit_sweeps=limit)
+        chosen = settings._replace(limits=settings.limits._replace(sweeps=limit))
         return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, progress=NullProgress())
 
     def begin(path: Path, limit: int) -> None:

@@ -344,7 +344,7 @@ def test_runs_of_other_kernels_are_resumed_too(kernel: str, tmp_path: Path) -> N
     fleet = LocalFleet(prepared.runner_spec(settings.shard), 4)
 
     def steered(store: Store, limit: int) -> Coordinator:
-        chosen = settings._replace(limit_sweeps=limit)
+        chosen = settings._replace(limits=settings.limits._replace(sweeps=limit))
         return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, progress=NullProgress())
 
     for name, limit in (("whole", 22), ("short", SHORT)):

@@ -103,7 +103,7 @@ class Noting:
 def watch(name: str, sweeps: int, copies: int = COPIES) -> Watch:
     """One of RUNS by name: the scout until its stage ends, the others for so many sweeps."""
     prepared = Prepared(make_settings(_content(name, sweeps, copies), name=name))
-    noting = Noting(prepared.run_settings.scouting)
+    noting = Noting(prepared.run_settings.stages.scouts)
     watched.run(prepared, noting.look, stop_requested=lambda: noting.ended)
     return noting.watch()
 
