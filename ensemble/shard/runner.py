@@ -19,7 +19,7 @@ from ensemble.shard import audit
 from ensemble.shard.compiled import Clock, Compiled
 from ensemble.shard.keys import relocation_key, replica_keys, stage_key
 from ensemble.shard.moments import shard_moments
-from ensemble.shard.scouts import make_scout, scout_controls, scouts_by_name
+from ensemble.shard.scouts import make_scout, scout_controls
 from ensemble.shard.settings import ShardSettings
 from ensemble.shard.starts import APPROXIMATIONS, make_start
 from ensemble.shard.stragglers import relocated
@@ -138,7 +138,7 @@ class ShardRunner:
             raise ValueError(f"shard {shard} stands at round {live.epoch}, it cannot run round {plan.epoch}")
         controls = self._controls(plan)
         sums, travels = accumulators.empty() if plan.reset else live.sums, live.travels[:1]
-        if plan.stage.scouts and scouts_by_name(self.settings.scout):
+        if self.settings.runs_scout(plan.stage):
             rungs, statistics = self._scout_round(shard, live.rungs, plan, controls)
         else:
             rungs, tally, travels = self._exact_round(shard, live, plan, controls)
@@ -167,7 +167,7 @@ class ShardRunner:
         template = first_controls(
             self.structure, betas, len(self.moves), plan.sweeps, whole=self.settings.swaps_replicas
         )
-        if plan.stage.scouts and scouts_by_name(self.settings.scout):
+        if self.settings.runs_scout(plan.stage):
             template = template._replace(scout=scout_controls(self.structure, self.settings.scout))
         return unflatten(template, plan.controls)
 

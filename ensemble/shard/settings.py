@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from ensemble.protocol.stages import Stage
+from ensemble.shard.scouts import scouts_by_name
 
 
 class StartSettings(NamedTuple):
@@ -60,6 +61,10 @@ class ShardSettings(NamedTuple):
     def rungs(self, stage: Stage) -> int:
         """Rungs in use in a stage."""
         return len(self.ladder.temperatures) if stage.name in self.ladder.stages else 1
+
+    def runs_scout(self, stage: Stage) -> bool:
+        """Whether a stage runs a scout kernel, and not the levels' own."""
+        return stage.scouts and scouts_by_name(self.scout)
 
     @property
     def swaps_replicas(self) -> bool:

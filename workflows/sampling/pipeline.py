@@ -18,6 +18,7 @@ from ensemble.fleet.local import Fleet, LocalFleet
 from ensemble.protocol.plans import RunnerSpec
 from ensemble.run.coordinator import Coordinator
 from ensemble.run.settings import Goals, Limits, RecordSettings, RunSettings, StageSettings, TrajectorySettings
+from ensemble.run.sitting import Sitting
 from ensemble.run.status import NullProgress, Progress
 from ensemble.shard.keys import run_seed
 from ensemble.shard.settings import LadderSettings, ShardSettings, StartSettings
@@ -323,15 +324,14 @@ def _coordinator(
     shown = progress or NullProgress()
     for sentence in prepared.structure.joined:
         shown.message(sentence)
-    return Coordinator(
-        fleet, store, prepared.structure, prepared.moves, settings, progress=shown, attributes=attributes
-    )
+    sitting = Sitting(shown, attributes=attributes)
+    return Coordinator(fleet, store, prepared.structure, prepared.moves, settings, sitting)
 
 
 def _drive(coordinator: Coordinator, path: Path) -> Run:
     """Run to the end; the first Ctrl-C (or SIGTERM) stops after the round, the second at once."""
     with StopOnSignal() as signal:
-        coordinator.stop_requested = signal.received
+        coordinator.sitting = coordinator.sitting._replace(stop_requested=signal.received)
         outcome = coordinator.run()
     if outcome.interrupted and not outcome.done:
         raise Interrupted(path)

@@ -10,7 +10,7 @@ import numpy as np
 from ensemble.fleet.local import Fleet, LocalFleet
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from ensemble.run.coordinator import Coordinator
-from ensemble.run.status import NullProgress
+from ensemble.run.sitting import Sitting
 from ensemble.store.writer import Store
 from workflows.sampling.pipeline import Prepared
 
@@ -59,8 +59,8 @@ def run(
         tempfile.TemporaryDirectory() as folder,
         Store.create(Path(folder) / "run.zarr", prepared.layout(settings.shard, CHUNK_DRAWS), {}) as store,
     ):
-        arguments = fleet, store, prepared.structure, prepared.moves, settings
-        Coordinator(*arguments, progress=NullProgress(), stop_requested=stop_requested).run()
+        sitting = Sitting(stop_requested=stop_requested)
+        Coordinator(fleet, store, prepared.structure, prepared.moves, settings, sitting).run()
 
 
 def gradients(results: list[RoundResult]) -> float:

@@ -15,6 +15,7 @@ from ensemble.protocol.plans import RoundPlan
 from ensemble.run import policies
 from ensemble.run.coordinator import Coordinator, Outcome
 from ensemble.run.ledger import Ledger
+from ensemble.run.sitting import Sitting
 from ensemble.run.status import NullProgress, Status
 from ensemble.store.writer import Layout, Store, Variable
 from ensemble.store.writer import open as open_store
@@ -52,10 +53,10 @@ def create(path):
 
 def coordinator(fleet, store, **options: Any) -> Coordinator:
     """A coordinator of the small model; options are its own or changes of the settings."""
-    own = {name: options.pop(name) for name in ("progress", "stop_requested", "clock") if name in options}
+    own = {name: options.pop(name) for name in Sitting._fields if name in options}
     settings = run_settings(**{"goals": GOALS, **options})
     model = small()
-    return Coordinator(fleet, store, model.structure, model.moves, settings, **{"progress": NullProgress(), **own})
+    return Coordinator(fleet, store, model.structure, model.moves, settings, Sitting(**own))
 
 
 def drive(path, fleet=None, **options: Any) -> tuple[FakeFleet, Outcome]:
@@ -115,10 +116,10 @@ def assert_same_draws(path, expected):
 
 
 def assert_same_checkpoints(path, expected):
-    """The last states of the shards and the coordinator's arrays (what it kept of all reports, ess, rhat)."""
+    """The last states of the shards and the coordinator's arrays (its sums over all shards, ess, rhat)."""
     with reopened(path) as store, reopened(expected) as other:
         one, two = store.load_checkpoint(), other.load_checkpoint()
-    assert any(name.startswith("kept/batch_") for name in one.coordinator)
+    assert any(name.startswith("diagnostic_sums/batch_") for name in one.coordinator)
     assert any(name.startswith("diagnostics/ess/") for name in one.coordinator)
     pairs = [(one.coordinator, two.coordinator), *zip(one.shards, two.shards, strict=True)]
     for found, arrays in pairs:

@@ -92,7 +92,7 @@ def test_states_metric_step_sizes_and_moments_are_those_stored(first: Path, tmp_
         assert_same_bits(part(stored.coordinator, prefix), part(taken.coordinator, prefix))
     before, now = (Ledger.from_json(found.info) for found in (stored, taken))
     assert (now.stage, now.stage_round, now.sweeps, now.draws) == (SAMPLE, 0, 0, 0)
-    assert now.useful == before.useful
+    assert now.interweavings_kept == before.interweavings_kept
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ def test_controls_alone_are_held_until_the_ensemble_has_settled(first: Path, tmp
     stored, taken = last_checkpoint(first), last_checkpoint(path)
     ledger = Ledger.from_json(taken.info)
     assert heard.stages == ["equilibrate"]
-    assert (ledger.stage, ledger.held, ledger.settled) == (EQUILIBRATE, True, None)
+    assert (ledger.stage, ledger.held, ledger.settled_round) == (EQUILIBRATE, True, None)
     assert ledger.stage_round == 4
     assert_same_bits(part(stored.coordinator, "controls/levels/"), part(taken.coordinator, "controls/levels/"))
     for one, other in zip(stored.shards, begun(path).shards, strict=True):

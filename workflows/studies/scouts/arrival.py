@@ -13,7 +13,6 @@ from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundPlan, RoundResult
 from ensemble.run.settings import RunSettings
 from ensemble.shard.approximations import ITERATIONS, path_draws
-from ensemble.shard.scouts import scouts_by_name
 from kernels.structure.discovery import Structure
 from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import Settings
@@ -52,7 +51,7 @@ def evaluations(plan: RoundPlan, structure: Structure, moves: int, settings: Run
     computed anew after it are one more. Audits and moments are not counted.
     """
     scout = settings.shard.scout
-    if plan.stage.scouts and scouts_by_name(scout):
+    if settings.shard.runs_scout(plan.stage):
         trajectory = scout["trajectory"] * (2 * scout["directions"] + 1) + 1
         return 1.0 + sum(trajectory if level.leaf else scout["repeats"] for level in structure.levels)
     updates = [1 if level.leaf else settings.shard.repeats for level in structure.levels if not level.move.gradients]
