@@ -16,8 +16,14 @@ Level = dict[str, np.ndarray]
 
 
 class Accumulators(NamedTuple):
-    """rounds: finished rounds; chain [R, p, B]: sum of each replica; square [p, B]: sum of squares over replicas;
-    batches: for each batch level (sum [p, B], sum of squares [p, B]); waiting: {batch level: [R, p, B] float32}."""
+    """The sums of one shard.
+
+    rounds: finished rounds.
+    chain: sum of each replica [R, p, B].
+    square: sum of squares over replicas [p, B].
+    batches: for each batch level (sum [p, B], sum of squares [p, B]).
+    waiting: {batch level: a batch of each replica without its other half, [R, p, B] float32}.
+    """
 
     rounds: int
     chain: Level
@@ -61,7 +67,7 @@ def _add(one: Level, other: Level) -> Level:
     return {name: one[name] + np.asarray(values) if one else np.asarray(values) for name, values in other.items()}
 
 
-def report(accumulators: Accumulators) -> Arrays:
+def pooled(accumulators: Accumulators) -> Arrays:
     """What the coordinator needs, O(d), summed over the replicas of the shard: of the chains since the start, of
     squares and batches since the last `drained`."""
     arrays: Arrays = {"rounds": np.asarray(accumulators.rounds)}
@@ -76,15 +82,15 @@ def report(accumulators: Accumulators) -> Arrays:
 
 
 def drained(accumulators: Accumulators) -> Accumulators:
-    """What remains in the shard once a report is out: the coordinator keeps the squares and batches, once for all
+    """What remains in the shard once they are handed out: the coordinator keeps the squares and batches, once for all
     shards, which makes checkpoints smaller."""
     return accumulators._replace(square={}, batches=[])
 
 
-def collect(kept: Arrays, reports: list[Arrays]) -> Arrays:
-    """The coordinator's sums of squares and batches with those of new reports, in shard order."""
-    total = dict(kept)
-    for arrays in reports:
+def collect(sums: Arrays, pooled_by_shard: list[Arrays]) -> Arrays:
+    """The coordinator's sums of squares and batches with those newly pooled in each shard, in shard order."""
+    total = dict(sums)
+    for arrays in pooled_by_shard:
         for name, values in arrays.items():
             if name.startswith(("square/", "batch_")):
                 total[name] = total[name] + values if name in total else values

@@ -16,7 +16,12 @@ ROUNDING = 1e-12
 
 
 class Diagnostics(NamedTuple):
-    """For each level and coordinate [p, B]: ess_online and nested R-hat over so many rounds."""
+    """How far the chains have come, by level.
+
+    rounds: how many they are over.
+    ess: effective sample size by batch means of each coordinate [p, B] (`ess_online`).
+    rhat: nested R-hat of each coordinate [p, B].
+    """
 
     rounds: int
     ess: dict[str, np.ndarray]
@@ -32,21 +37,21 @@ def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
     return float(np.sqrt(1 + superchains * chi2.ppf(1 - 0.01 / dimension, free) / free / ess))
 
 
-def diagnose(reports: list[Arrays], kept: Arrays, replicas: int, sweeps: int) -> Diagnostics:
-    """From the last accumulator report of each superchain and what `collect` kept of all reports.
+def diagnose(shards: list[Arrays], diagnostic_sums: Arrays, replicas: int, sweeps: int) -> Diagnostics:
+    """From what the accumulators of each superchain pooled last, and the sums that `collect` keeps over all shards.
 
     replicas: in each superchain; sweeps: in each round.
     """
-    rounds = int(reports[0]["rounds"])
-    draws, chains = rounds * sweeps, replicas * len(reports)
+    rounds = int(shards[0]["rounds"])
+    draws, chains = rounds * sweeps, replicas * len(shards)
     ess, rhat = {}, {}
-    for name in [name.removeprefix("sum/") for name in reports[0] if name.startswith("sum/")]:
-        sums = np.stack([report[f"sum/{name}"] for report in reports])
-        chain_squares = np.stack([report[f"chain_square/{name}"] for report in reports])
-        squares, count = kept[f"square/{name}"], draws * chains
+    for name in [name.removeprefix("sum/") for name in shards[0] if name.startswith("sum/")]:
+        sums = np.stack([pooled[f"sum/{name}"] for pooled in shards])
+        chain_squares = np.stack([pooled[f"chain_square/{name}"] for pooled in shards])
+        squares, count = diagnostic_sums[f"square/{name}"], draws * chains
         mean = sums.sum(axis=0) / count
         variance = (squares - count * mean**2) / (count - 1)
-        asymptotic = _asymptotic_variance(kept, name, mean, variance, chains, rounds, sweeps)
+        asymptotic = _asymptotic_variance(diagnostic_sums, name, mean, variance, chains, rounds, sweeps)
         still = variance <= ROUNDING * squares / count
         with np.errstate(divide="ignore", invalid="ignore"):
             ess[name] = np.where(still, np.nan, count * variance / asymptotic)
@@ -55,7 +60,7 @@ def diagnose(reports: list[Arrays], kept: Arrays, replicas: int, sweeps: int) ->
 
 
 def _asymptotic_variance(
-    kept: Arrays, name: str, mean: np.ndarray, variance: np.ndarray, chains: int, rounds: int, sweeps: int
+    diagnostic_sums: Arrays, name: str, mean: np.ndarray, variance: np.ndarray, chains: int, rounds: int, sweeps: int
 ) -> np.ndarray:
     """The variance in the central limit theorem from batch means, NaN before each chain has BATCHES batches.
 
@@ -73,7 +78,7 @@ def _asymptotic_variance(
     result = np.zeros(mean.shape)
     for level in range(base, rounds.bit_length()):
         length, batches = sweeps << level, (rounds >> level) * chains
-        estimate = _batch_variance(kept, name, mean, length, batches, level)
+        estimate = _batch_variance(diagnostic_sums, name, mean, length, batches, level)
         noise = 1 + Z * np.sqrt(2 / (batches - 1)) if level > base else 1.0
         result = np.maximum(result, corrected(estimate / noise, variance, length))
     return result
@@ -95,9 +100,11 @@ def corrected(estimate: np.ndarray, variance: np.ndarray, length: int) -> np.nda
     return np.where(ratio > 1, np.interp(ratio, seen, time) * variance, estimate)
 
 
-def _batch_variance(kept: Arrays, name: str, mean: np.ndarray, length: int, batches: int, level: int) -> np.ndarray:
+def _batch_variance(
+    diagnostic_sums: Arrays, name: str, mean: np.ndarray, length: int, batches: int, level: int
+) -> np.ndarray:
     """length times the variance of the means of all finished batches of one batch level."""
-    sums, squares = kept[f"batch_sum/{level}/{name}"], kept[f"batch_square/{level}/{name}"]
+    sums, squares = diagnostic_sums[f"batch_sum/{level}/{name}"], diagnostic_sums[f"batch_square/{level}/{name}"]
     centred = squares - 2 * length * mean * sums + batches * (length * mean) ** 2
     variance: np.ndarray = centred / (length * (batches - 1))
     return variance

@@ -5,7 +5,7 @@ import resource
 import sys
 from typing import Protocol
 
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport, Runner, RunnerSpec
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult, Runner, RunnerSpec
 
 
 class Fleet(Protocol):
@@ -22,7 +22,7 @@ class Fleet(Protocol):
     def load(self, epoch: int, states: list[Arrays]) -> None:
         """Put every shard at a committed state."""
 
-    def run(self, plan: RoundPlan) -> list[RoundReport]:
+    def run(self, plan: RoundPlan) -> list[RoundResult]:
         """Run one round on every shard."""
 
     def states(self) -> list[Arrays]:
@@ -65,7 +65,7 @@ class LocalFleet:
         for shard, state in enumerate(states):
             self._runner.load(shard, epoch, state)
 
-    def run(self, plan: RoundPlan) -> list[RoundReport]:
+    def run(self, plan: RoundPlan) -> list[RoundResult]:
         return [self._runner.run(shard, plan) for shard in range(self.shards)]
 
     def states(self) -> list[Arrays]:

@@ -2,7 +2,7 @@
 
 The driver owns the truth. It keeps the last committed state of every shard and the plans run since. A worker that dies
 is replaced by a new one, which loads that state, replays those plans and is asked again. A runner is a function of
-state and plan, so the reports are the same bits as if nothing had died.
+state and plan, so the results are the same bits as if nothing had died.
 
 Run as a program (`python -m ensemble.fleet.ray_fleet FOLDER WORKERS BYTES`) this file holds a private Ray on this
 machine
@@ -43,7 +43,7 @@ from ensemble.fleet.ray_environment import (
     worker_environment,
 )
 from ensemble.fleet.ray_worker import Call, Restart, Worker, copied, unchanged
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport, RunnerSpec
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult, RunnerSpec
 
 DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError, NodeDiedError, ObjectLostError)
 """What a call raises when the worker, its process or its machine is gone, and not the work at fault."""
@@ -119,8 +119,8 @@ class RayFleet:
         self._require_one_each("states", states)
         self._start_from(Restart(epoch, states, []))
 
-    def run(self, plan: RoundPlan) -> list[RoundReport]:
-        """Run one round on every shard; the arrays of the reports are read-only.
+    def run(self, plan: RoundPlan) -> list[RoundResult]:
+        """Run one round on every shard; the arrays of the results are read-only.
 
         An exception of the runner itself arrives as it was raised and is not tried again; the shards then stand at
         different epochs, so `load` or `initialise` must come next.
@@ -135,7 +135,7 @@ class RayFleet:
         self._restart.plans.append(reference)
         self._epoch = plan.epoch
         self._whole = True
-        return [report for report, _ in answers]
+        return [result for result, _ in answers]
 
     def states(self) -> list[Arrays]:
         """The complete state of every shard after the last round, copied out of Ray's object store."""

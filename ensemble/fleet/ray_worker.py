@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ensemble.fleet.local import build_runner, peak_resident
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport, Runner, RunnerSpec
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult, Runner, RunnerSpec
 
 
 class Worker:
@@ -33,8 +33,8 @@ class Worker:
         for plan in plans:
             self._runner.run(shard, plan)
 
-    def run(self, shard: int, plan: RoundPlan) -> tuple[RoundReport, int]:
-        """The report of one round and the most memory this process has used [bytes]."""
+    def run(self, shard: int, plan: RoundPlan) -> tuple[RoundResult, int]:
+        """The result of one round and the most memory this process has used [bytes]."""
         return self._runner.run(shard, plan), peak_resident()
 
     def state(self, shard: int) -> Arrays:

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from ensemble.protocol.stages import Stage
+
 Arrays = dict[str, np.ndarray]
 """Flat arrays by name ("position/a", "cells/y", ...)."""
 
@@ -24,25 +26,34 @@ class RoundPlan(NamedTuple):
     """One round for every shard: the sweeps between two visits of the coordinator.
 
     epoch: the number of this round since the start of the run; a runner accepts only the epoch after its own.
+    stage: what the round is part of.
     round: the number of this round in its stage (part of the random key).
+    sweeps: how many the round has.
     controls: scales, covariances, ... as flat arrays; frozen in stage `sample`.
-    record: whether to hand back draws; reset: whether the accumulators start anew; report: whether to report them.
+    record: whether to hand back draws.
+    reset: whether the accumulators start anew.
+    with_diagnostics: whether to hand back what the accumulators hold.
     """
 
     epoch: int
-    stage: str
+    stage: Stage
     round: int
     sweeps: int
     controls: Arrays
     record: bool = False
     reset: bool = False
-    report: bool = False
+    with_diagnostics: bool = False
 
 
-class RoundReport(NamedTuple):
-    """What one shard says of one round: O(d) statistics, perhaps draws, never its states.
+class RoundResult(NamedTuple):
+    """What comes of one round in one shard: O(d) statistics, perhaps draws, never its states.
 
+    epoch: that of the plan.
+    shard: its number.
+    statistics: sums over the shard's replicas, flat arrays by name.
     draws: {group: {variable: [draws, stored chains, ...]}}.
+    kernel_seconds: spent in compiled programs.
+    compile_seconds: spent compiling them.
     """
 
     epoch: int
@@ -62,7 +73,7 @@ class Runner(Protocol):
     def load(self, shard: int, epoch: int, state: Arrays) -> None:
         """Take over a shard whose last finished round is `epoch`."""
 
-    def run(self, shard: int, plan: RoundPlan) -> RoundReport:
+    def run(self, shard: int, plan: RoundPlan) -> RoundResult:
         """Run one round; the shard must stand at epoch plan.epoch - 1."""
 
     def state(self, shard: int) -> Arrays:

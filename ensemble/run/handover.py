@@ -9,36 +9,45 @@ from ensemble.adaptation.moments import LevelMoments, first_moments
 from ensemble.errors import StoreError
 from ensemble.protocol.flat import flatten, under, unflatten
 from ensemble.protocol.plans import Arrays
+from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, Stage
 from ensemble.protocol.tuning import Controls, LevelControls
 from ensemble.run.ledger import Ledger
+from ensemble.run.state import RunState
 from ensemble.store.contents import Checkpoint
 
 Tree = TypeVar("Tree")
 
 
 class Handover(NamedTuple):
-    """The controls and moments of another run's last checkpoint, flat, and what is to be made of them.
+    """What another run's last checkpoint hands over, and what is to be made of it. Step sizes of other kernels and
+    temperatures of another ladder do not fit.
 
-    reuse: states, controls or both. frozen: whether the controls are those of stage `sample`. useful: interweaving
-    moves in use. same_kernels, same_tempering: whether these settings are those of this run: step sizes of other
-    kernels and temperatures of another ladder do not fit.
+    reuse: states, controls or both.
+    controls: those of the checkpoint, flat.
+    moments: those of the checkpoint, flat.
+    frozen: whether the controls are those of stage `sample`.
+    interweavings_kept: which of its interweaving moves are in use.
+    same_kernels: whether the kernels' settings are those of this run.
+    same_tempering: whether the settings of the ladder are those of this run.
     """
 
     reuse: str
     controls: Arrays
     moments: Arrays
     frozen: bool
-    useful: tuple[bool, ...]
+    interweavings_kept: tuple[bool, ...]
     same_kernels: bool
     same_tempering: bool
 
 
 class Taken(NamedTuple):
-    """What the run begins with; notes: sentences that say so."""
+    """What the run begins with.
 
-    ledger: Ledger
-    controls: Controls
-    moments: LevelMoments
+    state: before its first round.
+    notes: sentences that say so.
+    """
+
+    state: RunState
     notes: tuple[str, ...]
 
 
@@ -50,15 +59,15 @@ def handover(
     Raises StoreError where that run had not settled: neither its states nor its controls are those of equilibrium.
     """
     ledger = Ledger.from_json(checkpoint.info)
-    if ledger.stage != "sample" and ledger.settled is None:
+    if ledger.stage.adapts and ledger.settled_round is None:
         raise StoreError(
-            f"start.store: the run in {source} stands in stage {ledger.stage!r} after {ledger.sweeps} sweeps and has "
-            f"not settled: there is nothing yet to start from. Let it go on (`maxwell resume {source}`), or name "
+            f"start.store: the run in {source} stands in stage {ledger.stage.name!r} after {ledger.sweeps} sweeps and "
+            f"has not settled: there is nothing yet to start from. Let it go on (`maxwell resume {source}`), or name "
             "another run."
         )
     controls, moments = (under(part, checkpoint.coordinator) for part in ("controls", "moments"))
-    frozen = ledger.stage == "sample"
-    return Handover(reuse, controls, moments, frozen, ledger.useful, same_kernels, same_tempering)
+    frozen = not ledger.stage.adapts
+    return Handover(reuse, controls, moments, frozen, ledger.interweavings_kept, same_kernels, same_tempering)
 
 
 def dealt(checkpoint: Checkpoint, superchains: int, replicas: int, rungs: int) -> list[Arrays]:
@@ -80,26 +89,27 @@ def dealt(checkpoint: Checkpoint, superchains: int, replicas: int, rungs: int) -
     return starts
 
 
-def take_over(given: Handover, moves: int, first_controls: Callable[[str], Controls]) -> Taken:
-    """The books, controls and moments that a run begins with. first_controls: of a stage, before anything is known.
+def take_over(given: Handover, moves: int, first_controls: Callable[[Stage], Controls]) -> Taken:
+    """What a run begins with. first_controls: of a stage, before anything is known.
 
     States with frozen controls that all fit go straight into `sample`. Other states begin in `equilibrate` as settled,
     so that only its refining rounds are left. Controls without states are held in `equilibrate` until the ensemble has
     settled: adapting at once would follow the dispersed starts.
     """
     if given.reuse == "both" and given.frozen:
-        controls, misfits = _fitted(first_controls("sample"), given)
-        if not misfits and len(given.useful) == moves:
-            ledger = Ledger(stage="sample", useful=given.useful)
+        controls, misfits = _fitted(first_controls(SAMPLE), given)
+        if not misfits and len(given.interweavings_kept) == moves:
+            ledger = Ledger(stage=SAMPLE, interweavings_kept=given.interweavings_kept)
             note = "states and frozen controls are taken over: straight into stage `sample`"
-            return Taken(ledger, controls, _moments(controls, given), (note,))
-    controls, misfits = first_controls("equilibrate"), []
+            return Taken(RunState(ledger, controls, _moments(controls, given), {}, None), (note,))
+    controls, misfits = first_controls(EQUILIBRATE), []
     if given.reuse != "states":
         controls, misfits = _fitted(controls, given)
     alone = given.reuse == "controls"
-    ledger = Ledger(stage="equilibrate", settled=None if alone else 0, held=alone, useful=(True,) * moves)
+    settled, kept = None if alone else 0, (True,) * moves
+    ledger = Ledger(stage=EQUILIBRATE, settled_round=settled, held=alone, interweavings_kept=kept)
     notes = tuple(f"not taken over, as it does not fit this run: {name}" for name in misfits)
-    return Taken(ledger, controls, _moments(controls, given), notes)
+    return Taken(RunState(ledger, controls, _moments(controls, given), {}, None), notes)
 
 
 def _fitted(blank: Controls, given: Handover) -> tuple[Controls, list[str]]:

@@ -1,4 +1,4 @@
-"""The coordinator's books of the ladder: swaps on its present betas, better betas, round trips, evidence, a table."""
+"""The ladder as the coordinator keeps it: swaps on its present betas, better betas, round trips, evidence, a table."""
 
 import math
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ import numpy as np
 
 from ensemble.adaptation.moments import summed
 from ensemble.protocol.plans import Arrays
+from ensemble.protocol.stages import Stage
 from kernels.ladder import evidence
 from kernels.ladder import schedule as ladder
 from kernels.ladder.evidence import Stones
@@ -17,11 +18,15 @@ Row = Mapping[str, Any]
 """One round in the table: stage, round, betas, accepted by pair, energy by rung, flow; plain numbers, as JSON keeps."""
 
 
-class LadderBooks(NamedTuple):
-    """Of the present stage. swaps: for each pair of neighbours sum and count of acceptance since the betas last
-    changed; sweeps, trips: sweeps and round trips of all walkers since the stage began; energies: of the last round,
-    the mean of what beta multiplies at each rung; evidence: name -> (value, error), at the last goal
-    check; rows: of the rounds 1, 2, 4, 8, ... of each tempered stage and of the last one.
+class LadderState(NamedTuple):
+    """The ladder in the present stage.
+
+    swaps: for each pair of neighbours sum and count of acceptance since the betas last changed.
+    sweeps: since the stage began.
+    trips: round trips of all walkers since then, None where only blocks change places.
+    energies: of the last round, the mean of what beta multiplies at each rung.
+    evidence: name -> (value, error), at the last check of the goals.
+    rows: a table of the rounds 1, 2, 4, 8, ... of each tempered stage and of the last one.
     """
 
     swaps: tuple[Pair, ...] = ()
@@ -32,7 +37,7 @@ class LadderBooks(NamedTuple):
     rows: tuple[Row, ...] = ()
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "LadderBooks":
+    def from_json(cls, values: Mapping[str, Any]) -> "LadderState":
         """The inverse of _asdict after json."""
         found = values["evidence"]
         return cls(
@@ -45,34 +50,34 @@ class LadderBooks(NamedTuple):
         )
 
 
-def absorb(
-    books: LadderBooks, statistics: list[Arrays], betas: np.ndarray, stage: str, round_: int, sweeps: int, chains: int
-) -> LadderBooks:
-    """The books after a round of a stage with hot rungs; as they were where there are none. chains: cold replicas."""
+def absorb_swaps(
+    state: LadderState, statistics: list[Arrays], betas: np.ndarray, stage: Stage, round_: int, sweeps: int, chains: int
+) -> LadderState:
+    """The state after a round of a stage with hot rungs; as it was where there are none. chains: cold replicas."""
     if "energy" not in statistics[0]:
-        return books
+        return state
     fresh = round_pairs(statistics, len(betas) - 1)
-    before = books.swaps or ((0.0, 0.0),) * len(fresh)
+    before = state.swaps or ((0.0, 0.0),) * len(fresh)
     draws = sweeps * chains
     energies = tuple(float(total) / draws for total in summed(statistics, "energy"))
     row = {
-        "stage": stage,
+        "stage": stage.name,
         "round": round_ + 1,
         "betas": [float(beta) for beta in betas],
         "accepted": [accepted / tried if tried else None for accepted, tried in fresh],
         "energy": list(energies),
         "flow": float(summed(statistics, "flow")) / chains,
     }
-    return books._replace(
+    return state._replace(
         swaps=tuple((a + b, m + n) for (a, m), (b, n) in zip(before, fresh, strict=True)),
-        sweeps=books.sweeps + sweeps,
+        sweeps=state.sweeps + sweeps,
         trips=int(summed(statistics, "trips")) if "trips" in statistics[0] else None,
         energies=energies,
-        rows=(*_kept(books.rows), row),
+        rows=(*_lasting(state.rows), row),
     )
 
 
-def _kept(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+def _lasting(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     """The rows without the last one, unless it is of a round that stays."""
     return rows if not rows or math.log2(rows[-1]["round"]).is_integer() else rows[:-1]
 
@@ -87,82 +92,45 @@ def round_pairs(statistics: list[Arrays], pairs: int) -> list[Pair]:
     return found
 
 
-def rejections(books: LadderBooks, pairs: int) -> np.ndarray:
+def rejections(state: LadderState, pairs: int) -> np.ndarray:
     """Of each of so many pairs, since the betas last changed; NaN where none was tried."""
-    sums = np.asarray(books.swaps or ((0.0, 0.0),) * pairs, float)
+    sums = np.asarray(state.swaps or ((0.0, 0.0),) * pairs, float)
     return ladder.rejections(sums[:, 0], sums[:, 1])
 
 
-def adapted(books: LadderBooks, betas: np.ndarray, round_: int) -> tuple[LadderBooks, np.ndarray]:
-    """Betas at which all pairs should reject equally, and books that begin anew with them.
+def adapted(state: LadderState, betas: np.ndarray, round_: int) -> tuple[LadderState, np.ndarray]:
+    """Betas at which all pairs should reject equally, and a state that begins anew with them.
 
     After rounds 1, 2, 4, 8, ... of a phase only: in between the ladder stands, so that its rejections are its own, and
     each adaptation rests on twice the rounds of the one before (Syed et al. 2022, section 5.4).
     """
     if len(betas) < 3 or not math.log2(round_ + 1).is_integer():
-        return books, betas
-    rejected = rejections(books, len(betas) - 1)
-    return books._replace(swaps=()), ladder.adapted_betas(betas, rejected)
+        return state, betas
+    rejected = rejections(state, len(betas) - 1)
+    return state._replace(swaps=()), ladder.adapted_betas(betas, rejected)
 
 
-def absorb_stones(kept: Arrays, statistics: list[Arrays]) -> Arrays:
+def absorb_stones(diagnostic_sums: Arrays, statistics: list[Arrays]) -> Arrays:
     """The coordinator's arrays with a round's sums for the evidence, one row a superchain."""
     names = [name for name in statistics[0] if name.startswith("stones/")]
     if not names:
-        return kept
+        return diagnostic_sums
     fresh = _stones({name: np.stack([arrays[name] for arrays in statistics]) for name in names})
-    total = evidence.merge(_stones(kept), fresh) if names[0] in kept else fresh
-    return {**kept, **{f"stones/{field}": np.asarray(values) for field, values in total._asdict().items()}}
+    total = evidence.merge(_stones(diagnostic_sums), fresh) if names[0] in diagnostic_sums else fresh
+    return {**diagnostic_sums, **{f"stones/{field}": np.asarray(values) for field, values in total._asdict().items()}}
 
 
-def with_evidence(books: LadderBooks, kept: Arrays, betas: np.ndarray) -> LadderBooks:
-    """The books with the evidence so far, if the ladder ends at the prior and tells it.
+def with_evidence(state: LadderState, diagnostic_sums: Arrays, betas: np.ndarray) -> LadderState:
+    """The state with the evidence so far, if the ladder ends at the prior and tells it.
 
     Moves to points of likelihood 0 are refused at every rung, the prior's included: where the prior has such points, it
     is the mean likelihood over the rest of the prior, so that the log of the rest's share is missing.
     """
-    if "stones/hot" not in kept or betas[-1] != 0.0:
-        return books
-    found = evidence.log_evidence(_stones(kept), betas)
-    return books._replace(evidence={way: tuple(estimate) for way, estimate in found._asdict().items()})
+    if "stones/hot" not in diagnostic_sums or betas[-1] != 0.0:
+        return state
+    found = evidence.log_evidence(_stones(diagnostic_sums), betas)
+    return state._replace(evidence={way: tuple(estimate) for way, estimate in found._asdict().items()})
 
 
 def _stones(arrays: Arrays) -> Stones:
     return Stones(*(arrays[f"stones/{field}"] for field in Stones._fields))
-
-
-def describe(books: LadderBooks, betas: np.ndarray, chains: int) -> dict[str, Any] | None:
-    """What the summary says of the ladder; None without hot rungs. chains: cold replicas, that is ladders side by side.
-
-    round_trips: of all walkers in this stage; expected: those of swaps that know nothing of the past, at the present
-    rejections; only where whole replicas travel.
-    """
-    if len(betas) < 2:
-        return None
-    rejected = rejections(books, len(betas) - 1)
-    accepted = [*(_known(1.0 - r) for r in rejected), None]
-    energies = books.energies or (None,) * len(betas)
-    rate = ladder.round_trip_rate(rejected)
-    return {
-        "rungs": [
-            {
-                "rung": rung,
-                "temperature": float(1.0 / beta) if beta else None,
-                "beta": float(beta),
-                "swap": swap,
-                "energy": energy,
-            }
-            for rung, (beta, swap, energy) in enumerate(zip(betas, accepted, energies, strict=True))
-        ],
-        "barrier": _known(ladder.communication_barrier(rejected)),
-        "round_trips": books.trips,
-        "round_trips_expected": None if books.trips is None else _known(rate * books.sweeps * chains),
-        "log_evidence": None if books.evidence is None else books.evidence["stepping_stone"][0],
-        "log_evidence_error": None if books.evidence is None else books.evidence["stepping_stone"][1],
-        "log_evidence_by": None if books.evidence is None else dict(books.evidence),
-        "rounds": list(books.rows),
-    }
-
-
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

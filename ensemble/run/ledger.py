@@ -1,41 +1,44 @@
-"""The coordinator's books: where the run stands, as JSON, committed with every checkpoint."""
+"""The coordinator's ledger: where the run stands, as JSON, committed with every checkpoint."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ensemble.run.ladder import LadderBooks, Pair
-
-
-class Goals(NamedTuple):
-    """What the last goal check found; None before the first."""
-
-    rounds: int = 0
-    rhat_max: float | None = None
-    rhat_shared_max: float | None = None
-    ess_min: float | None = None
-    ess_median: float | None = None
-    ess_shared_min: float | None = None
+from ensemble.protocol.stages import SCOUT, Stage, stage_named
+from ensemble.run.goals import GoalCheck
+from ensemble.run.ladder import LadderState, Pair
 
 
 class Ledger(NamedTuple):
-    """epoch: finished rounds; stage and stage_round: those of the next round; sweeps, draws: done so far.
+    """Where the run stands. Seconds are kept apart from results: nothing is decided by them but limits.minutes.
 
-    settled: the round of `equilibrate` in which the ensemble had stopped drifting, from which adaptation starts afresh.
+    epoch: finished rounds.
+    stage: of the next round.
+    stage_round: number of the next round in its stage.
+    settled_round: the round of `equilibrate` in which the ensemble had stopped drifting, from which adaptation starts
+        afresh.
     held: until then controls stay as they are, for they were taken over from another run.
+    sweeps: done so far.
+    draws: stored so far, of each chain.
     trace: for each round of a warm-up stage and each superchain, the mean log density, then the mean of every term.
     virial: of the last round of warm-up and each superchain, the mean virial of each level that follows the gradient.
     relocated: stragglers that took others' places, in each round of `scout` that looked for them.
-    rates: sums and counts of acceptance of the stage by kind and level. useful: interweaving moves in use. seconds:
-    wall, core, kernel, compile, kept apart from results: nothing is decided by them but limits.minutes. stages: rounds
-    and sweeps of each stage that has begun; stage_seconds: wall time of each; stage_gradients: evaluations a replica
-    in each, one after another (which all replicas of a shard wait for) and its own on average.
+    rates: sums and counts of acceptance of the stage by kind and level.
+    interweavings_kept: which of the interweaving moves are in use.
+    nonfinite: proposals without a finite density so far.
+    goals: what the last check of the goals found.
+    ladder: swaps and temperatures of the stage.
+    seconds: wall, core, kernel, compile, of all sittings.
+    stages: rounds and sweeps of each stage that has begun, by name.
+    stage_seconds: wall time of each.
+    stage_gradients: evaluations a replica in each, one after another (which all replicas of a shard wait for) and its
+        own on average.
     """
 
     epoch: int = 0
-    stage: str = "scout"
+    stage: Stage = SCOUT
     stage_round: int = 0
-    settled: int | None = None
+    settled_round: int | None = None
     held: bool = False
     sweeps: int = 0
     draws: int = 0
@@ -43,10 +46,10 @@ class Ledger(NamedTuple):
     virial: tuple[tuple[float, ...], ...] = ()
     relocated: tuple[int, ...] = ()
     rates: Mapping[str, Pair] = MappingProxyType({})
-    useful: tuple[bool, ...] = ()
+    interweavings_kept: tuple[bool, ...] = ()
     nonfinite: int = 0
-    goals: Goals = Goals()
-    ladder: LadderBooks = LadderBooks()
+    goals: GoalCheck = GoalCheck()
+    ladder: LadderState = LadderState()
     seconds: Mapping[str, float] = MappingProxyType({"wall": 0.0, "core": 0.0, "kernel": 0.0, "compile": 0.0})
     stages: Mapping[str, tuple[int, int]] = MappingProxyType({})
     stage_seconds: Mapping[str, float] = MappingProxyType({})
@@ -61,27 +64,36 @@ class Ledger(NamedTuple):
     @property
     def phase_round(self) -> int:
         """Rounds since the stage began or, if it has, since the ensemble settled."""
-        return self.stage_round - (self.settled or 0)
+        return self.stage_round - (self.settled_round or 0)
+
+    def with_seconds(self, stage: Stage, spent: Mapping[str, float]) -> "Ledger":
+        """The ledger with the seconds of a round of a stage. spent: by the names of `seconds`."""
+        of_stage = self.stage_seconds.get(stage.name, 0.0) + spent["wall"]
+        return self._replace(
+            seconds={name: before + spent[name] for name, before in self.seconds.items()},
+            stage_seconds={**self.stage_seconds, stage.name: of_stage},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Values that json keeps."""
-        books = {"goals": self.goals._asdict(), "ladder": self.ladder._asdict()}
+        parts = {"stage": self.stage.name, "goals": self.goals._asdict(), "ladder": self.ladder._asdict()}
         maps = {name: dict(value) for name, value in self._asdict().items() if isinstance(value, Mapping)}
-        return {**self._asdict(), **books, **maps}
+        return {**self._asdict(), **parts, **maps}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Ledger":
+    def from_json(cls, values: Mapping[str, Any]) -> "Ledger":
         """The inverse of to_json."""
         return cls(
             **{
                 **values,
+                "stage": stage_named(values["stage"]),
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
                 "virial": tuple(tuple(row) for row in values["virial"]),
                 "relocated": tuple(values["relocated"]),
                 **{name: _pairs(values[name]) for name in ("rates", "stages", "stage_gradients")},
-                "useful": tuple(values["useful"]),
-                "goals": Goals(**values["goals"]),
-                "ladder": LadderBooks.from_json(values["ladder"]),
+                "interweavings_kept": tuple(values["interweavings_kept"]),
+                "goals": GoalCheck(**values["goals"]),
+                "ladder": LadderState.from_json(values["ladder"]),
             }
         )
 

@@ -2,15 +2,34 @@
 
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
+from ensemble.protocol.plans import RoundResult
+from ensemble.run.ledger import Ledger
+from ensemble.run.observed import acceptance_by_level, add_rates, swap_rates
+from ensemble.run.settings import RunSettings
+from kernels.structure.discovery import Structure
+
 
 class Status(NamedTuple):
     """The state of a run after a round; None where a number is not known yet.
 
-    epoch: rounds since the start of the run. sweeps: sweeps since the start. draws: stored draws a chain.
-    acceptance, swap_rates: shares in [0, 1] by level, by pair of temperatures.
-    lp_mean: mean log density of the cold replicas. nonfinite: proposals with a non-finite log density so far.
-    rhat_max: nested R-hat, largest over all coordinates, with its limit; rhat_shared_max: over the shared ones.
-    ess_*: `ess_online` over all coordinates, over the shared ones. seconds, seconds_left: wall time.
+    stage: name of the stage of the next round.
+    epoch: rounds since the start of the run.
+    sweeps: sweeps since the start.
+    draws: stored draws a chain.
+    acceptance: share in [0, 1] by level.
+    swap_rates: share in [0, 1] of accepted swaps by pair of temperatures.
+    lp_mean: mean log density of the cold replicas.
+    rhat_max: nested R-hat, the largest over all coordinates.
+    rhat_limit: what it should stay below.
+    rhat_shared_max: the largest over the shared coordinates.
+    ess_min: `ess_online`, the smallest over all coordinates.
+    ess_median: their median.
+    ess_shared_min: the smallest over the shared ones.
+    nonfinite: proposals with a non-finite log density so far.
+    seconds: wall time so far.
+    seconds_left: wall time to the goals.
     """
 
     stage: str
@@ -61,3 +80,39 @@ class NullProgress:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def status_of(ledger: Ledger, results: list[RoundResult], structure: Structure, settings: RunSettings) -> Status:
+    """What the progress display shows after a round."""
+    goals = ledger.goals
+    rates = add_rates({}, [result.statistics for result in results])
+    return Status(
+        stage=ledger.stage.name,
+        epoch=ledger.epoch,
+        sweeps=ledger.sweeps,
+        draws=ledger.draws,
+        acceptance=acceptance_by_level(rates, structure),
+        swap_rates=swap_rates(rates),
+        lp_mean=float(np.mean([result.statistics["lp"].mean() for result in results])),
+        rhat_max=goals.rhat_max,
+        rhat_limit=settings.goals.rhat,
+        rhat_shared_max=goals.rhat_shared_max,
+        ess_min=goals.ess_min,
+        ess_median=goals.ess_median,
+        ess_shared_min=goals.ess_shared_min,
+        nonfinite=ledger.nonfinite,
+        seconds=ledger.seconds["wall"],
+        seconds_left=seconds_left(ledger, settings),
+    )
+
+
+def seconds_left(ledger: Ledger, settings: RunSettings) -> float | None:
+    """Wall time to the ESS goals at the pace so far; None before the first goal check."""
+    goals = ledger.goals
+    if goals.ess_min is None:
+        return None
+    wanted = settings.goals.ess / goals.ess_min
+    if goals.ess_shared_min is not None:
+        wanted = max(wanted, settings.goals.shared_ess / goals.ess_shared_min)
+    rounds = max(0.0, goals.rounds * max(wanted, 1.0) - (ledger.stage_round - settings.stages.burn_rounds))
+    return rounds * ledger.seconds["wall"] / max(1, ledger.epoch)

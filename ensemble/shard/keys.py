@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-STAGES = ("initialise", "scout", "equilibrate", "sample")
+from ensemble.protocol.stages import STAGES, Stage
+
 GENERATION = len(STAGES)
 """The purpose of a key, beside the stages, that runs started from other runs descend from."""
 
@@ -21,9 +22,9 @@ def run_seed(seed: int, generation: int) -> int:
     return (high << 32 | low) & (2**63 - 1)
 
 
-def stage_key(seed: int, stage: str, round_: int) -> jax.Array:
+def stage_key(seed: int, stage: Stage, round_: int) -> jax.Array:
     """The key of one round of one stage."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), STAGES.index(stage)), round_)
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), stage.key), round_)
 
 
 def relocation_key(seed: int, round_: int, shard: int) -> jax.Array:
@@ -31,7 +32,7 @@ def relocation_key(seed: int, round_: int, shard: int) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), RELOCATION), round_), shard)
 
 
-def replica_keys(seed: int, stage: str, round_: int, first: int, count: int) -> jax.Array:
+def replica_keys(seed: int, stage: Stage, round_: int, first: int, count: int) -> jax.Array:
     """Keys [count] of the replicas numbered first, first + 1, ... in one round."""
     key = stage_key(seed, stage, round_)
     return jax.vmap(lambda replica: jax.random.fold_in(key, replica))(jnp.arange(first, first + count))

@@ -12,13 +12,15 @@ from ensemble.diagnostics import accumulators
 from ensemble.diagnostics.accumulators import Accumulators
 from ensemble.errors import MaxwellError
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
+from ensemble.protocol.stages import INITIALISE
 from ensemble.protocol.tuning import Controls, first_controls
 from ensemble.shard import audit
 from ensemble.shard.compiled import Clock, Compiled
 from ensemble.shard.keys import relocation_key, replica_keys, stage_key
 from ensemble.shard.moments import shard_moments
-from ensemble.shard.scouts import make_scout, scout_controls, scouts_by_name
+from ensemble.shard.scouts import make_scout, scout_controls
+from ensemble.shard.settings import ShardSettings
 from ensemble.shard.starts import APPROXIMATIONS, make_start
 from ensemble.shard.stragglers import relocated
 from ensemble.shard.sweeps import Sweeps, Tally
@@ -39,42 +41,14 @@ class StartError(MaxwellError):
     """No start with a finite density."""
 
 
-class ShardSettings(NamedTuple):
-    """What a runner must know: the same for every shard, and never the number of workers.
-
-    start, radius, spread: how starts are drawn, see ensemble.shard.starts; "given": they are always given. swaps:
-    blocks or
-    whole, what changes places; tempers: density or likelihood, what an inverse temperature multiplies. shared: sites
-    without plates; auxiliary: sites without goals.
-    """
-
-    seed: int
-    replicas: int
-    temperatures: tuple[float, ...]
-    tempered_stages: tuple[str, ...]
-    repeats: int
-    stored: int
-    shared: tuple[str, ...]
-    scout: dict[str, Any]
-    start: str = "prior"
-    radius: float = 2.0
-    spread: float = 2.0
-    swaps: str = "blocks"
-    tempers: str = "density"
-    auxiliary: tuple[str, ...] = ()
-
-    def rungs(self, stage: str) -> int:
-        """Rungs in use in a stage."""
-        return len(self.temperatures) if stage in self.tempered_stages else 1
-
-    @property
-    def whole(self) -> bool:
-        """Whether whole replicas change places, so that every level moves at every rung."""
-        return self.swaps == "whole"
-
-
 class Live(NamedTuple):
-    """A shard in memory: the last finished round, the rungs' states, the accumulators, what travels with replicas."""
+    """A shard in memory.
+
+    epoch: its last finished round.
+    rungs: the states of each rung, cold first.
+    sums: its accumulators.
+    travels: what goes with replicas from rung to rung.
+    """
 
     epoch: int
     rungs: Rungs
@@ -96,7 +70,7 @@ class ShardRunner:
         self.target, self.structure, self.moves, self.settings = target, structure, moves, settings
         self.data = jax.tree.map(jnp.asarray, data)
         likelihood = frozenset(name for name, kind in target.term_kinds.items() if kind == "likelihood")
-        self.tempered = likelihood if settings.tempers == "likelihood" else None
+        self.tempered = likelihood if settings.ladder.tempers == "likelihood" else None
         self.clock = Clock()
         self._live: dict[int, Live] = {}
         self._sweeps: dict[int, Sweeps] = {}
@@ -111,7 +85,7 @@ class ShardRunner:
 
     @cached_property
     def _start(self) -> Compiled:
-        made = make_start(self.target, self.settings.start, self.settings.radius, self.settings.spread)
+        made = make_start(self.target, *self.settings.start)
         return Compiled(made, self.clock)
 
     def initial(self, shard: int, start: Arrays | None = None) -> Arrays:
@@ -123,9 +97,9 @@ class ShardRunner:
         """
         if start is not None:
             return self._given(shard, start)
-        tries = FITS if self.settings.start in APPROXIMATIONS else STARTS
+        tries = FITS if self.settings.start.kind in APPROXIMATIONS else STARTS
         for attempt in range(tries):
-            key = jax.random.fold_in(stage_key(self.settings.seed, "initialise", attempt), shard)
+            key = jax.random.fold_in(stage_key(self.settings.seed, INITIALISE, attempt), shard)
             one = self._start(key, self.data)
             position = {name: jnp.repeat(x[None], self.settings.replicas, axis=0) for name, x in one.items()}
             state = self._evaluate(position, self.data)
@@ -158,47 +132,49 @@ class ShardRunner:
     def state(self, shard: int) -> Arrays:
         return _pack(self._live[shard])
 
-    def run(self, shard: int, plan: RoundPlan) -> RoundReport:
+    def run(self, shard: int, plan: RoundPlan) -> RoundResult:
         live = self._live[shard]
         if live.epoch != plan.epoch - 1:
             raise ValueError(f"shard {shard} stands at round {live.epoch}, it cannot run round {plan.epoch}")
         controls = self._controls(plan)
         sums, travels = accumulators.empty() if plan.reset else live.sums, live.travels[:1]
-        if plan.stage == "scout" and scouts_by_name(self.settings.scout):
+        if self.settings.runs_scout(plan.stage):
             rungs, statistics = self._scout_round(shard, live.rungs, plan, controls)
         else:
             rungs, tally, travels = self._exact_round(shard, live, plan, controls)
-            statistics = _statistics(tally, condensed=plan.stage == "sample")
-            if plan.stage == "sample":
+            statistics = _statistics(tally, condensed=not plan.stage.adapts)
+            if plan.stage.accumulates:
                 sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
-            if plan.stage == "scout" and len(rungs) == 1:
+            if plan.stage.relocates and len(rungs) == 1:
                 rungs, statistics["relocated"] = self._relocated(shard, rungs, plan)
         statistics["lp"] = np.asarray(jax.vmap(log_density)(rungs[0].cells))
-        if plan.stage != "sample":
+        if plan.stage.adapts:
             statistics.update(prefixed("moments", flatten(self._moments(rungs, controls, self.data))))
             statistics.update(prefixed("term", flatten(self._term_means(rungs[0].cells))))
             statistics["gradients"] = statistics["gradients"] + self._measured(len(rungs))
-        if plan.report:
-            statistics.update(prefixed("accumulated", accumulators.report(sums)))
+        if plan.with_diagnostics:
+            statistics.update(prefixed("accumulated", accumulators.pooled(sums)))
             sums = accumulators.drained(sums)
         if len(travels) > 1:
             statistics["trips"] = np.asarray(sum(int(jnp.sum(travel.trips.finished)) for travel in travels))
         self._live[shard] = Live(plan.epoch, rungs, sums, travels)
         draws = self._draws(shard, rungs[0], travels, statistics, plan)
-        return RoundReport(plan.epoch, shard, statistics, draws, *self.clock.read())
+        return RoundResult(plan.epoch, shard, statistics, draws, *self.clock.read())
 
     def _controls(self, plan: RoundPlan) -> Controls:
         rungs = self.settings.rungs(plan.stage)
-        betas = 1 / np.asarray(self.settings.temperatures[:rungs])
-        template = first_controls(self.structure, betas, len(self.moves), plan.sweeps, whole=self.settings.whole)
-        if plan.stage == "scout" and scouts_by_name(self.settings.scout):
+        betas = 1 / np.asarray(self.settings.ladder.temperatures[:rungs])
+        template = first_controls(
+            self.structure, betas, len(self.moves), plan.sweeps, whole=self.settings.swaps_replicas
+        )
+        if self.settings.runs_scout(plan.stage):
             template = template._replace(scout=scout_controls(self.structure, self.settings.scout))
         return unflatten(template, plan.controls)
 
     def _keys(self, shard: int, plan: RoundPlan, rungs: int) -> jax.Array:
         """Keys [rungs, R]; replica numbers run over shards, then rungs, then replicas."""
         count = self.settings.replicas
-        first = shard * len(self.settings.temperatures) * count
+        first = shard * len(self.settings.ladder.temperatures) * count
         return replica_keys(self.settings.seed, plan.stage, plan.round, first, rungs * count).reshape(rungs, count)
 
     @cached_property
@@ -223,11 +199,11 @@ class ShardRunner:
                 replicas=self.settings.replicas,
                 rungs=count,
                 repeats=self.settings.repeats,
-                whole=self.settings.whole,
+                whole=self.settings.swaps_replicas,
                 tempered=self.tempered,
             )
             self._rounds[count] = Compiled(self._sweeps[count].round, self.clock, donate=(0,))
-        if plan.stage == "sample":
+        if plan.stage.must_be_exact:
             self._sweeps[count].require_exact()
         keys = self._keys(shard, plan, count)
         rungs, tally, travels = self._rounds[count](rungs, keys, self.data, controls, travels)
@@ -247,7 +223,7 @@ class ShardRunner:
 
     def _travels(self, travels: Travels, count: int, plan: RoundPlan) -> Travels:
         """What travels with the replicas of so many rungs. Round trips are counted anew in each stage."""
-        if not self.settings.whole or count == 1:
+        if not self.settings.swaps_replicas or count == 1:
             return travels[:1]
         if len(travels) != count:
             return first_travels(count, self.settings.replicas)
@@ -257,10 +233,10 @@ class ShardRunner:
         """As many rungs as the stage has; new ones begin as the hottest known. Until the freeze, where blocks are
         exchanged, the hot replicas' other levels follow the ensemble's mean: the auxiliary target
         prod_b t_b(ghat, x_b)^beta, any fixed choice of which is exact."""
-        if count == 1 or (plan.stage == "sample" and len(rungs) == count):
+        if count == 1 or (not plan.stage.adapts and len(rungs) == count):
             return rungs[:count]
         known = rungs[:count] + rungs[-1:] * (count - len(rungs))
-        if self.settings.whole:
+        if self.settings.swaps_replicas:
             # Copies, for the round takes over the memory of its states.
             return known if len(rungs) >= count else tuple(jax.tree.map(jnp.copy, states) for states in known)
         return (rungs[0], *(self._auxiliary(hot, controls) for hot in known[1:]))
@@ -292,13 +268,14 @@ class ShardRunner:
     def _draws(
         self, shard: int, cold: State, travels: Travels, statistics: Arrays, plan: RoundPlan
     ) -> dict[str, Arrays]:
-        warmup = plan.stage != "sample"
+        warmup = not plan.stage.records
         if not (plan.record or warmup):
             return {}
         values = {name: np.asarray(x)[None] for name, x in self._constrain(cold.position, self.data).items()}
         count = self.settings.stored
         walkers = np.asarray(travels[0].walker) if travels else np.arange(self.settings.replicas)
-        first = shard * self.settings.replicas * (len(self.settings.temperatures) if self.settings.whole else 1)
+        rungs = len(self.settings.ladder.temperatures) if self.settings.swaps_replicas else 1
+        first = shard * self.settings.replicas * rungs
         stats = {
             "lp": statistics["lp"][None, :count],
             "replica": first + walkers[None, :count],

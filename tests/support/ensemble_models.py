@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensemble.protocol.tuning import Controls, first_controls
-from ensemble.run.settings import RunSettings
-from ensemble.shard.runner import ShardSettings
+from ensemble.run.settings import Goals, Limits, RecordSettings, RunSettings, StageSettings, TrajectorySettings
+from ensemble.shard.settings import LadderSettings, ShardSettings, StartSettings
 from kernels.state import State, evaluate
 from kernels.structure.discovery import Interweaving, Structure, discover
 from kernels.structure.interweaving_discovery import find_interweavings
@@ -111,19 +111,30 @@ def dispersed(rungs, structure=None, replicas=REPLICAS) -> tuple[State, ...]:
     return tuple(evaluated(jax.vmap(lambda key: model.target.initial(key, model.data))(k), structure) for k in keys)
 
 
+def changed(settings: Any, changes: dict[str, Any]) -> Any:
+    """Settings with some fields changed; a dictionary changes fields of the group of that name."""
+    groups = {name: value for name, value in changes.items() if hasattr(getattr(settings, name), "_fields")}
+    parts = {
+        name: changed(getattr(settings, name), value) if isinstance(value, dict) else value
+        for name, value in groups.items()
+    }
+    return settings._replace(**{**changes, **parts})
+
+
 def shard_settings(**changes: Any) -> ShardSettings:
     """Three replicas a rung, one rung, two of them stored."""
     settings = ShardSettings(
         seed=0,
         replicas=REPLICAS,
-        temperatures=(1.0,),
-        tempered_stages=("equilibrate", "sample"),
         repeats=2,
         stored=STORED,
         shared=("mu",),
+        auxiliary=(),
         scout=SCOUT,
+        start=StartSettings(),
+        ladder=LadderSettings(stages=("equilibrate", "sample")),
     )
-    return settings._replace(**changes)
+    return changed(settings, changes)
 
 
 def run_settings(**changes: Any) -> RunSettings:
@@ -132,26 +143,14 @@ def run_settings(**changes: Any) -> RunSettings:
         shard=shard_settings(),
         superchains=4,
         sweeps=4,
-        scouting=True,
-        scout_rounds=20,
-        equilibrate_rounds=50,
-        refine_rounds=10,
-        burn_rounds=2,
-        thin=3,
-        max_draws=5,
-        check_rounds=4,
-        ess=400,
-        rhat=1.1,
-        shared_ess=1000,
-        shared_rhat=1.02,
-        draws=4,
-        limit_sweeps=1000,
-        limit_seconds=None,
-        scout_depth=3,
-        jitter=0.3,
         adapt_temperatures=True,
+        stages=StageSettings(scouts=True, scout_rounds=20, equilibrate_rounds=50, refine_rounds=10, burn_rounds=2),
+        record=RecordSettings(thin=3, max_draws=5, check_rounds=4),
+        goals=Goals(ess=400, rhat=1.1, shared_ess=1000, shared_rhat=1.02, draws=4),
+        limits=Limits(sweeps=1000, seconds=None),
+        trajectories=TrajectorySettings(scout_depth=3, jitter=0.3),
     )
-    return settings._replace(**changes)
+    return changed(settings, changes)
 
 
 def controls(temperatures=(1.0,), sweeps=4, whole=False) -> Controls:

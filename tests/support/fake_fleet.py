@@ -1,4 +1,4 @@
-"""A fleet without a sampler, for tests of the coordinator: scripted reports, and a state that remembers every plan."""
+"""A fleet without a sampler, for tests of the coordinator: scripted results, and a state that remembers every plan."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from ensemble.diagnostics import accumulators
 from ensemble.diagnostics.accumulators import Accumulators
 from ensemble.protocol.flat import prefixed
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from tests.support.ensemble_models import GROUPS, REPLICAS, STORED, WIDTHS
 
 Script = Callable[[RoundPlan, Arrays], Arrays]
@@ -57,7 +57,7 @@ class FakeFleet:
         self.x = [float(state["x"]) for state in states]
         self.sums = [accumulators.unpack({n[5:]: a for n, a in s.items() if n.startswith("sums/")}) for s in states]
 
-    def run(self, plan: RoundPlan) -> list[RoundReport]:
+    def run(self, plan: RoundPlan) -> list[RoundResult]:
         if plan.epoch == self.fail_at:
             raise ConnectionError("the cluster is gone")
         self.plans.append(plan)
@@ -77,13 +77,13 @@ class FakeFleet:
     def close(self) -> None:
         self.events.append("close")
 
-    def _run(self, shard: int, plan: RoundPlan) -> RoundReport:
+    def _run(self, shard: int, plan: RoundPlan) -> RoundResult:
         rng = np.random.default_rng([plan.epoch, shard])
         numbers = sum(float(np.sum(values)) for values in plan.controls.values())
         self.x[shard] = float(np.sin(1.1 * self.x[shard] + rng.normal() + numbers))
         statistics = self.script(plan, self._statistics(shard, plan, rng))
         draws = self._draws(shard, plan)
-        return RoundReport(plan.epoch, shard, statistics, draws, kernel_seconds=0.5, compile_seconds=0.25)
+        return RoundResult(plan.epoch, shard, statistics, draws, kernel_seconds=0.5, compile_seconds=0.25)
 
     def _statistics(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> Arrays:
         rungs = len(plan.controls["betas"])
@@ -92,18 +92,18 @@ class FakeFleet:
             "lp": np.full(REPLICAS, -100.0) + 0.1 * self.x[shard],
             "gradients": np.array([3.0, 2.0 * REPLICAS]),
         }
-        if plan.stage == "scout":
+        if plan.stage.scouts:
             score = {"score/g/0/0": np.full(GROUPS, 0.6 * REPLICAS), "score/g/0/1": np.full(GROUPS, REPLICAS)}
             score |= {"walk/global/0/0": np.ones(1), "walk/global/0/1": np.full(1, 2.0), "nonfinite": np.asarray(2)}
             return statistics | score | moments(rng, rungs_of) | {"term/x": np.asarray(-1.0)}
         for level, rung in rungs_of:
             for kind, share in (("walk", 0.4), ("fitted", 0.8)):
-                shape = () if plan.stage == "sample" else WIDTHS[level][1:]
+                shape = WIDTHS[level][1:] if plan.stage.adapts else ()
                 statistics[f"{kind}/{level}/{rung}/0"] = np.full(shape, 10 * share + 0.1 * self.x[shard])
                 statistics[f"{kind}/{level}/{rung}/1"] = np.full(shape, 10.0)
         statistics |= {"interweave/0": np.array([6.0, 7.0]), "interweave/1": np.full(2, 10.0)}
         statistics["nonfinite"] = np.asarray(1)
-        if plan.stage != "sample":
+        if plan.stage.adapts:
             return statistics | moments(rng, rungs_of) | {"term/x": np.asarray(-1.0)}
         return statistics | self._accumulated(shard, plan, rng)
 
@@ -114,14 +114,14 @@ class FakeFleet:
         totals = {level: values.sum(axis=0) for level, values in x.items()}
         squares = {level: (values**2).sum(axis=(0, 1)) for level, values in x.items()}
         self.sums[shard] = accumulators.absorb(start, totals, squares)
-        if not plan.report:
+        if not plan.with_diagnostics:
             return {}
-        report = accumulators.report(self.sums[shard])
+        pooled = accumulators.pooled(self.sums[shard])
         self.sums[shard] = accumulators.drained(self.sums[shard])
-        return prefixed("accumulated", report)
+        return prefixed("accumulated", pooled)
 
     def _draws(self, shard: int, plan: RoundPlan) -> dict[str, Arrays]:
         lp = np.full((1, STORED), self.x[shard])
-        if plan.stage != "sample":
+        if not plan.stage.records:
             return {"warmup_sample_stats": {"lp": lp}}
         return {"posterior": {"mu": lp}, "sample_stats": {"lp": lp}} if plan.record else {}

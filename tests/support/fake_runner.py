@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ensemble.errors import MaxwellError
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 
 
 class FakeFailure(MaxwellError):
@@ -41,7 +41,7 @@ class FakeRunner:
     def load(self, shard: int, epoch: int, state: Arrays) -> None:
         self.epochs[shard], self.positions[shard] = epoch, np.array(state["x"])
 
-    def run(self, shard: int, plan: RoundPlan) -> RoundReport:
+    def run(self, shard: int, plan: RoundPlan) -> RoundResult:
         if plan.epoch != self.epochs[shard] + 1:
             raise ValueError(f"shard {shard} stands at epoch {self.epochs[shard]} and was given {plan.epoch}")
         self.misbehave(shard, plan.epoch)
@@ -49,7 +49,7 @@ class FakeRunner:
         x = np.sin(1.1 * self.positions[shard] + noise + plan.controls["scale"])
         self.epochs[shard], self.positions[shard] = plan.epoch, x
         draws = {"posterior": {"x": x[None]}} if plan.record else {}
-        return RoundReport(plan.epoch, shard, {"sum": x.sum(), "square": x * x}, draws, 0.0, 0.0)
+        return RoundResult(plan.epoch, shard, {"sum": x.sum(), "square": x * x}, draws, 0.0, 0.0)
 
     def state(self, shard: int) -> Arrays:
         return {"x": self.positions[shard]}

@@ -16,13 +16,14 @@ import numpy as np
 
 from ensemble.fleet.ray_fleet import RayFleet
 from ensemble.protocol.plans import RoundPlan, RunnerSpec
+from ensemble.protocol.stages import SCOUT
 
 
 def main(folder: str) -> None:
     warnings.simplefilter("error")  # JAX warns of every fork once it has been used
     total = float(jnp.ones(3).sum())
     spec = RunnerSpec("tests.support.fake_runner:build", {"folder": folder}, np.ones(3))
-    plan = RoundPlan(0, "scout", 0, 1, {"scale": np.array(total)})
+    plan = RoundPlan(0, SCOUT, 0, 1, {"scale": np.array(total)})
     sums = []
     for _ in range(2):
         fleet = RayFleet(spec, 2, 1)

@@ -17,10 +17,11 @@ from ensemble.errors import MaxwellError, StoreError
 from ensemble.fleet.local import Fleet, LocalFleet
 from ensemble.protocol.plans import RunnerSpec
 from ensemble.run.coordinator import Coordinator
-from ensemble.run.settings import RunSettings
+from ensemble.run.settings import Goals, Limits, RecordSettings, RunSettings, StageSettings, TrajectorySettings
+from ensemble.run.sitting import Sitting
 from ensemble.run.status import NullProgress, Progress
 from ensemble.shard.keys import run_seed
-from ensemble.shard.runner import ShardSettings
+from ensemble.shard.settings import LadderSettings, ShardSettings, StartSettings
 from ensemble.store import opening as stores
 from ensemble.store.contents import Layout, Variable
 from ensemble.store.protocol import RunStore
@@ -117,42 +118,46 @@ class Prepared:
         shard = ShardSettings(
             seed=run_seed(s.seed, self.generation),
             replicas=s.ensemble.replicas // s.ensemble.superchains,
-            temperatures=s.tempering.ladder(),
-            tempered_stages=tuple(s.tempering.stages),
             repeats=s.equilibrate.global_repeats,
             stored=stored // s.ensemble.superchains,
             shared=self.shared,
-            scout={**s.scout.model_dump(), **s.momentum_diffusion.model_dump(), "kernel": self.scout_kernel},
-            start=s.start.kind,
-            radius=s.start.radius,
-            spread=s.start.spread,
-            swaps=s.tempering.swaps,
-            tempers=s.tempering.tempers,
             auxiliary=tuple(sorted(self.model.target.auxiliary)),
+            scout={**s.scout.model_dump(), **s.momentum_diffusion.model_dump(), "kernel": self.scout_kernel},
+            start=StartSettings(s.start.kind, s.start.radius, s.start.spread),
+            ladder=LadderSettings(
+                s.tempering.ladder(), tuple(s.tempering.stages), s.tempering.swaps, s.tempering.tempers
+            ),
         )
         limit = rhat_limit(self.model.target.dimension_of_interest, s.goals.ess, s.ensemble.superchains)
         return RunSettings(
             shard=shard,
             superchains=s.ensemble.superchains,
             sweeps=s.round.sweeps,
-            scouting=self.scout_kernel != "none",
-            scout_rounds=s.scout.max_rounds,
-            equilibrate_rounds=s.equilibrate.max_rounds,
-            refine_rounds=s.equilibrate.refine_rounds,
-            burn_rounds=s.sample.burn_rounds,
-            thin=s.sample.thin,
-            max_draws=self._affordable_draws(shard),
-            check_rounds=s.store.commit_rounds,
-            ess=s.goals.ess,
-            rhat=limit if s.goals.rhat == "auto" else s.goals.rhat,
-            shared_ess=s.goals.shared_ess,
-            shared_rhat=s.goals.shared_rhat,
-            draws=s.goals.draws,
-            limit_sweeps=s.limits.sweeps,
-            limit_seconds=None if s.limits.minutes is None else 60 * s.limits.minutes,
-            scout_depth=s.scout.depth,
-            jitter=s.kernels.jitter,
             adapt_temperatures=s.tempering.adapt,
+            stages=StageSettings(
+                scouts=self.scout_kernel != "none",
+                scout_rounds=s.scout.max_rounds,
+                equilibrate_rounds=s.equilibrate.max_rounds,
+                refine_rounds=s.equilibrate.refine_rounds,
+                burn_rounds=s.sample.burn_rounds,
+            ),
+            record=RecordSettings(
+                thin=s.sample.thin,
+                max_draws=self._affordable_draws(shard),
+                check_rounds=s.store.commit_rounds,
+            ),
+            goals=Goals(
+                ess=s.goals.ess,
+                rhat=limit if s.goals.rhat == "auto" else s.goals.rhat,
+                shared_ess=s.goals.shared_ess,
+                shared_rhat=s.goals.shared_rhat,
+                draws=s.goals.draws,
+            ),
+            limits=Limits(
+                sweeps=s.limits.sweeps,
+                seconds=None if s.limits.minutes is None else 60 * s.limits.minutes,
+            ),
+            trajectories=TrajectorySettings(scout_depth=s.scout.depth, jitter=s.kernels.jitter),
         )
 
     @property
@@ -171,7 +176,7 @@ class Prepared:
         superchains = self.settings.ensemble.superchains
         # A replica's position and cells in each rung, its sums, and four batches in float32 that wait for their halves;
         # with the controls, moments and sums over all replicas, as much as three replicas more.
-        replica = 8 * (coordinates + cells) * len(shard.temperatures) + (8 + 4 * 4) * watched
+        replica = 8 * (coordinates + cells) * len(shard.ladder.temperatures) + (8 + 4 * 4) * watched
         checkpoint = (superchains * shard.replicas + 3) * replica
         values = sum(int(np.prod(v.shape)) for v in self.variables()["posterior"].values())
         draw = superchains * shard.stored * (4 * values + 24)
@@ -252,7 +257,7 @@ def run(
     begin = starts.beginning(settings, prepared.model, shard)
     with _fleet(prepared.runner_spec(shard), settings, local) as fleet:
         fleet.initialise(begin.starts)
-        layout = prepared.layout(shard, min(settings.store.commit_rounds, run_settings.max_draws))
+        layout = prepared.layout(shard, min(settings.store.commit_rounds, run_settings.record.max_draws))
         with stores.create(path, layout, _attributes(prepared)) as store:
             coordinator = _coordinator(fleet, store, prepared, run_settings, progress)
             coordinator.start(begin.handover)
@@ -321,15 +326,14 @@ def _coordinator(
     shown = progress or NullProgress()
     for sentence in prepared.structure.joined:
         shown.message(sentence)
-    return Coordinator(
-        fleet, store, prepared.structure, prepared.moves, settings, progress=shown, attributes=attributes
-    )
+    sitting = Sitting(shown, attributes=attributes)
+    return Coordinator(fleet, store, prepared.structure, prepared.moves, settings, sitting)
 
 
 def _drive(coordinator: Coordinator, path: Path) -> Run:
     """Run to the end; the first Ctrl-C (or SIGTERM) stops after the round, the second at once."""
     with StopOnSignal() as signal:
-        coordinator.stop_requested = signal.received
+        coordinator.sitting = coordinator.sitting._replace(stop_requested=signal.received)
         outcome = coordinator.run()
     if outcome.interrupted and not outcome.done:
         raise Interrupted(path)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ensemble.protocol.plans import Arrays
 from ensemble.run.handover import Handover, dealt, handover
-from ensemble.shard.runner import ShardSettings
+from ensemble.shard.settings import ShardSettings
 from ensemble.shard.starts import APPROXIMATIONS
 from ensemble.store.opening import reader
 from kernels.target import Site
@@ -59,7 +59,7 @@ def beginning(settings: Settings, model: Model, shard: ShardSettings) -> Beginni
         same = {f"same_{section}": there[section] == here[section] for section in ("kernels", "tempering")}
         taken = handover(store.locator, checkpoint, start.reuse, **same)
         if start.reuse != "controls":
-            starts = dealt(checkpoint, superchains, shard.replicas, len(shard.temperatures))
+            starts = dealt(checkpoint, superchains, shard.replicas, len(shard.ladder.temperatures))
     if start.file is not None:
         starts = given_starts(Path(start.file), model.target.sites, superchains, shard.replicas)
     return Beginning(starts, taken)

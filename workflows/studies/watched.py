@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from ensemble.fleet.local import Fleet, LocalFleet
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from ensemble.run.coordinator import Coordinator
-from ensemble.run.status import NullProgress
+from ensemble.run.sitting import Sitting
 from ensemble.store.opening import create
 from workflows.sampling.pipeline import Prepared
 
-Look = Callable[[Fleet, RoundPlan, list[RoundReport]], None]
+Look = Callable[[Fleet, RoundPlan, list[RoundResult]], None]
 """What is done after every round, with the fleet as the round left it."""
 
 SETTINGS: Mapping[str, Any] = {
@@ -35,11 +35,11 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.fleet, name)
 
-    def run(self, plan: RoundPlan) -> list[RoundReport]:
+    def run(self, plan: RoundPlan) -> list[RoundResult]:
         """One round of the fleet, and the look at it."""
-        reports = self.fleet.run(plan)
-        self.look(self.fleet, plan, reports)
-        return reports
+        results = self.fleet.run(plan)
+        self.look(self.fleet, plan, results)
+        return results
 
 
 def run(
@@ -59,10 +59,10 @@ def run(
         tempfile.TemporaryDirectory() as folder,
         create(Path(folder) / "run.zarr", prepared.layout(settings.shard, CHUNK_DRAWS), {}) as store,
     ):
-        arguments = fleet, store, prepared.structure, prepared.moves, settings
-        Coordinator(*arguments, progress=NullProgress(), stop_requested=stop_requested).run()
+        sitting = Sitting(stop_requested=stop_requested)
+        Coordinator(fleet, store, prepared.structure, prepared.moves, settings, sitting).run()
 
 
-def gradients(reports: list[RoundReport]) -> float:
+def gradients(results: list[RoundResult]) -> float:
     """Gradients of a chain in a round, one after another: the mean over shards."""
-    return float(np.mean([report.statistics["gradients"][0] for report in reports]))
+    return float(np.mean([result.statistics["gradients"][0] for result in results]))

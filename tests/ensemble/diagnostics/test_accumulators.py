@@ -34,7 +34,7 @@ def assert_same_bits(one: Accumulators, other: Accumulators) -> None:
 @pytest.mark.parametrize("rounds", [1, 2, 7, 8, 13, 40])
 def test_sums_are_those_of_the_stored_draws(rounds):
     x = draws(rounds)
-    report = accumulators.report(absorb(x))
+    report = accumulators.pooled(absorb(x))
     chains = x.sum(axis=(0, 1))
     assert int(report["rounds"]) == rounds
     np.testing.assert_allclose(report["sum/a"], chains.sum(axis=0), rtol=0, atol=1e-12)
@@ -47,7 +47,7 @@ def test_sums_are_those_of_the_stored_draws(rounds):
 def test_batches_of_every_length_are_those_of_the_stored_draws(rounds):
     """Single precision is kept for batches that wait: relative 1e-6."""
     x = draws(rounds)
-    report = accumulators.report(absorb(x))
+    report = accumulators.pooled(absorb(x))
     for level in range(rounds.bit_length()):
         finished = rounds >> level
         batches = x[: finished << level].reshape(finished, -1, REPLICAS, WIDTH, BLOCKS).sum(axis=1)
@@ -89,9 +89,9 @@ def test_reports_collected_are_the_report_of_all_rounds(checks):
     states = [accumulators.empty()] * 2
     for end in (*checks, 13):
         states = [absorb(x[begun:end], start=state) for x, state in zip(shards, states, strict=True)]
-        kept, begun = accumulators.collect(kept, [accumulators.report(state) for state in states]), end
+        kept, begun = accumulators.collect(kept, [accumulators.pooled(state) for state in states]), end
         states = [accumulators.drained(state) for state in states]
-    whole = [accumulators.report(absorb(x)) for x in shards]
+    whole = [accumulators.pooled(absorb(x)) for x in shards]
     assert kept.keys() == {name for name in whole[0] if name.startswith(("square/", "batch_"))}
     for name, values in kept.items():
         np.testing.assert_allclose(values, whole[0][name] + whole[1][name], rtol=1e-12, atol=1e-12, err_msg=name)
@@ -117,5 +117,5 @@ def test_names_with_slashes_survive_a_checkpoint():
 
 
 def test_a_report_is_of_the_size_of_the_model_not_of_the_ensemble():
-    report = accumulators.report(absorb(draws(6)))
+    report = accumulators.pooled(absorb(draws(6)))
     assert all(array.shape in ((), (WIDTH, BLOCKS)) for array in report.values())

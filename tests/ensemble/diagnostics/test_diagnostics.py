@@ -39,7 +39,7 @@ def diagnosed(x, sweeps=SWEEPS, checks=()) -> Diagnostics:
     for number in range(draws // sweeps):
         states = [absorbed(state, rounds[k, number]) for k, state in enumerate(states)]
         if number + 1 in (*checks, draws // sweeps):
-            reports = [accumulators.report(state) for state in states]
+            reports = [accumulators.pooled(state) for state in states]
             states = [accumulators.drained(state) for state in states]
             kept = accumulators.collect(kept, reports)
     return diagnose(reports, kept, replicas, sweeps)

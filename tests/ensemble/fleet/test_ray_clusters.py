@@ -17,6 +17,7 @@ from ray.cluster_utils import Cluster
 from ensemble.fleet.local import LocalFleet
 from ensemble.fleet.ray_fleet import RayFleet
 from ensemble.protocol.plans import RoundPlan, RunnerSpec
+from ensemble.protocol.stages import SCOUT
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parents[3]
@@ -75,7 +76,7 @@ def test_a_lost_machine_leaves_its_shards_to_the_others(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = RunnerSpec("runner_of_the_user:build", {"folder": str(tmp_path)}, np.ones(3))
-    plans = [RoundPlan(epoch, "scout", epoch, 1, {"scale": np.array(0.3)}) for epoch in range(2)]
+    plans = [RoundPlan(epoch, SCOUT, epoch, 1, {"scale": np.array(0.3)}) for epoch in range(2)]
     local = LocalFleet(spec, 4)
     local.initialise()
     second = cluster.add_node(num_cpus=1)

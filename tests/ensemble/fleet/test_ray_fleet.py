@@ -13,7 +13,8 @@ from ensemble.fleet import ray_fleet
 from ensemble.fleet.local import Fleet, LocalFleet
 from ensemble.fleet.ray_environment import worker_environment
 from ensemble.fleet.ray_fleet import RayFleet
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport, RunnerSpec
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult, RunnerSpec
+from ensemble.protocol.stages import SCOUT
 from tests.support.fake_runner import FakeFailure
 
 pytestmark = pytest.mark.ray
@@ -25,18 +26,18 @@ def spec_in(folder: Path) -> RunnerSpec:
 
 
 def plan(epoch: int) -> RoundPlan:
-    return RoundPlan(epoch, "scout", epoch, 3, {"scale": np.array(0.1 * epoch)}, record=epoch % 2 == 0)
+    return RoundPlan(epoch, SCOUT, epoch, 3, {"scale": np.array(0.1 * epoch)}, record=epoch % 2 == 0)
 
 
 def bits_of_states(states: list[Arrays]) -> list[dict[str, bytes]]:
     return [{name: np.asarray(values).tobytes() for name, values in state.items()} for state in states]
 
 
-def bits(reports: list[RoundReport]) -> list[tuple[int, int, list[dict[str, bytes]]]]:
+def bits(reports: list[RoundResult]) -> list[tuple[int, int, list[dict[str, bytes]]]]:
     return [(r.epoch, r.shard, bits_of_states([r.statistics, *r.draws.values()])) for r in reports]
 
 
-def expected(rounds: int, folder: Path) -> tuple[list[list[RoundReport]], list[Arrays]]:
+def expected(rounds: int, folder: Path) -> tuple[list[list[RoundResult]], list[Arrays]]:
     """The reports of each round and the last states, without Ray and without failures."""
     local: Fleet = LocalFleet(spec_in(folder), SHARDS)
     local.initialise()

@@ -15,6 +15,7 @@ from ensemble.protocol.plans import RoundPlan
 from ensemble.run import policies
 from ensemble.run.coordinator import Coordinator, Outcome
 from ensemble.run.ledger import Ledger
+from ensemble.run.sitting import Sitting
 from ensemble.run.status import NullProgress, Status
 from ensemble.store import opening as stores
 from ensemble.store.contents import Layout, Variable
@@ -52,10 +53,10 @@ def create(path):
 
 def coordinator(fleet, store, **options: Any) -> Coordinator:
     """A coordinator of the small model; options are its own or changes of the settings."""
-    own = {name: options.pop(name) for name in ("progress", "stop_requested", "clock") if name in options}
-    settings = run_settings(**{**GOALS, **options})
+    own = {name: options.pop(name) for name in Sitting._fields if name in options}
+    settings = run_settings(**{"goals": GOALS, **options})
     model = small()
-    return Coordinator(fleet, store, model.structure, model.moves, settings, **{"progress": NullProgress(), **own})
+    return Coordinator(fleet, store, model.structure, model.moves, settings, Sitting(**own))
 
 
 def drive(path, fleet=None, **options: Any) -> tuple[FakeFleet, Outcome]:
@@ -115,10 +116,10 @@ def assert_same_draws(path, expected):
 
 
 def assert_same_checkpoints(path, expected):
-    """The last states of the shards and the coordinator's arrays (what it kept of all reports, ess, rhat)."""
+    """The last states of the shards and the coordinator's arrays (its sums over all shards, ess, rhat)."""
     with reopened(path) as store, reopened(expected) as other:
         one, two = store.load_checkpoint(), other.load_checkpoint()
-    assert any(name.startswith("kept/batch_") for name in one.coordinator)
+    assert any(name.startswith("diagnostic_sums/batch_") for name in one.coordinator)
     assert any(name.startswith("diagnostics/ess/") for name in one.coordinator)
     pairs = [(one.coordinator, two.coordinator), *zip(one.shards, two.shards, strict=True)]
     for found, arrays in pairs:
@@ -130,11 +131,11 @@ def assert_same_checkpoints(path, expected):
 def test_stages_follow_one_another(whole):
     fleet, _ = whole
     expected = ["scout"] * SCOUT + ["equilibrate"] * EQUILIBRATE + ["sample"] * SAMPLE
-    assert [plan.stage for plan in fleet.plans] == expected
+    assert [plan.stage.name for plan in fleet.plans] == expected
     assert [plan.round for plan in fleet.plans] == [*range(SCOUT), *range(EQUILIBRATE), *range(SAMPLE)]
     assert [plan.epoch for plan in fleet.plans] == list(range(ROUNDS))
-    assert {plan.sweeps for plan in fleet.plans if plan.stage == "scout"} == {1}
-    assert {plan.sweeps for plan in fleet.plans if plan.stage != "scout"} == {4}
+    assert {plan.sweeps for plan in fleet.plans if plan.stage.name == "scout"} == {1}
+    assert {plan.sweeps for plan in fleet.plans if plan.stage.name != "scout"} == {4}
 
 
 def test_the_books_hold_rounds_sweeps_and_time_of_each_stage(tmp_path):
@@ -151,8 +152,8 @@ def test_the_books_hold_rounds_sweeps_and_time_of_each_stage(tmp_path):
 
 
 def test_without_a_scout_the_run_begins_by_equilibrating(tmp_path):
-    fleet, _ = drive(tmp_path, scouting=False, limit_sweeps=8)
-    assert [(plan.stage, plan.round) for plan in fleet.plans] == [("equilibrate", 0), ("equilibrate", 1)]
+    fleet, _ = drive(tmp_path, stages={"scouts": False}, limits={"sweeps": 8})
+    assert [(plan.stage.name, plan.round) for plan in fleet.plans] == [("equilibrate", 0), ("equilibrate", 1)]
     assert not any(name.startswith("scout") for name in fleet.plans[0].controls)
 
 
@@ -160,7 +161,7 @@ def test_controls_adapt_before_the_freeze_and_never_after(whole):
     """The schedule of the interweaving moves goes on in turn: it depends on the round's number and nothing else."""
     fleet, _ = whole
     scouts, equilibrating, sampling = (
-        [plan for plan in fleet.plans if plan.stage == stage] for stage in ("scout", "equilibrate", "sample")
+        [plan for plan in fleet.plans if plan.stage.name == stage] for stage in ("scout", "equilibrate", "sample")
     )
     scales = [plan.controls["levels/g/0/log_scale"] for plan in equilibrating]
     changed = [not np.array_equal(before, after) for before, after in pairwise(scales)]
@@ -183,11 +184,13 @@ def test_controls_adapt_before_the_freeze_and_never_after(whole):
 def test_draws_resets_and_checks_are_asked_for_by_the_settings(whole):
     """Two unrecorded rounds, every third draw up to the budget of 5, a check every 4 rounds."""
     fleet, _ = whole
-    sampling = [plan for plan in fleet.plans if plan.stage == "sample"]
+    sampling = [plan for plan in fleet.plans if plan.stage.name == "sample"]
     assert [plan.round for plan in sampling if plan.record] == [4, 7, 10, 13, 16]
     assert [plan.round for plan in sampling if plan.reset] == [2]
-    assert [plan.round for plan in sampling if plan.report] == [5, 9, 13, 17, 21]
-    assert not any(plan.record or plan.reset or plan.report for plan in fleet.plans if plan.stage != "sample")
+    assert [plan.round for plan in sampling if plan.with_diagnostics] == [5, 9, 13, 17, 21]
+    assert not any(
+        plan.record or plan.reset or plan.with_diagnostics for plan in fleet.plans if plan.stage.name != "sample"
+    )
 
 
 def test_commits_come_every_few_rounds_at_the_start_and_at_the_end(whole):
@@ -289,7 +292,7 @@ def test_a_finished_run_that_is_resumed_runs_no_more(whole, tmp_path):
 
 def test_new_goals_let_a_finished_run_go_on(tmp_path):
     drive(tmp_path)
-    second, outcome = resume(tmp_path, ess=1200.0)
+    second, outcome = resume(tmp_path, goals={**GOALS, "ess": 1200.0})
     assert outcome.done
     assert [plan.round for plan in second.plans] == list(range(SAMPLE, SAMPLE + len(second.plans)))
     assert len(second.plans) % 4 == 0
@@ -297,7 +300,7 @@ def test_new_goals_let_a_finished_run_go_on(tmp_path):
 
 
 def test_the_limit_on_sweeps_ends_the_run_with_a_commit(tmp_path):
-    fleet, outcome = drive(tmp_path, limit_sweeps=20)
+    fleet, outcome = drive(tmp_path, limits={"sweeps": 20})
     assert outcome == Outcome(done=False, limit="limits.sweeps = 20", interrupted=False)
     assert sum(plan.sweeps for plan in fleet.plans) == 22
     assert sum(plan.sweeps for plan in fleet.plans[:-1]) < 20
@@ -307,7 +310,7 @@ def test_the_limit_on_sweeps_ends_the_run_with_a_commit(tmp_path):
 def test_the_limit_on_time_counts_the_time_of_all_sessions(tmp_path):
     """A clock that ticks once a reading is read once a round: a limit of 5 s is 5 rounds, however often resumed."""
     ticks = iter(range(10_000))
-    options = {"limit_seconds": 5.0, "clock": lambda: float(next(ticks))}
+    options = {"limits": {"seconds": 5.0}, "clock": lambda: float(next(ticks))}
     first, _ = drive(tmp_path, stop_requested=stop_after(2), **options)
     second, outcome = resume(tmp_path, **options)
     assert len(first.plans) == 2
@@ -326,7 +329,7 @@ def test_times_decide_nothing_else(whole, tmp_path):
     ("goal", "value"), [("ess", 1e9), ("rhat", 1.0), ("shared_ess", 1e9), ("shared_rhat", 1.0), ("draws", 6)]
 )
 def test_each_goal_must_be_met(tmp_path, goal, value):
-    fleet, outcome = drive(tmp_path, limit_sweeps=200, **{goal: value})
+    fleet, outcome = drive(tmp_path, limits={"sweeps": 200}, goals={**GOALS, goal: value})
     assert not outcome.done
     assert outcome.limit == "limits.sweeps = 200"
     assert len(fleet.plans) > ROUNDS
@@ -341,7 +344,7 @@ def test_a_coordinate_that_never_moves_keeps_the_goals_unmet(tmp_path):
                 values[..., 0, 3] = 0.0
         return statistics
 
-    _, outcome = drive(tmp_path, FakeFleet(4, stuck), limit_sweeps=200)
+    _, outcome = drive(tmp_path, FakeFleet(4, stuck), limits={"sweeps": 200})
     assert not outcome.done
 
 
@@ -349,16 +352,18 @@ def test_drifting_log_densities_keep_the_stages_to_their_last_round(tmp_path):
     def drifting(plan, statistics):
         return {**statistics, "lp": statistics["lp"] + 10.0 * plan.epoch}
 
-    fleet, _ = drive(tmp_path, FakeFleet(4, drifting), scout_rounds=9, equilibrate_rounds=12, limit_sweeps=70)
-    stages = [plan.stage for plan in fleet.plans]
+    fleet, _ = drive(
+        tmp_path, FakeFleet(4, drifting), stages={"scout_rounds": 9, "equilibrate_rounds": 12}, limits={"sweeps": 70}
+    )
+    stages = [plan.stage.name for plan in fleet.plans]
     assert (stages.count("scout"), stages.count("equilibrate")) == (9, 12)
     assert stages[21:] == ["sample"] * len(stages[21:])
 
 
 def test_settling_in_the_last_allowed_round_keeps_what_was_learned(tmp_path):
     """The freeze follows the settling at once: covariances and interweaving moves are those of the rounds before."""
-    fleet, _ = drive(tmp_path, equilibrate_rounds=6, limit_sweeps=40)
-    sampling = [plan for plan in fleet.plans if plan.stage == "sample"]
+    fleet, _ = drive(tmp_path, stages={"equilibrate_rounds": 6}, limits={"sweeps": 40})
+    sampling = [plan for plan in fleet.plans if plan.stage.name == "sample"]
     assert sampling[0].epoch == SCOUT + 6
     assert set(sampling[0].controls["schedule"]) == {0, 1}
     np.testing.assert_allclose(sampling[0].controls["levels/g/0/factor"][0, 0], 1.0, atol=0.5)
@@ -368,14 +373,14 @@ def test_moves_that_gain_nothing_are_left_out_of_sample(tmp_path):
     """The second interweaving move was hardly ever accepted: only the first is scheduled once frozen."""
 
     def refused(plan, statistics):
-        if plan.stage == "equilibrate":
+        if plan.stage.name == "equilibrate":
             statistics["interweave/0"] = np.array([6.0, 1e-9])
         return statistics
 
-    fleet, _ = drive(tmp_path, FakeFleet(4, refused), limit_sweeps=90)
+    fleet, _ = drive(tmp_path, FakeFleet(4, refused), limits={"sweeps": 90})
     for plan in fleet.plans:
         scheduled = set(plan.controls["schedule"].tolist())
-        assert scheduled <= ({0} if plan.stage == "sample" else {0, 1})
+        assert scheduled <= ({0} if plan.stage.name == "sample" else {0, 1})
 
 
 def test_hot_rungs_have_controls_in_tempered_stages_only(tmp_path):
@@ -385,11 +390,11 @@ def test_hot_rungs_have_controls_in_tempered_stages_only(tmp_path):
         return statistics
 
     heard = Heard()
-    shard = shard_settings(temperatures=(1.0, 3.0), tempered_stages=("equilibrate",))
+    shard = shard_settings(ladder={"temperatures": (1.0, 3.0), "stages": ("equilibrate",)})
     fleet, outcome = drive(tmp_path, FakeFleet(4, swapping), shard=shard, progress=heard)
     assert outcome.done
     for plan in fleet.plans:
-        hot = plan.stage == "equilibrate"
+        hot = plan.stage.name == "equilibrate"
         np.testing.assert_array_equal(plan.controls["betas"], [1.0, 1 / 3] if hot else [1.0])
         assert ("levels/g/1/mix" in plan.controls) is hot
         assert "levels/global/1/mix" not in plan.controls
@@ -408,10 +413,10 @@ def laddered(plan, statistics):
 
 def test_temperatures_adapt_before_the_freeze_and_resume_bit_for_bit(tmp_path):
     """After rounds 1, 2, 4, ... of a phase of `equilibrate`; the ends stay, and all of them in `sample`."""
-    shard = shard_settings(temperatures=(1.0, 2.0, 4.0), tempered_stages=("equilibrate", "sample"))
+    shard = shard_settings(ladder={"temperatures": (1.0, 2.0, 4.0), "stages": ("equilibrate", "sample")})
     fleet, outcome = drive(tmp_path / "one", FakeFleet(4, laddered), shard=shard)
     assert outcome.done
-    tempered = [plan for plan in fleet.plans if plan.stage != "scout"]
+    tempered = [plan for plan in fleet.plans if plan.stage.name != "scout"]
     betas = np.stack([plan.controls["betas"] for plan in tempered])
     assert (betas[:, 0] == 1.0).all()
     assert (betas[:, 2] == 0.25).all()
@@ -433,10 +438,12 @@ def test_temperatures_adapt_before_the_freeze_and_resume_bit_for_bit(tmp_path):
 
 
 def test_temperatures_stay_where_they_are_told_to(tmp_path):
-    shard = shard_settings(temperatures=(1.0, 2.0, 4.0), tempered_stages=("equilibrate",))
-    fleet, _ = drive(tmp_path, FakeFleet(4, laddered), shard=shard, adapt_temperatures=False, limit_sweeps=60)
+    shard = shard_settings(ladder={"temperatures": (1.0, 2.0, 4.0), "stages": ("equilibrate",)})
+    fleet, _ = drive(tmp_path, FakeFleet(4, laddered), shard=shard, adapt_temperatures=False, limits={"sweeps": 60})
     for plan in fleet.plans:
-        np.testing.assert_array_equal(plan.controls["betas"][1:], [0.5, 0.25] if plan.stage == "equilibrate" else [])
+        np.testing.assert_array_equal(
+            plan.controls["betas"][1:], [0.5, 0.25] if plan.stage.name == "equilibrate" else []
+        )
 
 
 def test_a_right_fleet_and_a_scripted_one_differ_only_by_the_script(whole, tmp_path):

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ensemble.run import ladder as ladder_books
-from ensemble.run.ladder import LadderBooks
+from ensemble.protocol.stages import EQUILIBRATE, SAMPLE
+from ensemble.run import ladder as run_ladder
+from ensemble.run.ladder import LadderState
+from ensemble.run.summary import summarise_ladder
 from ensemble.shard.sweeps import Sweeps
 from ensemble.shard.walkers import exchange, first_travels
 from kernels.ladder import schedule as ladder
@@ -171,7 +173,7 @@ def test_blocks_swap_by_even_and_odd_pairs() -> None:
     assert [len(tally.walk[name]) for name in ("global", "g")] == [1, 3]
 
 
-# The coordinator's books.
+# The coordinator's state.
 
 
 def round_of(accepted: list[float], energy: list[float], trips: int = 0) -> list[dict[str, Any]]:
@@ -184,42 +186,42 @@ def round_of(accepted: list[float], energy: list[float], trips: int = 0) -> list
 BETAS = np.array([1.0, 0.5, 0.1])
 
 
-def test_books_add_rounds_and_keep_rows_of_some() -> None:
-    books = LadderBooks()
+def test_the_state_adds_rounds_and_keeps_rows_of_some() -> None:
+    state = LadderState()
     for round_ in range(11):
         statistics = round_of([0.5, 0.25], [-8.0, -16.0, -24.0], trips=round_)
-        books = ladder_books.absorb(books, statistics, BETAS, "sample", round_, sweeps=4, chains=2)
-    assert books.swaps == ((110.0, 220.0), (55.0, 220.0))
-    assert (books.sweeps, books.trips, books.energies) == (44, 20, (-2.0, -4.0, -6.0))
-    assert [row["round"] for row in books.rows] == [1, 2, 4, 8, 11]
-    assert books.rows[-1]["accepted"] == [0.5, 0.25]
-    assert books.rows[-1]["flow"] == 1.5
-    np.testing.assert_allclose(ladder_books.rejections(books, 2), [0.5, 0.75])
-    assert LadderBooks.from_json(json.loads(json.dumps(books._asdict()))) == books
-    told = ladder_books.describe(books, BETAS, chains=2)
+        state = run_ladder.absorb_swaps(state, statistics, BETAS, SAMPLE, round_, sweeps=4, chains=2)
+    assert state.swaps == ((110.0, 220.0), (55.0, 220.0))
+    assert (state.sweeps, state.trips, state.energies) == (44, 20, (-2.0, -4.0, -6.0))
+    assert [row["round"] for row in state.rows] == [1, 2, 4, 8, 11]
+    assert state.rows[-1]["accepted"] == [0.5, 0.25]
+    assert state.rows[-1]["flow"] == 1.5
+    np.testing.assert_allclose(run_ladder.rejections(state, 2), [0.5, 0.75])
+    assert LadderState.from_json(json.loads(json.dumps(state._asdict()))) == state
+    told = summarise_ladder(state, BETAS, chains=2)
     assert told is not None
     assert told["barrier"] == 1.25
     assert told["round_trips_expected"] == pytest.approx(88 * ladder.round_trip_rate(np.array([0.5, 0.75])))
     json.dumps(told, allow_nan=False)
 
 
-def test_books_of_a_stage_without_hot_rungs_stay_empty() -> None:
-    one = ladder_books.absorb(LadderBooks(), [{"lp": np.zeros(3)}], np.ones(1), "sample", 0, 4, 2)
-    assert one == LadderBooks()
-    assert ladder_books.describe(one, np.ones(1), 2) is None
-    assert ladder_books.describe(one, BETAS, 2)["barrier"] is None
+def test_the_state_of_a_stage_without_hot_rungs_stays_empty() -> None:
+    one = run_ladder.absorb_swaps(LadderState(), [{"lp": np.zeros(3)}], np.ones(1), SAMPLE, 0, 4, 2)
+    assert one == LadderState()
+    assert summarise_ladder(one, np.ones(1), 2) is None
+    assert summarise_ladder(one, BETAS, 2)["barrier"] is None
 
 
 def test_betas_adapt_after_rounds_that_double() -> None:
     """In between the ladder stands; what was seen on the old one is forgotten; two rungs have nothing to adapt."""
-    books = ladder_books.absorb(LadderBooks(), round_of([0.9, 0.1], [0.0] * 3), BETAS, "equilibrate", 0, 4, 2)
-    moved = [round_ for round_ in range(20) if ladder_books.adapted(books, BETAS, round_)[1] is not BETAS]
+    state = run_ladder.absorb_swaps(LadderState(), round_of([0.9, 0.1], [0.0] * 3), BETAS, EQUILIBRATE, 0, 4, 2)
+    moved = [round_ for round_ in range(20) if run_ladder.adapted(state, BETAS, round_)[1] is not BETAS]
     assert moved == [0, 1, 3, 7, 15]
-    emptied, betas = ladder_books.adapted(books, BETAS, 3)
+    emptied, betas = run_ladder.adapted(state, BETAS, 3)
     assert emptied.swaps == ()
     assert (betas[0], betas[2]) == (1.0, 0.1)
     assert betas[1] < 0.5
-    assert ladder_books.adapted(books, BETAS[:2], 3)[1] is not None
+    assert run_ladder.adapted(state, BETAS[:2], 3)[1] is not None
 
 
 # Real runs.

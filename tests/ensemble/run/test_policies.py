@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ensemble.run import policies
-from ensemble.run.ledger import Goals, Ledger
+from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT
+from ensemble.run import policies, settling
+from ensemble.run.ledger import Ledger
 from tests.support.ensemble_models import run_settings as settings
-from tests.support.ensemble_models import shard_settings
 
 DIMENSION = 200
 SD = np.sqrt(DIMENSION / 2)
@@ -36,8 +36,8 @@ def test_settings_count_cold_replicas():
 
 
 def test_first_stage():
-    assert policies.first_stage(settings()) == "scout"
-    assert policies.first_stage(settings(scouting=False)) == "equilibrate"
+    assert policies.first_stage(settings()) == SCOUT
+    assert policies.first_stage(settings(stages={"scouts": False})) == EQUILIBRATE
 
 
 @pytest.mark.parametrize(
@@ -54,18 +54,18 @@ def test_first_stage():
 )
 def test_settled_compares_the_last_two_windows(lp, expected):
     """Windows of 3 rounds lie 3 rounds apart: they settle below a rise of 0.25 / 3 = 0.083 sd a round."""
-    assert policies.settled(lp, DIMENSION, REPLICAS, 3) is expected
+    assert settling.has_settled(lp, DIMENSION, REPLICAS, 3) is expected
 
 
 def test_what_superchains_do_not_agree_on_is_noise():
     """Moves of +1, -1, 1.2 and -.8 sd: a mean of .1 with a standard error of .56 sd."""
     after = tuple((-100.0 + step * SD,) for step in (1.0, -1.0, 1.2, -0.8))
-    assert policies.settled(flat(3) + (after,) * 3, DIMENSION, REPLICAS, 3)
+    assert settling.has_settled(flat(3) + (after,) * 3, DIMENSION, REPLICAS, 3)
 
 
 @pytest.mark.parametrize(("common", "expected"), [(0.24, True), (0.26, False)])
 def test_a_move_common_to_all_superchains_is_none(common, expected):
-    assert policies.settled(flat(3) + (((-100.0 + common * SD,),) * 4,) * 3, DIMENSION, REPLICAS, 3) is expected
+    assert settling.has_settled(flat(3) + (((-100.0 + common * SD,),) * 4,) * 3, DIMENSION, REPLICAS, 3) is expected
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0.0, True), (0.03, True), (0.3, False)])
@@ -73,7 +73,7 @@ def test_a_term_that_drifts_under_a_still_total_has_not_settled(step, expected):
     """Superchains spread by 1 have replicas spread by sqrt(replicas): the unit of the drift over three rounds."""
     spread = np.array([-1.0, 1.0, -1.0, 1.0]) * np.sqrt(3 / 4)
     trace = beside(6, lambda round_, chain: spread[chain] + step * np.sqrt(REPLICAS) * round_)
-    assert policies.settled(trace, DIMENSION, REPLICAS, 3) is expected
+    assert settling.has_settled(trace, DIMENSION, REPLICAS, 3) is expected
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_a_term_that_drifts_under_a_still_total_has_not_settled(step, expected):
 )
 def test_the_virial_is_one_in_equilibrium(virial, expected):
     """Within 0.1 beyond two standard errors, which superchains of 1.5 and 0.9 have 0.3 of."""
-    assert policies.balanced(virial) is expected
+    assert settling.is_balanced(virial) is expected
 
 
 def test_an_ensemble_that_stands_still_out_of_balance_has_not_settled():
-    ledger = Ledger(stage="equilibrate", stage_round=6, trace=flat(6), virial=((2.0,),) * 4)
-    assert not policies.settles(ledger, settings(), DIMENSION)
-    assert policies.next_stage(ledger._replace(stage="scout"), settings(), DIMENSION) == "scout"
+    ledger = Ledger(stage=EQUILIBRATE, stage_round=6, trace=flat(6), virial=((2.0,),) * 4)
+    assert not policies.settles_now(ledger, settings(), DIMENSION)
+    assert policies.next_stage(ledger._replace(stage=SCOUT), settings(), DIMENSION) == SCOUT
 
 
 @pytest.mark.parametrize(
@@ -108,153 +108,107 @@ def test_a_scout_stage_waits_for_its_stragglers(relocated, expected):
     """By chance 1% of 100 replicas twice over in three rounds: 6, and 2 standard deviations of it: 10.9; the last
     three rounds count, 16 in the first case of two: allowed are 18 of 200 replicas."""
     replicas = 200 if relocated[:1] == (100,) else 100
-    assert policies.gathered(relocated, 0.01, replicas) is expected
+    assert settling.is_gathered(relocated, 0.01, replicas) is expected
 
 
 def test_the_scout_stage_does_not_end_before_stragglers_are_home():
-    ledger = Ledger(stage="scout", stage_round=6, trace=flat(6), virial=((1.0,),) * 4)
-    assert policies.next_stage(ledger._replace(relocated=(9, 0, 0, 0)), settings(), DIMENSION) == "equilibrate"
-    assert policies.next_stage(ledger._replace(relocated=(0, 0, 0, 9)), settings(), DIMENSION) == "scout"
+    ledger = Ledger(stage=SCOUT, stage_round=6, trace=flat(6), virial=((1.0,),) * 4)
+    assert policies.next_stage(ledger._replace(relocated=(9, 0, 0, 0)), settings(), DIMENSION) == EQUILIBRATE
+    assert policies.next_stage(ledger._replace(relocated=(0, 0, 0, 9)), settings(), DIMENSION) == SCOUT
 
 
 @pytest.mark.parametrize(
     ("stage", "epoch", "settled", "expected"),
     [
-        ("scout", 5, None, (0.7, 1.3)),
-        ("scout", 6, None, policies.ROAMING),
-        ("equilibrate", 20, None, policies.ROAMING),
-        ("equilibrate", 20, 9, (0.7, 1.3)),
-        ("sample", 60, 9, (0.7, 1.3)),
-        ("sample", 60, None, (0.7, 1.3)),
+        (SCOUT, 5, None, (0.7, 1.3)),
+        (SCOUT, 6, None, policies.ROAMING),
+        (EQUILIBRATE, 20, None, policies.ROAMING),
+        (EQUILIBRATE, 20, 9, (0.7, 1.3)),
+        (SAMPLE, 60, 9, (0.7, 1.3)),
+        (SAMPLE, 60, None, (0.7, 1.3)),
     ],
 )
 def test_trajectories_roam_once_energy_is_shed_and_until_the_ensemble_settles(stage, epoch, settled, expected):
     """The settings' jitter is .3."""
-    ledger = Ledger(stage=stage, epoch=epoch, settled=settled)
-    assert policies.span(ledger, settings()) == pytest.approx(expected)
+    ledger = Ledger(stage=stage, epoch=epoch, settled_round=settled)
+    assert policies.length_range(ledger, settings()) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     ("stage", "stage_round", "settled", "lp", "expected"),
     [
-        ("scout", 5, None, flat(5), "scout"),
-        ("scout", 6, None, flat(6), "equilibrate"),
-        ("scout", 19, None, rising(19, 1), "scout"),
-        ("scout", 20, None, rising(20, 1), "equilibrate"),
-        ("equilibrate", 49, None, flat(49), "equilibrate"),
-        ("equilibrate", 50, None, rising(50, 1), "sample"),
-        ("equilibrate", 19, 10, flat(19), "equilibrate"),
-        ("equilibrate", 20, 10, flat(20), "sample"),
-        ("equilibrate", 50, 45, flat(50), "sample"),
-        ("equilibrate", 50, 50, flat(50), "sample"),
-        ("equilibrate", 10, None, NAN * 10, "equilibrate"),
-        ("sample", 0, None, (), "sample"),
-        ("sample", 10_000, None, flat(10_000), "sample"),
+        (SCOUT, 5, None, flat(5), SCOUT),
+        (SCOUT, 6, None, flat(6), EQUILIBRATE),
+        (SCOUT, 19, None, rising(19, 1), SCOUT),
+        (SCOUT, 20, None, rising(20, 1), EQUILIBRATE),
+        (EQUILIBRATE, 49, None, flat(49), EQUILIBRATE),
+        (EQUILIBRATE, 50, None, rising(50, 1), SAMPLE),
+        (EQUILIBRATE, 19, 10, flat(19), EQUILIBRATE),
+        (EQUILIBRATE, 20, 10, flat(20), SAMPLE),
+        (EQUILIBRATE, 50, 45, flat(50), SAMPLE),
+        (EQUILIBRATE, 50, 50, flat(50), SAMPLE),
+        (EQUILIBRATE, 10, None, NAN * 10, EQUILIBRATE),
+        (SAMPLE, 0, None, (), SAMPLE),
+        (SAMPLE, 10_000, None, flat(10_000), SAMPLE),
     ],
 )
 def test_next_stage(stage, stage_round, settled, lp, expected):
     """`equilibrate` goes on for 10 rounds after it settled, and for 50 at most."""
-    ledger = Ledger(stage=stage, stage_round=stage_round, settled=settled, trace=lp)
+    ledger = Ledger(stage=stage, stage_round=stage_round, settled_round=settled, trace=lp)
     assert policies.next_stage(ledger, settings(), DIMENSION) == expected
 
 
 @pytest.mark.parametrize(
     ("stage", "settled", "lp", "expected"),
     [
-        ("equilibrate", None, flat(5), False),
-        ("equilibrate", None, flat(6), True),
-        ("equilibrate", 6, flat(7), False),
-        ("scout", None, flat(6), False),
-        ("sample", None, flat(6), False),
-        ("equilibrate", None, rising(6, 1), False),
-        ("equilibrate", None, NAN * 10, False),
+        (EQUILIBRATE, None, flat(5), False),
+        (EQUILIBRATE, None, flat(6), True),
+        (EQUILIBRATE, 6, flat(7), False),
+        (SCOUT, None, flat(6), False),
+        (SAMPLE, None, flat(6), False),
+        (EQUILIBRATE, None, rising(6, 1), False),
+        (EQUILIBRATE, None, NAN * 10, False),
     ],
 )
 def test_the_ensemble_settles_once_and_in_equilibrate_only(stage, settled, lp, expected):
-    ledger = Ledger(stage=stage, stage_round=len(lp), settled=settled, trace=lp)
-    assert policies.settles(ledger, settings(), DIMENSION) is expected
+    ledger = Ledger(stage=stage, stage_round=len(lp), settled_round=settled, trace=lp)
+    assert policies.settles_now(ledger, settings(), DIMENSION) is expected
 
 
 def test_the_window_of_equilibrate_grows_with_the_stage():
     """A slow drift that three rounds do not show shows over an eighth of the stage."""
     lp = rising(80, 0.05)
-    assert policies.settled(lp, DIMENSION, REPLICAS, 3)
-    assert not policies.settles(Ledger(stage="equilibrate", stage_round=80, trace=lp), settings(), DIMENSION)
+    assert settling.has_settled(lp, DIMENSION, REPLICAS, 3)
+    assert not policies.settles_now(Ledger(stage=EQUILIBRATE, stage_round=80, trace=lp), settings(), DIMENSION)
 
 
 def test_rounds_of_a_phase_count_from_where_the_ensemble_settled():
-    assert Ledger(stage="equilibrate", stage_round=9).phase_round == 9
-    assert Ledger(stage="equilibrate", stage_round=9, settled=6).phase_round == 3
+    assert Ledger(stage=EQUILIBRATE, stage_round=9).phase_round == 9
+    assert Ledger(stage=EQUILIBRATE, stage_round=9, settled_round=6).phase_round == 3
 
 
 def test_every_thin_th_round_after_the_unrecorded_ones_is_recorded():
-    recorded = [r for r in range(15) if policies.records(Ledger(stage="sample", stage_round=r), settings())]
+    recorded = [r for r in range(15) if policies.should_record(Ledger(stage=SAMPLE, stage_round=r), settings())]
     assert recorded == [4, 7, 10, 13]
 
 
 def test_nothing_is_recorded_before_sample_or_beyond_the_budget():
-    assert not policies.records(Ledger(stage="equilibrate", stage_round=4), settings())
-    assert policies.records(Ledger(stage="sample", stage_round=4, draws=4), settings())
-    assert not policies.records(Ledger(stage="sample", stage_round=4, draws=5), settings())
+    assert not policies.should_record(Ledger(stage=EQUILIBRATE, stage_round=4), settings())
+    assert policies.should_record(Ledger(stage=SAMPLE, stage_round=4, draws=4), settings())
+    assert not policies.should_record(Ledger(stage=SAMPLE, stage_round=4, draws=5), settings())
 
 
 @pytest.mark.parametrize("burn", [0, 2])
 def test_accumulators_start_anew_once_after_the_unrecorded_rounds(burn):
-    chosen = settings(burn_rounds=burn)
-    assert [r for r in range(9) if policies.resets(Ledger(stage="sample", stage_round=r), chosen)] == [burn]
-    assert not policies.resets(Ledger(stage="equilibrate", stage_round=burn), chosen)
+    chosen = settings(stages={"burn_rounds": burn})
+    assert [r for r in range(9) if policies.should_reset(Ledger(stage=SAMPLE, stage_round=r), chosen)] == [burn]
+    assert not policies.should_reset(Ledger(stage=EQUILIBRATE, stage_round=burn), chosen)
 
 
 def test_goals_are_checked_every_few_rounds_of_what_counts():
-    checked = [r for r in range(15) if policies.checks(Ledger(stage="sample", stage_round=r), settings())]
+    checked = [r for r in range(15) if policies.should_diagnose(Ledger(stage=SAMPLE, stage_round=r), settings())]
     assert checked == [5, 9, 13]
-    assert not policies.checks(Ledger(stage="equilibrate", stage_round=5), settings())
-
-
-GOOD = Goals(rounds=20, rhat_max=1.1, rhat_shared_max=1.02, ess_min=400, ess_median=900, ess_shared_min=1000)
-
-
-def unmet(goals, draws=4, chosen=None):
-    met = policies.goals_met(Ledger(goals=goals, draws=draws), chosen or settings())
-    return {name for name, is_met in met.items() if not is_met}
-
-
-def test_goals_met_at_their_very_limits():
-    assert unmet(GOOD) == set()
-
-
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        ({"ess_min": 399.9}, "ess"),
-        ({"ess_min": None}, "ess"),
-        ({"ess_min": np.nan}, "ess"),
-        ({"rhat_max": 1.101}, "rhat"),
-        ({"rhat_max": None}, "rhat"),
-        ({"rhat_max": np.nan}, "rhat"),
-        ({"ess_shared_min": 999.0}, "shared_ess"),
-        ({"ess_shared_min": None}, "shared_ess"),
-        ({"ess_shared_min": np.nan}, "shared_ess"),
-        ({"rhat_shared_max": 1.021}, "shared_rhat"),
-        ({"rhat_shared_max": None}, "shared_rhat"),
-        ({"rhat_shared_max": np.nan}, "shared_rhat"),
-    ],
-)
-def test_each_goal_alone_keeps_the_run_going(change, name):
-    assert unmet(GOOD._replace(**change)) == {name}
-
-
-def test_too_few_draws_keep_the_run_going():
-    assert unmet(GOOD, draws=3) == {"draws"}
-
-
-def test_before_the_first_check_no_goal_but_draws_can_be_met():
-    assert unmet(Goals()) == {"ess", "rhat", "shared_ess", "shared_rhat"}
-
-
-def test_a_model_without_shared_parameters_has_no_goals_for_them():
-    chosen = settings(shard=shard_settings(shared=()))
-    assert unmet(GOOD._replace(ess_shared_min=None, rhat_shared_max=None), chosen=chosen) == set()
+    assert not policies.should_diagnose(Ledger(stage=EQUILIBRATE, stage_round=5), settings())
 
 
 @pytest.mark.parametrize(
@@ -269,27 +223,4 @@ def test_a_model_without_shared_parameters_has_no_goals_for_them():
 )
 def test_limits(sweeps, wall, limit, expected):
     ledger = Ledger(sweeps=sweeps, seconds={"wall": wall, "core": 0.0, "kernel": 0.0, "compile": 0.0})
-    assert policies.limit_reached(ledger, settings(limit_seconds=limit)) == expected
-
-
-def test_goals_of_summarises_all_and_shared_coordinates():
-    ess, rhat = np.array([500.0, 2000.0, 900.0]), np.array([1.05, 1.01, 1.2])
-    found = policies.goals_of(ess, rhat, np.array([False, True, False]), 40)
-    assert found == Goals(40, rhat_max=1.2, rhat_shared_max=1.01, ess_min=500, ess_median=900, ess_shared_min=2000)
-
-
-def test_goals_of_without_shared_coordinates():
-    found = policies.goals_of(np.array([500.0]), np.array([1.05]), np.array([False]), 40)
-    assert found.ess_shared_min is None
-    assert found.rhat_shared_max is None
-
-
-def test_goals_of_takes_nan_for_the_worst():
-    """A coordinate that never moved has neither ESS nor R-hat: it must not let the others' decide."""
-    nothing = np.zeros(2, bool)
-    found = policies.goals_of(np.array([np.nan, 900.0]), np.array([1.05, np.nan]), nothing, 40)
-    assert found == Goals(40)
-    assert unmet(found) >= {"ess", "rhat"}
-    shared = policies.goals_of(np.array([500.0, 900.0]), np.array([np.nan, 1.0]), np.array([True, False]), 40)
-    assert shared.rhat_max is None
-    assert shared.rhat_shared_max is None
+    assert policies.limit_reached(ledger, settings(limits={"seconds": limit})) == expected

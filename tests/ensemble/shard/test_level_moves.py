@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ensemble.protocol.stages import EQUILIBRATE
 from ensemble.protocol.tuning import first_controls
 from ensemble.shard.keys import replica_keys
 from ensemble.shard.sweeps import Sweeps
@@ -60,7 +61,7 @@ def controls(shared, leaf, lengths, log_step=-1.0):
 
 
 def run(shared, leaf, lengths=2, **changes):
-    keys = replica_keys(0, "equilibrate", 0, 0, REPLICAS).reshape(1, REPLICAS)
+    keys = replica_keys(0, EQUILIBRATE, 0, 0, REPLICAS).reshape(1, REPLICAS)
     return program(shared, leaf)(start(shared, leaf), keys, small().data, controls(shared, leaf, lengths, **changes))[
         :2
     ]
@@ -127,7 +128,7 @@ def test_adaptation_compiles_nothing_anew():
         return found.round(*arguments)
 
     compiled = jax.jit(counted)
-    keys = replica_keys(0, "equilibrate", 0, 0, REPLICAS).reshape(1, REPLICAS)
+    keys = replica_keys(0, EQUILIBRATE, 0, 0, REPLICAS).reshape(1, REPLICAS)
     for lengths, log_step in ((1, -1.0), (3, -2.0), (0, 0.5)):
         compiled(start("nuts", "hmc"), keys, small().data, controls("nuts", "hmc", lengths, log_step))
     assert len(traces) == 1

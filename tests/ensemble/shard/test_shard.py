@@ -10,6 +10,7 @@ import pytest
 
 from ensemble.protocol.flat import flatten
 from ensemble.protocol.plans import RoundPlan
+from ensemble.protocol.stages import stage_named
 from ensemble.protocol.tuning import first_controls
 from ensemble.shard.audit import AuditError
 from ensemble.shard.runner import STARTS, ShardRunner, StartError
@@ -39,7 +40,7 @@ def fresh(stages=COLD_SAMPLE) -> Counted:
         traces.append(1)
         return log_terms(position, data)
 
-    settings = shard_settings(temperatures=TEMPERATURES, tempered_stages=stages)
+    settings = shard_settings(ladder={"temperatures": TEMPERATURES, "stages": stages})
     model = small()
     return Counted(ShardRunner(target(counting), model.structure, model.moves, settings, model.data), traces)
 
@@ -72,13 +73,13 @@ def plan(epoch, stages=COLD_SAMPLE, **changes):
     sampled = stage == "sample"
     return RoundPlan(
         epoch=epoch,
-        stage=stage,
+        stage=stage_named(stage),
         round=round_,
         sweeps=SWEEPS,
         controls=flatten(controls(stage, stages)),
         record=sampled,
         reset=sampled and round_ == 1,
-        report=sampled,
+        with_diagnostics=sampled,
     )._replace(**changes)
 
 

@@ -14,6 +14,7 @@ from ensemble.errors import FleetError
 from ensemble.fleet.local import LocalFleet, build_runner
 from ensemble.fleet.ray_fleet import RayFleet
 from ensemble.protocol.plans import RoundPlan, RunnerSpec
+from ensemble.protocol.stages import SCOUT
 from ensemble.shard.keys import run_seed
 from ensemble.shard.runner import StartError
 from ensemble.shard.starts import make_start
@@ -283,7 +284,7 @@ def test_starts_on_ray_equal_the_local_ones_and_outlive_a_worker(tmp_path: Path)
     """A fake runner: a start's x is taken up with .5 added, so that one completed twice would be seen."""
     (tmp_path / "local").mkdir()
     given = [{"x": np.full(3, float(shard))} for shard in range(3)]
-    plan = RoundPlan(0, "scout", 0, 1, {"scale": np.array(0.1)})
+    plan = RoundPlan(0, SCOUT, 0, 1, {"scale": np.array(0.1)})
     expected = LocalFleet(
         RunnerSpec("tests.support.fake_runner:build", {"folder": str(tmp_path / "local")}, np.ones(3)), 3
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ensemble.errors import MaxwellError
+from ensemble.protocol.stages import EQUILIBRATE
 from ensemble.shard.keys import replica_keys
 from ensemble.shard.sweeps import ApproximateKernelError, Sweeps
 from kernels.numerics import batching
@@ -34,7 +35,7 @@ def program(rungs):
 
 
 def keys(rungs, round_=0):
-    return replica_keys(0, "equilibrate", round_, 0, rungs * REPLICAS).reshape(rungs, REPLICAS)
+    return replica_keys(0, EQUILIBRATE, round_, 0, rungs * REPLICAS).reshape(rungs, REPLICAS)
 
 
 def with_mix(start, mix):

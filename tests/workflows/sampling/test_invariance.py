@@ -14,6 +14,7 @@ import pytest
 from ensemble.fleet.local import LocalFleet
 from ensemble.fleet.ray_fleet import RayFleet
 from ensemble.run.coordinator import Coordinator
+from ensemble.run.sitting import Sitting
 from ensemble.run.status import NullProgress, Status
 from ensemble.store import opening as stores
 from ensemble.store.protocol import RunStore
@@ -106,7 +107,7 @@ def test_workers_killed_on_the_way(reference: dict[str, np.ndarray], tmp_path: P
         progress.fleet = fleet
         fleet.initialise()
         with stores.create(tmp_path / "killed.zarr", prepared.layout(settings.shard, 3), {}) as store:
-            coordinator = Coordinator(fleet, store, prepared.structure, prepared.moves, settings, progress=progress)
+            coordinator = Coordinator(fleet, store, prepared.structure, prepared.moves, settings, Sitting(progress))
             coordinator.start()
             coordinator.run()
     assert progress.killed == 3
@@ -162,8 +163,8 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
     fleet = LocalFleet(prepared.runner_spec(settings.shard), 2)
 
     def coordinator(store: RunStore, limit: int = 37) -> Coordinator:
-        chosen = settings._replace(limit_sweeps=limit)
-        return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, progress=NullProgress())
+        chosen = settings._replace(limits=settings.limits._replace(sweeps=limit))
+        return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, Sitting())
 
     def begin(path: Path, limit: int) -> None:
         with stores.create(path, prepared.layout(settings.shard, 3), {}) as store:
@@ -208,12 +209,12 @@ def test_adaptation_never_recompiles(tmp_path: Path) -> None:
 
     class Count(NullProgress):
         def update(self, status: Status) -> None:
-            compiled.append(coordinator.ledger.seconds["compile"])
+            compiled.append(coordinator.state.ledger.seconds["compile"])
 
     fleet.initialise()
     with stores.create(tmp_path / "run.zarr", prepared.layout(prepared.run_settings.shard, 3), {}) as store:
         coordinator = Coordinator(
-            fleet, store, prepared.structure, prepared.moves, prepared.run_settings, progress=Count()
+            fleet, store, prepared.structure, prepared.moves, prepared.run_settings, Sitting(Count())
         )
         coordinator.start()
         coordinator.run()

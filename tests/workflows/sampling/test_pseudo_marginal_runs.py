@@ -17,7 +17,7 @@ from ensemble.fleet.local import LocalFleet
 from ensemble.protocol.tuning import Controls, first_controls
 from ensemble.run import summary
 from ensemble.run.coordinator import Coordinator
-from ensemble.run.status import NullProgress
+from ensemble.run.sitting import Sitting
 from ensemble.shard.audit import check, staleness
 from ensemble.shard.level_kernels import level_move
 from ensemble.shard.moments import shard_moments
@@ -345,8 +345,8 @@ def test_runs_of_other_kernels_are_resumed_too(kernel: str, tmp_path: Path) -> N
     fleet = LocalFleet(prepared.runner_spec(settings.shard), 4)
 
     def steered(store: RunStore, limit: int) -> Coordinator:
-        chosen = settings._replace(limit_sweeps=limit)
-        return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, progress=NullProgress())
+        chosen = settings._replace(limits=settings.limits._replace(sweeps=limit))
+        return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, Sitting())
 
     for name, limit in (("whole", 22), ("short", SHORT)):
         with stores.create(tmp_path / f"{name}.zarr", prepared.layout(settings.shard, 3), {}) as store:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ensemble.errors import StoreError
+from ensemble.protocol.stages import EQUILIBRATE, SAMPLE
 from ensemble.run.handover import dealt
 from ensemble.run.ledger import Ledger
 from ensemble.run.status import NullProgress
@@ -90,8 +91,8 @@ def test_states_metric_step_sizes_and_moments_are_those_stored(first: Path, tmp_
     for prefix in ("controls/levels/", "controls/betas", "moments/"):
         assert_same_bits(part(stored.coordinator, prefix), part(taken.coordinator, prefix))
     before, now = (Ledger.from_json(found.info) for found in (stored, taken))
-    assert (now.stage, now.stage_round, now.sweeps, now.draws) == ("sample", 0, 0, 0)
-    assert now.useful == before.useful
+    assert (now.stage, now.stage_round, now.sweeps, now.draws) == (SAMPLE, 0, 0, 0)
+    assert now.interweavings_kept == before.interweavings_kept
 
 
 @pytest.mark.slow
@@ -171,7 +172,7 @@ def test_states_alone_begin_as_settled(first: Path, tmp_path: Path) -> None:
     second(first, path, "equilibrate.refine_rounds=9", "limits.sweeps=37", start={"reuse": "states"}, progress=heard)
     assert heard.stages == ["equilibrate", "sample"]
     ledger = Ledger.from_json(reader(path).last_checkpoint().info)
-    assert (ledger.stage, ledger.stage_round, ledger.sweeps) == ("sample", 1, 40)
+    assert (ledger.stage, ledger.stage_round, ledger.sweeps) == (SAMPLE, 1, 40)
 
 
 def test_controls_alone_are_held_until_the_ensemble_has_settled(first: Path, tmp_path: Path) -> None:
@@ -182,7 +183,7 @@ def test_controls_alone_are_held_until_the_ensemble_has_settled(first: Path, tmp
     stored, taken = reader(first).last_checkpoint(), reader(path).last_checkpoint()
     ledger = Ledger.from_json(taken.info)
     assert heard.stages == ["equilibrate"]
-    assert (ledger.stage, ledger.held, ledger.settled) == ("equilibrate", True, None)
+    assert (ledger.stage, ledger.held, ledger.settled_round) == (EQUILIBRATE, True, None)
     assert ledger.stage_round == 4
     assert_same_bits(part(stored.coordinator, "controls/levels/"), part(taken.coordinator, "controls/levels/"))
     for one, other in zip(stored.shards, begun(path).shards, strict=True):

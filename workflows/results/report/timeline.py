@@ -76,5 +76,5 @@ def _settled(books: Mapping[str, Any]) -> str:
     text = "proposals adapt; not recorded as draws"
     if books["stage"] != "equilibrate":
         return text
-    settled = books.get("settled")
+    settled = books.get("settled_round")
     return f"{text}; {'has not settled yet' if settled is None else f'settled after round {settled}'}"

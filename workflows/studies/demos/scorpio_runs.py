@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensemble.fleet.local import Fleet
-from ensemble.protocol.plans import RoundPlan, RoundReport
+from ensemble.protocol.plans import RoundPlan, RoundResult
 from workflows.models.scorpio.model import WEIGHTS, exact_draws, responsibilities
 from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import make_settings
@@ -71,9 +71,9 @@ class Noting:
         self.sweeps: list[int] = []
         self.exchanged: list[tuple[float, float]] = []
 
-    def look(self, fleet: Fleet, plan: RoundPlan, reports: list[RoundReport]) -> None:
+    def look(self, fleet: Fleet, plan: RoundPlan, results: list[RoundResult]) -> None:
         """Note one round, unless it follows a scout that has ended."""
-        self.ended = self.scouting and plan.stage != "scout"
+        self.ended = self.scouting and not plan.stage.scouts
         if self.ended:
             return
         states = fleet.states()
@@ -84,7 +84,7 @@ class Noting:
         self.sweeps.append(1 if self.scouting else plan.sweeps)
         if len(hot):
             self.hot.append(masses(hot))
-            self.exchanged.append(_exchanged(reports))
+            self.exchanged.append(_exchanged(results))
 
     def watch(self) -> Watch:
         """What was noted."""
@@ -103,7 +103,7 @@ class Noting:
 def watch(name: str, sweeps: int, copies: int = COPIES) -> Watch:
     """One of RUNS by name: the scout until its stage ends, the others for so many sweeps."""
     prepared = Prepared(make_settings(_content(name, sweeps, copies), name=name))
-    noting = Noting(prepared.run_settings.scouting)
+    noting = Noting(prepared.run_settings.stages.scouts)
     watched.run(prepared, noting.look, stop_requested=lambda: noting.ended)
     return noting.watch()
 
@@ -147,9 +147,9 @@ def _points(states: list[dict[str, np.ndarray]], rung: int) -> np.ndarray:
     return np.concatenate(found) if found else np.empty((0, 2))
 
 
-def _exchanged(reports: list[RoundReport]) -> tuple[float, float]:
+def _exchanged(results: list[RoundResult]) -> tuple[float, float]:
     """The two numbers of Flow for one round."""
-    statistics = [report.statistics for report in reports]
+    statistics = [result.statistics for result in results]
     accepted, tried = (sum(float(s[f"swap/copy/0-1/{kind}"].sum()) for s in statistics) for kind in (0, 1))
     scorpios = tried / SWEEPS
     return accepted / tried, sum(float(s["flow"]) for s in statistics) / scorpios

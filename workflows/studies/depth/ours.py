@@ -8,7 +8,7 @@ import numpy as np
 
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.flat import under
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from kernels.structure.joining import WHOLE
 from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import Settings, make_settings
@@ -49,9 +49,9 @@ class Seen:
         self.gradients: list[float] = []
         self.squares: list[np.ndarray] = []
 
-    def look(self, fleet: Fleet, plan: RoundPlan, reports: list[RoundReport]) -> None:
+    def look(self, fleet: Fleet, plan: RoundPlan, results: list[RoundResult]) -> None:
         """Note one round, every chain looked at."""
-        self.gradients.append(watched.gradients(reports))
+        self.gradients.append(watched.gradients(results))
         self.squares.append(np.mean([self._squares(state) for state in fleet.states()], axis=0))
 
     def _squares(self, state: Arrays) -> np.ndarray:

@@ -10,10 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ensemble.fleet.local import Fleet
-from ensemble.protocol.plans import RoundPlan, RoundReport
+from ensemble.protocol.plans import RoundPlan, RoundResult
 from ensemble.run.settings import RunSettings
 from ensemble.shard.approximations import ITERATIONS, path_draws
-from ensemble.shard.scouts import scouts_by_name
 from kernels.structure.discovery import Structure
 from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import Settings
@@ -52,7 +51,7 @@ def evaluations(plan: RoundPlan, structure: Structure, moves: int, settings: Run
     computed anew after it are one more. Audits and moments are not counted.
     """
     scout = settings.shard.scout
-    if plan.stage == "scout" and scouts_by_name(scout):
+    if settings.shard.runs_scout(plan.stage):
         trajectory = scout["trajectory"] * (2 * scout["directions"] + 1) + 1
         return 1.0 + sum(trajectory if level.leaf else scout["repeats"] for level in structure.levels)
     updates = [1 if level.leaf else settings.shard.repeats for level in structure.levels if not level.move.gradients]
@@ -80,12 +79,12 @@ class Seen:
         start = path_cost(prepared.settings, prepared.model.target.dimension)
         self.spent: list[tuple[float, float, float]] = [(*start, 0.0)]
 
-    def look(self, fleet: Fleet, plan: RoundPlan, reports: list[RoundReport]) -> None:
+    def look(self, fleet: Fleet, plan: RoundPlan, results: list[RoundResult]) -> None:
         """Note one round and its costs."""
-        self.densities.append(np.concatenate([report.statistics["lp"] for report in reports]))
-        self.stages.append(plan.stage)
+        self.densities.append(np.concatenate([result.statistics["lp"] for result in results]))
+        self.stages.append(plan.stage.name)
         evaluated = evaluations(plan, self.prepared.structure, len(self.prepared.moves), self.settings)
-        self.spent.append((evaluated, watched.gradients(reports), sum(report.kernel_seconds for report in reports)))
+        self.spent.append((evaluated, watched.gradients(results), sum(result.kernel_seconds for result in results)))
 
     @property
     def means(self) -> list[float]:

@@ -1,0 +1,82 @@
+"""Diagnostics of single coordinates: in one row, of the worst of them, and by site as a checkpoint keeps them."""
+
+from collections.abc import Collection
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ensemble.diagnostics.convergence import Diagnostics
+from ensemble.protocol.flat import under
+from ensemble.protocol.plans import Arrays
+from kernels.structure.discovery import Level, Structure
+
+WORST = 10
+"""How many of the slowest coordinates a summary names."""
+
+
+def every_coordinate(
+    structure: Structure, diagnostics: Diagnostics, shared: Collection[str], auxiliary: Collection[str] = ()
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ess, rhat and whether it is of one of the shared sites, of every coordinate that is not of an auxiliary one: flat
+    arrays, level by level and block by block."""
+    parts = [_coordinates(level, diagnostics, shared, auxiliary) for level in _levels(structure, diagnostics)]
+    ess, rhat, of_shared = (np.concatenate(kind) for kind in zip(*parts, strict=True))
+    return ess, rhat, of_shared
+
+
+def _coordinates(
+    level: Level, diagnostics: Diagnostics, shared: Collection[str], auxiliary: Collection[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    there = np.ones((level.width, level.n_blocks), bool) if level.mask is None else level.mask
+    if auxiliary:
+        there = there & ~_of_sites(level, auxiliary)
+    ess, rhat = diagnostics.ess[level.name][there], diagnostics.rhat[level.name][there]
+    return ess, rhat, _of_sites(level, shared)[there]
+
+
+def _of_sites(level: Level, sites: Collection[str]) -> np.ndarray:
+    """Which of a level's coordinates [p, B] belong to one of the sites."""
+    marks = {name: jnp.full(shape, name in sites) for name, shape in level.layout.shapes.items()}
+    return np.asarray(level.gather(marks)).astype(bool)
+
+
+def _levels(structure: Structure, diagnostics: Diagnostics) -> list[Level]:
+    """The levels that the diagnostics know."""
+    return [level for level in structure.levels if level.name in diagnostics.ess]
+
+
+def worst(structure: Structure, diagnostics: Diagnostics, auxiliary: Collection[str] = ()) -> list[dict[str, Any]]:
+    """The coordinates with the smallest ess_online, but for auxiliary ones: site, index in the site, ess, rhat."""
+    rows: list[dict[str, Any]] = []
+    for level in _levels(structure, diagnostics):
+        kinds = (jnp.asarray(values[level.name]) for values in (diagnostics.ess, diagnostics.rhat))
+        ess, rhat = (level.scatter({}, values) for values in kinds)
+        for site in (site for site in level.sites if site not in auxiliary):
+            flat, between = np.ravel(np.asarray(ess[site])), np.ravel(np.asarray(rhat[site]))
+            for place in np.argsort(flat)[:WORST]:
+                index = [int(i) for i in np.unravel_index(place, np.shape(ess[site]))]
+                rows.append({"site": site, "index": index, "ess": float(flat[place]), "rhat": float(between[place])})
+    return sorted(rows, key=lambda row: row["ess"])[:WORST]
+
+
+def pack_by_site(diagnostics: Diagnostics | None, structure: Structure) -> Arrays:
+    """ess/<site> and rhat/<site>, each in the site's own shape, for readers too, and rounds; nothing for None."""
+    if diagnostics is None:
+        return {}
+    arrays = {"rounds": np.asarray(diagnostics.rounds)}
+    for kind, values in (("ess", diagnostics.ess), ("rhat", diagnostics.rhat)):
+        for level in _levels(structure, diagnostics):
+            sites = level.scatter({}, jnp.asarray(values[level.name]))
+            arrays.update({f"{kind}/{site}": np.asarray(array) for site, array in sites.items()})
+    return arrays
+
+
+def unpack_by_site(arrays: Arrays, structure: Structure) -> Diagnostics | None:
+    """The diagnostics that `pack_by_site` gave."""
+    if not arrays:
+        return None
+    sites = ({name: jnp.asarray(array) for name, array in under(kind, arrays).items()} for kind in ("ess", "rhat"))
+    levels = [level for level in structure.levels if f"ess/{level.sites[0]}" in arrays]
+    kinds = ({level.name: np.asarray(level.gather(of)) for level in levels} for of in sites)
+    return Diagnostics(int(arrays["rounds"]), *kinds)

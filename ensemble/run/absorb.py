@@ -1,0 +1,101 @@
+"""What a round teaches: from the state of a run and the results of all shards to its next state. A pure function."""
+
+from ensemble.adaptation import adapt as adaptation
+from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
+from ensemble.diagnostics.accumulators import collect
+from ensemble.diagnostics.convergence import diagnose
+from ensemble.protocol.flat import under
+from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
+from ensemble.run import ladder, observed, policies
+from ensemble.run.goals import check_goals
+from ensemble.run.ledger import Ledger
+from ensemble.run.settings import RunSettings
+from ensemble.run.state import RunState
+from kernels.structure.discovery import Interweaving, Structure
+
+
+def absorb(
+    state: RunState,
+    plan: RoundPlan,
+    results: list[RoundResult],
+    structure: Structure,
+    interweavings: tuple[Interweaving, ...],
+    settings: RunSettings,
+) -> RunState:
+    """The state after a round: adapted by its statistics or, where tuning is frozen, with another look at the goals.
+
+    results: of all shards, in their order. The state given stays as it is.
+    """
+    statistics = [result.statistics for result in results]
+    if plan.reset:
+        state = state._replace(diagnostic_sums={})
+    if plan.stage.adapts:
+        state = _adapted(state, plan, statistics, structure, interweavings, settings)
+    state = _with_ladder(state, plan, statistics, settings)
+    if plan.with_diagnostics:
+        state = _diagnosed(state, plan, statistics, structure, settings)
+    ledger = _noted(state.ledger, plan, statistics, settings.shard.replicas)
+    return state._replace(ledger=ledger._replace(draws=ledger.draws + _stored(results[0])))
+
+
+def _adapted(
+    state: RunState,
+    plan: RoundPlan,
+    statistics: list[Arrays],
+    structure: Structure,
+    interweavings: tuple[Interweaving, ...],
+    settings: RunSettings,
+) -> RunState:
+    """The moments with those of the round, and the tuning that follows from them."""
+    round_, tuning = state.ledger.phase_round, state.tuning
+    forget = FORGET_FAST if plan.stage.forgets_fast else FORGET
+    moments = absorb_moments(state.moments, tuning, statistics, settings.shard.replicas, round_, forget)
+    if settings.shard.runs_scout(plan.stage):
+        tuning = adaptation.adapt_scout(tuning, statistics, round_)
+    elif not policies.holds_tuning(state.ledger):
+        tuning = adaptation.adapt(tuning, moments, statistics, structure, interweavings, round_)
+    return state._replace(tuning=tuning, moments=moments)
+
+
+def _with_ladder(state: RunState, plan: RoundPlan, statistics: list[Arrays], settings: RunSettings) -> RunState:
+    """What the swaps tell: better temperatures where they adapt, the evidence where draws count."""
+    betas, sums, chains = state.tuning.betas, state.diagnostic_sums, settings.replicas
+    found = ladder.absorb_swaps(state.ledger.ladder, statistics, betas, plan.stage, plan.round, plan.sweeps, chains)
+    if plan.stage.adapts_temperatures and settings.adapt_temperatures:
+        found, betas = ladder.adapted(found, betas, state.ledger.phase_round)
+    if plan.stage.accumulates:
+        sums = ladder.absorb_stones(sums, statistics)
+        found = ladder.with_evidence(found, sums, betas) if plan.with_diagnostics else found
+    return state._replace(
+        ledger=state.ledger._replace(ladder=found), tuning=state.tuning._replace(betas=betas), diagnostic_sums=sums
+    )
+
+
+def _diagnosed(
+    state: RunState, plan: RoundPlan, statistics: list[Arrays], structure: Structure, settings: RunSettings
+) -> RunState:
+    """ESS and R-hat over all rounds that count, and what they say of the goals."""
+    accumulated = [under("accumulated", arrays) for arrays in statistics]
+    sums = collect(state.diagnostic_sums, accumulated)
+    diagnostics = diagnose(accumulated, sums, settings.shard.replicas, plan.sweeps)
+    ledger = state.ledger._replace(goals=check_goals(diagnostics, structure, settings))
+    return state._replace(ledger=ledger, diagnostic_sums=sums, diagnostics=diagnostics)
+
+
+def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[Arrays], replicas: int) -> Ledger:
+    """The ledger with what the round's statistics say. replicas: of a shard."""
+    # Only the warm-up's stages are steered by the trace; in `sample` the store has the log density.
+    row = (tuple(observed.trace_of(arrays) for arrays in statistics),) if plan.stage.adapts else ()
+    return ledger._replace(
+        trace=ledger.trace + row,
+        virial=tuple(observed.virial_of(arrays) for arrays in statistics),
+        rates=observed.add_rates(ledger.rates, statistics),
+        nonfinite=ledger.nonfinite + sum(int(arrays.get("nonfinite", 0)) for arrays in statistics),
+        stage_gradients=observed.add_gradients(ledger.stage_gradients, plan.stage, statistics, replicas),
+        relocated=ledger.relocated + observed.relocated_in(statistics),
+    )
+
+
+def _stored(result: RoundResult) -> int:
+    """Draws of each chain for the posterior, the same in every shard."""
+    return len(result.draws["sample_stats"]["lp"]) if "sample_stats" in result.draws else 0

@@ -1,0 +1,84 @@
+"""Everything that the coordinator keeps from one round to the next, and its form in a checkpoint."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ensemble.adaptation.moments import LevelMoments, first_moments
+from ensemble.diagnostics.convergence import Diagnostics
+from ensemble.diagnostics.coordinates import pack_by_site, unpack_by_site
+from ensemble.protocol.flat import flatten, prefixed, under, unflatten
+from ensemble.protocol.plans import Arrays
+from ensemble.protocol.stages import Stage
+from ensemble.protocol.tuning import Controls, first_controls
+from ensemble.run import policies
+from ensemble.run.ledger import Ledger
+from ensemble.run.settings import RunSettings
+from ensemble.shard.scouts import scout_controls
+from kernels.structure.discovery import Interweaving, Structure
+
+
+class RunState(NamedTuple):
+    """The state of a run between two rounds, but for the ensemble itself. An immutable value: rounds give new ones.
+
+    ledger: where the run stands.
+    tuning: what adapts.
+    moments: of the ensemble, by level.
+    diagnostic_sums: sums over all shards that ESS, R-hat and the evidence are made of.
+    diagnostics: those of the last check, None before the first.
+    """
+
+    ledger: Ledger
+    tuning: Controls
+    moments: LevelMoments
+    diagnostic_sums: Arrays
+    diagnostics: Diagnostics | None
+
+
+def first_tuning(
+    stage: Stage, structure: Structure, interweavings: tuple[Interweaving, ...], settings: RunSettings
+) -> Controls:
+    """The tuning of a stage before anything is known."""
+    shard = settings.shard
+    betas = 1 / np.asarray(shard.ladder.temperatures[: shard.rungs(stage)])
+    tuning = first_controls(structure, betas, len(interweavings), 1, whole=shard.swaps_replicas)
+    return tuning._replace(scout=scout_controls(structure, shard.scout)) if shard.runs_scout(stage) else tuning
+
+
+def first_state(structure: Structure, interweavings: tuple[Interweaving, ...], settings: RunSettings) -> RunState:
+    """The state before the first round."""
+    ledger = Ledger(stage=policies.first_stage(settings), interweavings_kept=(True,) * len(interweavings))
+    tuning = first_tuning(ledger.stage, structure, interweavings, settings)
+    return RunState(ledger, tuning, first_moments(tuning), {}, None)
+
+
+def pack(state: RunState, structure: Structure) -> tuple[Arrays, dict[str, Any]]:
+    """The flat arrays of a checkpoint, and what it keeps as JSON."""
+    parts = {
+        "controls": flatten(state.tuning),
+        "moments": flatten(state.moments),
+        "diagnostic_sums": state.diagnostic_sums,
+        "diagnostics": pack_by_site(state.diagnostics, structure),
+    }
+    arrays = {name: array for part, found in parts.items() for name, array in prefixed(part, found).items()}
+    return arrays, state.ledger.to_json()
+
+
+def unpack(
+    arrays: Arrays,
+    info: Mapping[str, Any],
+    structure: Structure,
+    interweavings: tuple[Interweaving, ...],
+    settings: RunSettings,
+) -> RunState:
+    """The state that `pack` gave arrays and JSON of, bit for bit."""
+    ledger = Ledger.from_json(info)
+    tuning = unflatten(first_tuning(ledger.stage, structure, interweavings, settings), under("controls", arrays))
+    return RunState(
+        ledger=ledger,
+        tuning=tuning,
+        moments=unflatten(first_moments(tuning), under("moments", arrays)),
+        diagnostic_sums=under("diagnostic_sums", arrays),
+        diagnostics=unpack_by_site(under("diagnostics", arrays), structure),
+    )
