@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble.adaptation import adapt as adaptation
+from ensemble.adaptation.interweaving import interweavings_to_keep, schedule
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments, extended, first_moments
 from ensemble.diagnostics.accumulators import collect
 from ensemble.diagnostics.convergence import Diagnostics, diagnose
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundReport
-from ensemble.protocol.tuning import Controls, first_controls
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.protocol.tuning import TuningState
+from ensemble.run import adapt as adaptation
 from ensemble.run import ladder as ladder_books
 from ensemble.run import policies, summary
 from ensemble.run.handover import Handover, take_over
@@ -23,10 +25,10 @@ from ensemble.run.ladder import LadderBooks
 from ensemble.run.ledger import Goals, Ledger
 from ensemble.run.settings import RunSettings
 from ensemble.run.status import Progress, Status
-from ensemble.shard.scouts import scout_controls, scouts_by_name
+from ensemble.shard.first_tuning import first_tuning
+from ensemble.shard.scouts import scout_tuning, scouts_by_name
 from ensemble.store.checkpoint import Checkpoint
 from ensemble.store.writer import Store
-from kernels.structure.discovery import Interweaving, Structure
 
 
 class Outcome(NamedTuple):
@@ -54,8 +56,7 @@ class Coordinator:
         self,
         fleet: Fleet,
         store: Store,
-        structure: Structure,
-        moves: tuple[Interweaving, ...],
+        spec: SweepSpec,
         settings: RunSettings,
         *,
         progress: Progress,
@@ -64,11 +65,12 @@ class Coordinator:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """attributes: of the store, changed by this sitting (new goals or limits) and committed with all else."""
-        self.fleet, self.store, self.structure, self.moves, self.settings = fleet, store, structure, moves, settings
+        self.fleet, self.store, self.spec, self.settings = fleet, store, spec, settings
+        self.structure = spec.structure
         self.progress, self.stop_requested, self.clock = progress, stop_requested, clock
         self.attributes = dict(attributes)
-        self.dimension = sum(int(level.sizes.sum()) for level in structure.levels)
-        self.ledger = Ledger(stage=policies.first_stage(settings), useful=(True,) * len(moves))
+        self.dimension = sum(int(level.sizes.sum()) for level in spec.structure.levels)
+        self.ledger = Ledger(stage=policies.first_stage(settings), useful=(True,) * len(spec.interweavings))
         self.controls = self._first_controls(self.ledger.stage)
         self.moments = first_moments(self.controls)
         self.kept: Arrays = {}
@@ -78,7 +80,7 @@ class Coordinator:
     def start(self, handover: Handover | None = None) -> None:
         """A new run, its fleet standing at the starts: committed. handover: what it takes over from another run."""
         if handover is not None:
-            taken = take_over(handover, len(self.moves), self._first_controls)
+            taken = take_over(handover, len(self.spec.interweavings), self._first_controls)
             self.ledger, self.controls, self.moments = taken.ledger, taken.controls, taken.moments
             for note in taken.notes:
                 self.progress.message(note)
@@ -125,15 +127,15 @@ class Coordinator:
     def _plan(self) -> RoundPlan:
         ledger, settings = self.ledger, self.settings
         sweeps = 1 if self._scouting(ledger.stage) else settings.sweeps
-        schedule = adaptation.schedule(sweeps, ledger.stage_round, np.asarray(ledger.useful, bool))
+        moves = schedule(sweeps, ledger.stage_round, np.asarray(ledger.useful, bool))
         parity = (ledger.stage_round * sweeps + np.arange(sweeps)) % 2
-        lengths = adaptation.trajectories(
+        lengths = adaptation.trajectory_lengths(
             self.controls,
-            self.structure,
+            self.spec,
             sweeps,
             ledger.stage_round,
-            most=settings.scout_depth if ledger.stage == "scout" else LONGEST_DEPTH,
-            span=policies.span(ledger, settings),
+            depth_limit=settings.scout_depth if ledger.stage == "scout" else LONGEST_DEPTH,
+            length_range=policies.span(ledger, settings),
             first=ledger.epoch == 0 and ledger.stage != "sample",
         )
         return RoundPlan(
@@ -141,7 +143,7 @@ class Coordinator:
             stage=ledger.stage,
             round=ledger.stage_round,
             sweeps=sweeps,
-            controls=flatten(self.controls._replace(schedule=schedule, parity=parity, lengths=lengths)),
+            controls=flatten(self.controls._replace(schedule=moves, parity=parity, lengths=lengths)),
             record=policies.records(ledger, settings),
             reset=policies.resets(ledger, settings),
             report=policies.checks(ledger, settings),
@@ -159,9 +161,7 @@ class Coordinator:
         if self._scouting(plan.stage):
             self.controls = adaptation.adapt_scout(self.controls, statistics, round_)
         elif plan.stage != "sample" and not policies.holds(self.ledger):
-            self.controls = adaptation.adapt(
-                self.controls, self.moments, statistics, self.structure, self.moves, round_
-            )
+            self.controls = adaptation.adapt(self.controls, self.moments, statistics, self.spec, round_)
         self._absorb_ladder(plan, statistics)
         if plan.report:
             accumulated = [under("accumulated", arrays) for arrays in statistics]
@@ -224,25 +224,25 @@ class Coordinator:
         self.ledger = ledger
 
     def _enter(self, stage: str, ledger: Ledger) -> Ledger:
-        """Controls and books for the first round of a stage; entering `sample` freezes what was adapted."""
+        """TuningState and books for the first round of a stage; entering `sample` freezes what was adapted."""
         before = self.controls
         self.controls = self._first_controls(stage)
         if stage == "sample":
-            seen = summary.rate_of(ledger.rates, "interweave", len(self.moves))
-            useful = adaptation.useful_moves(before, self.moments, seen, self.structure, self.moves)
+            seen = summary.rate_of(ledger.rates, "interweave", len(self.spec.interweavings))
+            useful = interweavings_to_keep(before, self.moments, seen, self.spec)
             ledger = ledger._replace(useful=tuple(bool(flag) for flag in useful))
         anew = stage == "equilibrate"
-        self.controls = adaptation.carried(before, self.controls, self.moments, self.structure, anew=anew)
+        self.controls = adaptation.carried(before, self.controls, self.moments, self.spec, anew=anew)
         self.moments = extended(self.moments, self.controls)
         books = LadderBooks(rows=ledger.ladder.rows)
         return ledger._replace(stage=stage, stage_round=0, settled=None, trace=(), rates={}, ladder=books)
 
-    def _first_controls(self, stage: str) -> Controls:
+    def _first_controls(self, stage: str) -> TuningState:
         temperatures = self.settings.shard.temperatures[: self.settings.shard.rungs(stage)]
-        betas, whole = 1 / np.asarray(temperatures), self.settings.shard.whole
-        controls = first_controls(self.structure, betas, len(self.moves), 1, whole=whole)
+        betas, replica_swap = 1 / np.asarray(temperatures), self.settings.shard.replica_swap
+        controls = first_tuning(self.spec, betas, 1, replica_swap=replica_swap)
         if self._scouting(stage):
-            controls = controls._replace(scout=scout_controls(self.structure, self.settings.shard.scout))
+            controls = controls._replace(scout=scout_tuning(self.structure, self.settings.shard.scout))
         return controls
 
     def _scouting(self, stage: str) -> bool:
@@ -278,7 +278,7 @@ class Coordinator:
         return Diagnostics(int(arrays["rounds"]), *kinds)
 
     def _summary(self) -> dict[str, Any]:
-        found = summary.summarise(self.ledger, self.diagnostics, self.structure, self.moves, self.settings)
+        found = summary.summarise(self.ledger, self.diagnostics, self.spec, self.settings)
         workers = self.fleet.workers
         outside = summary.outside_kernels(self.ledger, workers)
         ladder = ladder_books.describe(self.ledger.ladder, self.controls.betas, self.settings.replicas)

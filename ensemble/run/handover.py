@@ -10,7 +10,7 @@ from ensemble.adaptation.moments import LevelMoments, first_moments
 from ensemble.errors import StoreError
 from ensemble.protocol.flat import flatten, under, unflatten
 from ensemble.protocol.plans import Arrays
-from ensemble.protocol.tuning import Controls, LevelControls
+from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.run.ledger import Ledger
 from ensemble.store.checkpoint import Checkpoint
 
@@ -38,7 +38,7 @@ class Taken(NamedTuple):
     """What the run begins with; notes: sentences that say so."""
 
     ledger: Ledger
-    controls: Controls
+    controls: TuningState
     moments: LevelMoments
     notes: tuple[str, ...]
 
@@ -80,7 +80,7 @@ def dealt(checkpoint: Checkpoint, superchains: int, replicas: int, rungs: int) -
     return starts
 
 
-def take_over(given: Handover, moves: int, first_controls: Callable[[str], Controls]) -> Taken:
+def take_over(given: Handover, moves: int, first_controls: Callable[[str], TuningState]) -> Taken:
     """The books, controls and moments that a run begins with. first_controls: of a stage, before anything is known.
 
     States with frozen controls that all fit go straight into `sample`. Other states begin in `equilibrate` as settled,
@@ -102,7 +102,7 @@ def take_over(given: Handover, moves: int, first_controls: Callable[[str], Contr
     return Taken(ledger, controls, _moments(controls, given), notes)
 
 
-def _fitted(blank: Controls, given: Handover) -> tuple[Controls, list[str]]:
+def _fitted(blank: TuningState, given: Handover) -> tuple[TuningState, list[str]]:
     """`blank` with all of the controls given that have its shapes, and the names of what had to stay blank.
 
     A rung hotter than any there takes the controls of the hottest.
@@ -125,14 +125,14 @@ def _fitted(blank: Controls, given: Handover) -> tuple[Controls, list[str]]:
     return blank._replace(levels=levels, betas=betas, interweave=interweave), misfits
 
 
-def _level(blank: LevelControls, found: LevelControls | None, same_kernels: bool) -> LevelControls:
+def _level(blank: LevelTuning, found: LevelTuning | None, same_kernels: bool) -> LevelTuning:
     """The controls of one level and rung: of another kernel only what describes the posterior."""
     if found is None:
         return blank
     return found if same_kernels else blank._replace(mean=found.mean, factor=found.factor)
 
 
-def _moments(controls: Controls, given: Handover) -> LevelMoments:
+def _moments(controls: TuningState, given: Handover) -> LevelMoments:
     """The moments given, for the rungs that the controls have; empty ones where they do not fit or are not wanted."""
     blank = first_moments(controls)
     if given.reuse == "states":

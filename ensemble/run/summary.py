@@ -9,12 +9,13 @@ import numpy as np
 
 from ensemble.diagnostics.convergence import Diagnostics
 from ensemble.protocol.plans import Arrays, RoundReport
+from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.ladder import Pair
 from ensemble.run.ledger import Ledger
 from ensemble.run.policies import goals_met
 from ensemble.run.settings import RunSettings
 from ensemble.run.status import Status
-from kernels.structure.discovery import Interweaving, Level, Structure
+from kernels.structure.levels import Level, Structure
 
 WORST = 10
 """How many of the slowest coordinates a summary names."""
@@ -133,14 +134,14 @@ def worst(structure: Structure, diagnostics: Diagnostics, auxiliary: Collection[
 def summarise(
     ledger: Ledger,
     diagnostics: Diagnostics | None,
-    structure: Structure,
-    moves: tuple[Interweaving, ...],
+    spec: SweepSpec,
     settings: RunSettings,
 ) -> dict[str, Any]:
     """What the store's attributes say of the run (model, seed and versions are added by who knows them)."""
+    structure = spec.structure
     goals, seconds, auxiliary = ledger.goals, ledger.seconds, settings.shard.auxiliary
     known = diagnostics is not None and goals.ess_min is not None
-    interweaving = rate_of(ledger.rates, "interweave", len(moves))
+    interweaving = rate_of(ledger.rates, "interweave", len(spec.interweavings))
     return {
         "stage": ledger.stage,
         "chains": settings.replicas,
@@ -160,7 +161,7 @@ def summarise(
         "swap_rates": swap_rates(ledger.rates),
         "interweaving": [
             {**move._asdict(), "used": used, "acceptance": None if np.isnan(rate) else float(rate)}
-            for move, used, rate in zip(moves, ledger.useful, interweaving, strict=True)
+            for move, used, rate in zip(spec.interweavings, ledger.useful, interweaving, strict=True)
         ],
         "nonfinite": ledger.nonfinite,
         "relocated": sum(ledger.relocated),

@@ -11,7 +11,8 @@ from ensemble.protocol.tuning import Controls, first_controls
 from ensemble.run.settings import RunSettings
 from ensemble.shard.runner import ShardSettings
 from kernels.state import State, evaluate
-from kernels.structure.discovery import Interweaving, Structure, discover
+from kernels.structure.discovery import discover
+from kernels.structure.levels import Interweaving, Structure
 from kernels.structure.interweaving_discovery import find_interweavings
 from kernels.target import Site, Target
 

@@ -59,7 +59,7 @@ def run(
         tempfile.TemporaryDirectory() as folder,
         Store.create(Path(folder) / "run.zarr", prepared.layout(settings.shard, CHUNK_DRAWS), {}) as store,
     ):
-        arguments = fleet, store, prepared.structure, prepared.moves, settings
+        arguments = fleet, store, prepared.spec, settings
         Coordinator(*arguments, progress=NullProgress(), stop_requested=stop_requested).run()
 
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundPlan, RoundReport
+from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.settings import RunSettings
 from ensemble.shard.approximations import ITERATIONS, path_draws
+from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.scouts import scouts_by_name
-from kernels.structure.discovery import Structure
 from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import Settings
 from workflows.studies import watched
@@ -44,7 +45,7 @@ def arrived(means: Sequence[float], equilibrium: Equilibrium, in_a_row: int = IN
     return None
 
 
-def evaluations(plan: RoundPlan, structure: Structure, moves: int, settings: RunSettings) -> float:
+def evaluations(plan: RoundPlan, spec: SweepSpec, settings: RunSettings) -> float:
     """Log densities that a chain evaluates in a round, without those that come with a gradient.
 
     An update of a level by Metropolis is one, whatever share of the terms it needs; so is an interweaving move. A
@@ -54,9 +55,10 @@ def evaluations(plan: RoundPlan, structure: Structure, moves: int, settings: Run
     scout = settings.shard.scout
     if plan.stage == "scout" and scouts_by_name(scout):
         trajectory = scout["trajectory"] * (2 * scout["directions"] + 1) + 1
-        return 1.0 + sum(trajectory if level.leaf else scout["repeats"] for level in structure.levels)
-    updates = [1 if level.leaf else settings.shard.repeats for level in structure.levels if not level.move.gradients]
-    interweaving = int(np.sum(plan.controls["schedule"] < moves))
+        return 1.0 + sum(trajectory if level.leaf else scout["repeats"] for level in spec.structure.levels)
+    kernels = [kernel for kernel in level_kernels(spec).values() if not kernel.needs.gradient]
+    updates = [settings.shard.repeats if kernel.is_repeated else 1 for kernel in kernels]
+    interweaving = int(np.sum(plan.controls["schedule"] < len(spec.interweavings)))
     return float(plan.sweeps * sum(updates) + interweaving)
 
 
@@ -84,7 +86,7 @@ class Seen:
         """Note one round and its costs."""
         self.densities.append(np.concatenate([report.statistics["lp"] for report in reports]))
         self.stages.append(plan.stage)
-        evaluated = evaluations(plan, self.prepared.structure, len(self.prepared.moves), self.settings)
+        evaluated = evaluations(plan, self.prepared.spec, self.settings)
         self.spent.append((evaluated, watched.gradients(reports), sum(report.kernel_seconds for report in reports)))
 
     @property
