@@ -5,24 +5,42 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kernels.structure.discovery import Level, Structure
+from kernels.structure.levels import Level, Structure
 from kernels.target import Target
 from kernels.types import Cells, Data, Position
 
+DIVERGENCE = 1000.0
+"""Rise of H along a trajectory that is no error of a usable step any more."""
+
 
 class State(NamedTuple):
-    """One replica: its position and every term at that position, summed into cells."""
+    """One replica.
+
+    position: its unconstrained sites.
+    cells: every term at that position, summed into cells.
+    """
 
     position: Position
     cells: Cells
 
 
 class Info(NamedTuple):
-    """What a move reports. accepted: acceptance probability of each decision, [B]; nonfinite: proposals rejected
-    because their log density was not finite, a count."""
+    """What a step of a replica reports; None where a kernel has no such thing.
 
-    accepted: jax.Array
+    acceptance_probability: of each decision, [B].
+    nonfinite: proposals rejected because their log density was not finite, a count.
+    n_steps: integrator steps of the trajectory.
+    diverging: whether a block's H rose by more than DIVERGENCE along it, or was not finite at its end.
+    step_size: h, the mean over the blocks where it is not the same for all.
+    energy: H of the point where the step ends, the sum over the blocks, with the terms of the level alone in U.
+    """
+
+    acceptance_probability: jax.Array
     nonfinite: jax.Array
+    n_steps: jax.Array | None = None
+    diverging: jax.Array | None = None
+    step_size: jax.Array | None = None
+    energy: jax.Array | None = None
 
 
 def evaluate(target: Target, structure: Structure, position: Position, data: Data) -> State:
@@ -71,6 +89,13 @@ class LevelView:
     def weight(self, term: str, beta: jax.Array | float) -> jax.Array | float:
         """What multiplies a term at inverse temperature beta."""
         return beta if self.tempered is None or term in self.tempered else 1.0
+
+    def potential(self, cells: Cells, beta: jax.Array | float = 1.0) -> jax.Array:
+        """U of each block at inverse temperature beta from the cells of its terms, [B]; not finite where one is not."""
+        total = jnp.zeros(self.level.n_blocks)
+        for name in self.level.terms:
+            total = total - self.weight(name, beta) * self.level.owners[name].sum(cells[name])
+        return total
 
     def select(self, accepted: jax.Array, state: State, blocks: jax.Array, old: jax.Array, cells: Cells) -> State:
         """The state in which the accepted blocks ([B] bool) moved from `old` to `blocks`, their cells with them."""

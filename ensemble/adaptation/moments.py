@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ensemble.protocol.plans import Arrays
-from ensemble.protocol.tuning import Controls, LevelControls
+from ensemble.protocol.tuning import LevelTuning, TuningState
 from kernels.dynamics.metric import LowRank
 
 
@@ -27,16 +27,16 @@ LevelMoments = dict[str, tuple[Moments, ...]]
 """By level; the moments of its gradient, where it is followed, by `gradient/level`."""
 
 
-def first_moments(controls: Controls) -> LevelMoments:
+def first_moments(tuning: TuningState) -> LevelMoments:
     """Before any round."""
-    moments = {name: tuple(_blank(c) for c in rungs) for name, rungs in controls.levels.items()}
-    gradients = {f"gradient/{name}": moments[name] for name in controls.lengths}
+    moments = {name: tuple(_blank(c) for c in rungs) for name, rungs in tuning.levels.items()}
+    gradients = {f"gradient/{name}": moments[name] for name in tuning.lengths}
     return {**moments, **gradients}
 
 
-def _blank(controls: LevelControls) -> Moments:
-    like = controls.mean if isinstance(controls.factor, LowRank) else controls.factor
-    return Moments(np.zeros(()), np.zeros_like(controls.mean), np.zeros_like(like))
+def _blank(tuning: LevelTuning) -> Moments:
+    like = tuning.mean if isinstance(tuning.factor, LowRank) else tuning.factor
+    return Moments(np.zeros(()), np.zeros_like(tuning.mean), np.zeros_like(like))
 
 
 def summed(statistics: list[Arrays], name: str) -> np.ndarray:
@@ -49,7 +49,7 @@ def summed(statistics: list[Arrays], name: str) -> np.ndarray:
 
 def absorb_moments(
     moments: LevelMoments,
-    controls: Controls,
+    tuning: TuningState,
     statistics: list[Arrays],
     replicas: int,
     round_: int,
@@ -69,8 +69,8 @@ def absorb_moments(
             count = summed(statistics, f"{prefix}/weight") if weighted else np.asarray(everybody)
             offset = summed(statistics, f"{prefix}/sum") / count
             scatter = summed(statistics, f"{prefix}/outer") - count * _square(offset, old.scatter.ndim)
-            # Sums of coordinates are about the controls' mean, those of gradients about 0, which they have on average.
-            origin = controls.levels[name][rung].mean if name in controls.levels else 0.0
+            # Sums of coordinates are about the tuning's mean, those of gradients about 0, which they have on average.
+            origin = tuning.levels[name][rung].mean if name in tuning.levels else 0.0
             level.append(_merge(old, keep, count, origin + offset, scatter))
         merged[name] = tuple(level)
     return merged
@@ -88,7 +88,7 @@ def _merge(old: Moments, keep: float, count: np.ndarray, mean: np.ndarray, scatt
     return Moments(weight, old.mean + delta * count / weight, scatter)
 
 
-def extended(moments: LevelMoments, controls: Controls) -> LevelMoments:
-    """The moments for the rungs that the controls have: new rungs start as the hottest known."""
-    rungs = {name: len(controls.levels[name.removeprefix("gradient/")]) for name in moments}
+def extended(moments: LevelMoments, tuning: TuningState) -> LevelMoments:
+    """The moments for the rungs that the tuning has: new rungs start as the hottest known."""
+    rungs = {name: len(tuning.levels[name.removeprefix("gradient/")]) for name in moments}
     return {name: tuple(known[min(r, len(known) - 1)] for r in range(rungs[name])) for name, known in moments.items()}

@@ -9,7 +9,7 @@ import numpy as np
 from ensemble.diagnostics.convergence import Diagnostics
 from ensemble.protocol.flat import under
 from ensemble.protocol.plans import Arrays
-from kernels.structure.discovery import Level, Structure
+from kernels.structure.levels import Level, Structure
 
 WORST = 10
 """How many of the slowest coordinates a summary names."""

@@ -1,25 +1,24 @@
 """What a round teaches: from the state of a run and the results of all shards to its next state. A pure function."""
 
-from ensemble.adaptation import adapt as adaptation
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
 from ensemble.diagnostics.accumulators import collect
 from ensemble.diagnostics.convergence import diagnose
 from ensemble.protocol.flat import under
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.run import adapt as adaptation
 from ensemble.run import ladder, observed, policies
 from ensemble.run.goals import check_goals
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
 from ensemble.run.state import RunState
-from kernels.structure.discovery import Interweaving, Structure
 
 
 def absorb(
     state: RunState,
     plan: RoundPlan,
     results: list[RoundResult],
-    structure: Structure,
-    interweavings: tuple[Interweaving, ...],
+    spec: SweepSpec,
     settings: RunSettings,
 ) -> RunState:
     """The state after a round: adapted by its statistics or, where tuning is frozen, with another look at the goals.
@@ -30,10 +29,10 @@ def absorb(
     if plan.reset:
         state = state._replace(diagnostic_sums={})
     if plan.stage.adapts:
-        state = _adapted(state, plan, statistics, structure, interweavings, settings)
+        state = _adapted(state, plan, statistics, spec, settings)
     state = _with_ladder(state, plan, statistics, settings)
     if plan.with_diagnostics:
-        state = _diagnosed(state, plan, statistics, structure, settings)
+        state = _diagnosed(state, plan, statistics, spec, settings)
     ledger = _noted(state.ledger, plan, statistics, settings.shard.replicas)
     return state._replace(ledger=ledger._replace(draws=ledger.draws + _stored(results[0])))
 
@@ -42,8 +41,7 @@ def _adapted(
     state: RunState,
     plan: RoundPlan,
     statistics: list[Arrays],
-    structure: Structure,
-    interweavings: tuple[Interweaving, ...],
+    spec: SweepSpec,
     settings: RunSettings,
 ) -> RunState:
     """The moments with those of the round, and the tuning that follows from them."""
@@ -53,7 +51,7 @@ def _adapted(
     if settings.shard.runs_scout(plan.stage):
         tuning = adaptation.adapt_scout(tuning, statistics, round_)
     elif not policies.holds_tuning(state.ledger):
-        tuning = adaptation.adapt(tuning, moments, statistics, structure, interweavings, round_)
+        tuning = adaptation.adapt(tuning, moments, statistics, spec, round_)
     return state._replace(tuning=tuning, moments=moments)
 
 
@@ -72,13 +70,13 @@ def _with_ladder(state: RunState, plan: RoundPlan, statistics: list[Arrays], set
 
 
 def _diagnosed(
-    state: RunState, plan: RoundPlan, statistics: list[Arrays], structure: Structure, settings: RunSettings
+    state: RunState, plan: RoundPlan, statistics: list[Arrays], spec: SweepSpec, settings: RunSettings
 ) -> RunState:
     """ESS and R-hat over all rounds that count, and what they say of the goals."""
     accumulated = [under("accumulated", arrays) for arrays in statistics]
     sums = collect(state.diagnostic_sums, accumulated)
     diagnostics = diagnose(accumulated, sums, settings.shard.replicas, plan.sweeps)
-    ledger = state.ledger._replace(goals=check_goals(diagnostics, structure, settings))
+    ledger = state.ledger._replace(goals=check_goals(diagnostics, spec.structure, settings))
     return state._replace(ledger=ledger, diagnostic_sums=sums, diagnostics=diagnostics)
 
 

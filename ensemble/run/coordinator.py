@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundResult
+from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import policies
 from ensemble.run.absorb import absorb
 from ensemble.run.goals import goals_met
@@ -17,7 +18,6 @@ from ensemble.run.status import status_of
 from ensemble.run.summary import outside_kernels, summarise
 from ensemble.store.contents import Checkpoint
 from ensemble.store.protocol import RunStore
-from kernels.structure.discovery import Interweaving, Structure
 
 
 class Outcome(NamedTuple):
@@ -40,22 +40,18 @@ class Coordinator:
         self,
         fleet: Fleet,
         store: RunStore,
-        structure: Structure,
-        interweavings: tuple[Interweaving, ...],
+        spec: SweepSpec,
         settings: RunSettings,
         sitting: Sitting,
     ) -> None:
-        self.fleet, self.store, self.settings, self.sitting = fleet, store, settings, sitting
-        self.structure, self.interweavings = structure, interweavings
-        self.state = first_state(structure, interweavings, settings)
+        self.fleet, self.store, self.spec, self.settings, self.sitting = fleet, store, spec, settings, sitting
+        self.state = first_state(spec, settings)
 
     def start(self, handover: Handover | None = None) -> None:
         """A new run, its fleet standing at the starts: committed. handover: what it takes over from another run."""
         if handover is not None:
-            blank = partial(
-                first_tuning, structure=self.structure, interweavings=self.interweavings, settings=self.settings
-            )
-            self.state, notes = take_over(handover, len(self.interweavings), blank)
+            blank = partial(first_tuning, spec=self.spec, settings=self.settings)
+            self.state, notes = take_over(handover, len(self.spec.interweavings), blank)
             for note in notes:
                 self.sitting.progress.message(note)
         self._commit()
@@ -64,29 +60,28 @@ class Coordinator:
         """Go on from the store's last checkpoint, bit for bit."""
         checkpoint = self.store.load_checkpoint()
         self.store.rewind()
-        model = self.structure, self.interweavings, self.settings
-        self.state = unpack(checkpoint.coordinator, checkpoint.info, *model)
+        self.state = unpack(checkpoint.coordinator, checkpoint.info, self.spec, self.settings)
         self.fleet.load(self.state.ledger.epoch - 1, checkpoint.shards)
 
     def run(self) -> Outcome:
         """Rounds until the goals are met, a limit is reached or the user asks to stop; the last state is committed."""
-        model = self.structure, self.interweavings, self.settings
+        spec, settings = self.spec, self.settings
         committed, stopwatch = self.state.ledger.epoch, Stopwatch(self.sitting.clock, remote=self.fleet.remote)
         self._announce_stage()
         while (outcome := self._outcome()) is None:
-            plan = next_plan(self.state, self.structure, self.settings)
+            plan = next_plan(self.state, spec, settings)
             results = self.fleet.run(plan)
-            self.state = absorb(self.state, plan, results, *model)
+            self.state = absorb(self.state, plan, results, spec, settings)
             self._record(results)
-            self.state = advance(self.state, plan, *model)
+            self.state = advance(self.state, plan, spec, settings)
             if self.state.ledger.stage is not plan.stage:
                 self._announce_stage()
             ledger = self.state.ledger.with_seconds(plan.stage, stopwatch.lap(results))
             self.state = self.state._replace(ledger=ledger)
-            if ledger.epoch - committed >= self.settings.record.check_rounds:
+            if ledger.epoch - committed >= settings.record.check_rounds:
                 self._commit()
                 committed = ledger.epoch
-            self.sitting.progress.update(status_of(ledger, results, self.structure, self.settings))
+            self.sitting.progress.update(status_of(ledger, results, spec.structure, settings))
         if committed < self.state.ledger.epoch:
             self._commit()
         return outcome
@@ -112,9 +107,9 @@ class Coordinator:
     def _commit(self) -> None:
         """Draws so far and the state from which they go on, as one."""
         ledger, workers = self.state.ledger, self.fleet.workers
-        arrays, info = pack(self.state, self.structure)
+        arrays, info = pack(self.state, self.spec.structure)
         summary = {
-            **summarise(self.state, self.structure, self.interweavings, self.settings),
+            **summarise(self.state, self.spec, self.settings),
             "workers": workers,
             "worker_peak_bytes": self.fleet.peak_memory(),
             "outside_kernels": outside_kernels(ledger, workers),

@@ -7,7 +7,7 @@ import numpy as np
 from ensemble.diagnostics.convergence import Diagnostics
 from ensemble.diagnostics.coordinates import every_coordinate
 from ensemble.run.settings import RunSettings
-from kernels.structure.discovery import Structure
+from kernels.structure.levels import Structure
 
 
 class GoalCheck(NamedTuple):

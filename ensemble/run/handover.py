@@ -10,7 +10,7 @@ from ensemble.errors import StoreError
 from ensemble.protocol.flat import flatten, under, unflatten
 from ensemble.protocol.plans import Arrays
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, Stage
-from ensemble.protocol.tuning import Controls, LevelControls
+from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.run.ledger import Ledger
 from ensemble.run.state import RunState
 from ensemble.store.contents import Checkpoint
@@ -89,20 +89,20 @@ def dealt(checkpoint: Checkpoint, superchains: int, replicas: int, rungs: int) -
     return starts
 
 
-def take_over(given: Handover, moves: int, first_controls: Callable[[Stage], Controls]) -> Taken:
-    """What a run begins with. first_controls: of a stage, before anything is known.
+def take_over(given: Handover, moves: int, first_tuning: Callable[[Stage], TuningState]) -> Taken:
+    """What a run begins with. first_tuning: of a stage, before anything is known.
 
     States with frozen controls that all fit go straight into `sample`. Other states begin in `equilibrate` as settled,
     so that only its refining rounds are left. Controls without states are held in `equilibrate` until the ensemble has
     settled: adapting at once would follow the dispersed starts.
     """
     if given.reuse == "both" and given.frozen:
-        controls, misfits = _fitted(first_controls(SAMPLE), given)
+        controls, misfits = _fitted(first_tuning(SAMPLE), given)
         if not misfits and len(given.interweavings_kept) == moves:
             ledger = Ledger(stage=SAMPLE, interweavings_kept=given.interweavings_kept)
             note = "states and frozen controls are taken over: straight into stage `sample`"
             return Taken(RunState(ledger, controls, _moments(controls, given), {}, None), (note,))
-    controls, misfits = first_controls(EQUILIBRATE), []
+    controls, misfits = first_tuning(EQUILIBRATE), []
     if given.reuse != "states":
         controls, misfits = _fitted(controls, given)
     alone = given.reuse == "controls"
@@ -112,7 +112,7 @@ def take_over(given: Handover, moves: int, first_controls: Callable[[Stage], Con
     return Taken(RunState(ledger, controls, _moments(controls, given), {}, None), notes)
 
 
-def _fitted(blank: Controls, given: Handover) -> tuple[Controls, list[str]]:
+def _fitted(blank: TuningState, given: Handover) -> tuple[TuningState, list[str]]:
     """`blank` with all of the controls given that have its shapes, and the names of what had to stay blank.
 
     A rung hotter than any there takes the controls of the hottest.
@@ -135,14 +135,14 @@ def _fitted(blank: Controls, given: Handover) -> tuple[Controls, list[str]]:
     return blank._replace(levels=levels, betas=betas, interweave=interweave), misfits
 
 
-def _level(blank: LevelControls, found: LevelControls | None, same_kernels: bool) -> LevelControls:
+def _level(blank: LevelTuning, found: LevelTuning | None, same_kernels: bool) -> LevelTuning:
     """The controls of one level and rung: of another kernel only what describes the posterior."""
     if found is None:
         return blank
     return found if same_kernels else blank._replace(mean=found.mean, factor=found.factor)
 
 
-def _moments(controls: Controls, given: Handover) -> LevelMoments:
+def _moments(controls: TuningState, given: Handover) -> LevelMoments:
     """The moments given, for the rungs that the controls have; empty ones where they do not fit or are not wanted."""
     blank = first_moments(controls)
     if given.reuse == "states":

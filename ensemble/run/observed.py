@@ -8,7 +8,7 @@ import numpy as np
 from ensemble.protocol.plans import Arrays
 from ensemble.protocol.stages import Stage
 from ensemble.run.ladder import Pair
-from kernels.structure.discovery import Structure
+from kernels.structure.levels import Structure
 
 RATE = re.compile(r"(?P<name>(?:walk|fitted|score|swap|interweave)(?:/.+)?)/(?P<part>[01])$")
 

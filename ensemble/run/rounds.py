@@ -2,34 +2,35 @@
 
 import numpy as np
 
-from ensemble.adaptation import adapt as adaptation
+from ensemble.adaptation.interweaving import interweavings_to_keep, schedule
 from ensemble.adaptation.moments import extended
 from ensemble.protocol.flat import flatten
 from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.stages import Stage
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.run import adapt as adaptation
 from ensemble.run import observed, policies
 from ensemble.run.ladder import LadderState
 from ensemble.run.settings import RunSettings
 from ensemble.run.state import RunState, first_tuning
-from kernels.structure.discovery import Interweaving, Structure
 
 LONGEST_DEPTH = 64
 """More doublings than any level allows: its own limit holds."""
 
 
-def next_plan(state: RunState, structure: Structure, settings: RunSettings) -> RoundPlan:
+def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundPlan:
     """The next round."""
     ledger = state.ledger
     sweeps = 1 if settings.shard.runs_scout(ledger.stage) else settings.sweeps
-    schedule = adaptation.schedule(sweeps, ledger.stage_round, np.asarray(ledger.interweavings_kept, bool))
+    interweavings = schedule(sweeps, ledger.stage_round, np.asarray(ledger.interweavings_kept, bool))
     parity = (ledger.stage_round * sweeps + np.arange(sweeps)) % 2
-    lengths = adaptation.trajectories(
+    lengths = adaptation.trajectory_lengths(
         state.tuning,
-        structure,
+        spec,
         sweeps,
         ledger.stage_round,
-        most=settings.trajectories.scout_depth if ledger.stage.scouts else LONGEST_DEPTH,
-        span=policies.length_range(ledger, settings),
+        depth_limit=settings.trajectories.scout_depth if ledger.stage.scouts else LONGEST_DEPTH,
+        length_range=policies.length_range(ledger, settings),
         first=ledger.epoch == 0 and ledger.stage.adapts,
     )
     return RoundPlan(
@@ -37,7 +38,7 @@ def next_plan(state: RunState, structure: Structure, settings: RunSettings) -> R
         stage=ledger.stage,
         round=ledger.stage_round,
         sweeps=sweeps,
-        controls=flatten(state.tuning._replace(schedule=schedule, parity=parity, lengths=lengths)),
+        controls=flatten(state.tuning._replace(schedule=interweavings, parity=parity, lengths=lengths)),
         record=policies.should_record(ledger, settings),
         reset=policies.should_reset(ledger, settings),
         with_diagnostics=policies.should_diagnose(ledger, settings),
@@ -47,12 +48,11 @@ def next_plan(state: RunState, structure: Structure, settings: RunSettings) -> R
 def advance(
     state: RunState,
     plan: RoundPlan,
-    structure: Structure,
-    interweavings: tuple[Interweaving, ...],
+    spec: SweepSpec,
     settings: RunSettings,
 ) -> RunState:
     """The state when a round is over that has been absorbed: it is counted, and the next may begin another stage."""
-    dimension = sum(int(level.sizes.sum()) for level in structure.levels)
+    dimension = sum(int(level.sizes.sum()) for level in spec.structure.levels)
     rounds, sweeps = state.ledger.stages.get(plan.stage.name, (0, 0))
     ledger = state.ledger._replace(
         epoch=plan.epoch + 1,
@@ -65,24 +65,23 @@ def advance(
         ledger = ledger._replace(settled_round=ledger.stage_round)
     stage = policies.next_stage(ledger, settings, dimension)
     state = state._replace(ledger=ledger)
-    return state if stage is plan.stage else _entered(state, stage, structure, interweavings, settings)
+    return state if stage is plan.stage else _entered(state, stage, spec, settings)
 
 
 def _entered(
     state: RunState,
     stage: Stage,
-    structure: Structure,
-    interweavings: tuple[Interweaving, ...],
+    spec: SweepSpec,
     settings: RunSettings,
 ) -> RunState:
     """The state before the first round of a stage; entering `sample` freezes what was adapted."""
     ledger, before = state.ledger, state.tuning
     if not stage.adapts:
-        seen = observed.rate_of(ledger.rates, "interweave", len(interweavings))
-        kept = adaptation.useful_moves(before, state.moments, seen, structure, interweavings)
+        seen = observed.rate_of(ledger.rates, "interweave", len(spec.interweavings))
+        kept = interweavings_to_keep(before, state.moments, seen, spec)
         ledger = ledger._replace(interweavings_kept=tuple(bool(flag) for flag in kept))
-    blank = first_tuning(stage, structure, interweavings, settings)
-    tuning = adaptation.carried(before, blank, state.moments, structure, anew=stage.resets_scales)
+    blank = first_tuning(stage, spec, settings)
+    tuning = adaptation.carried(before, blank, state.moments, spec, anew=stage.resets_scales)
     ledger = ledger._replace(
         stage=stage, stage_round=0, settled_round=None, trace=(), rates={}, ladder=LadderState(rows=ledger.ladder.rows)
     )

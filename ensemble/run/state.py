@@ -11,12 +11,14 @@ from ensemble.diagnostics.coordinates import pack_by_site, unpack_by_site
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
 from ensemble.protocol.plans import Arrays
 from ensemble.protocol.stages import Stage
-from ensemble.protocol.tuning import Controls, first_controls
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.protocol.tuning import TuningState
 from ensemble.run import policies
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
-from ensemble.shard.scouts import scout_controls
-from kernels.structure.discovery import Interweaving, Structure
+from ensemble.shard import first_tuning as blank
+from ensemble.shard.scouts import scout_tuning
+from kernels.structure.levels import Structure
 
 
 class RunState(NamedTuple):
@@ -30,26 +32,24 @@ class RunState(NamedTuple):
     """
 
     ledger: Ledger
-    tuning: Controls
+    tuning: TuningState
     moments: LevelMoments
     diagnostic_sums: Arrays
     diagnostics: Diagnostics | None
 
 
-def first_tuning(
-    stage: Stage, structure: Structure, interweavings: tuple[Interweaving, ...], settings: RunSettings
-) -> Controls:
+def first_tuning(stage: Stage, spec: SweepSpec, settings: RunSettings) -> TuningState:
     """The tuning of a stage before anything is known."""
     shard = settings.shard
     betas = 1 / np.asarray(shard.ladder.temperatures[: shard.rungs(stage)])
-    tuning = first_controls(structure, betas, len(interweavings), 1, whole=shard.swaps_replicas)
-    return tuning._replace(scout=scout_controls(structure, shard.scout)) if shard.runs_scout(stage) else tuning
+    tuning = blank.first_tuning(spec, betas, 1, replica_swap=shard.swaps_replicas)
+    return tuning._replace(scout=scout_tuning(spec.structure, shard.scout)) if shard.runs_scout(stage) else tuning
 
 
-def first_state(structure: Structure, interweavings: tuple[Interweaving, ...], settings: RunSettings) -> RunState:
+def first_state(spec: SweepSpec, settings: RunSettings) -> RunState:
     """The state before the first round."""
-    ledger = Ledger(stage=policies.first_stage(settings), interweavings_kept=(True,) * len(interweavings))
-    tuning = first_tuning(ledger.stage, structure, interweavings, settings)
+    ledger = Ledger(stage=policies.first_stage(settings), interweavings_kept=(True,) * len(spec.interweavings))
+    tuning = first_tuning(ledger.stage, spec, settings)
     return RunState(ledger, tuning, first_moments(tuning), {}, None)
 
 
@@ -68,17 +68,16 @@ def pack(state: RunState, structure: Structure) -> tuple[Arrays, dict[str, Any]]
 def unpack(
     arrays: Arrays,
     info: Mapping[str, Any],
-    structure: Structure,
-    interweavings: tuple[Interweaving, ...],
+    spec: SweepSpec,
     settings: RunSettings,
 ) -> RunState:
     """The state that `pack` gave arrays and JSON of, bit for bit."""
     ledger = Ledger.from_json(info)
-    tuning = unflatten(first_tuning(ledger.stage, structure, interweavings, settings), under("controls", arrays))
+    tuning = unflatten(first_tuning(ledger.stage, spec, settings), under("controls", arrays))
     return RunState(
         ledger=ledger,
         tuning=tuning,
         moments=unflatten(first_moments(tuning), under("moments", arrays)),
         diagnostic_sums=under("diagnostic_sums", arrays),
-        diagnostics=unpack_by_site(under("diagnostics", arrays), structure),
+        diagnostics=unpack_by_site(under("diagnostics", arrays), spec.structure),
     )

@@ -8,7 +8,7 @@ from ensemble.protocol.plans import RoundResult
 from ensemble.run.ledger import Ledger
 from ensemble.run.observed import acceptance_by_level, add_rates, swap_rates
 from ensemble.run.settings import RunSettings
-from kernels.structure.discovery import Structure
+from kernels.structure.levels import Structure
 
 
 class Status(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ensemble.diagnostics.coordinates import worst
+from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import ladder
 from ensemble.run.goals import goals_met
 from ensemble.run.ladder import LadderState
@@ -13,12 +14,10 @@ from ensemble.run.observed import acceptance_by_level, mean_of, rate_of, swap_ra
 from ensemble.run.settings import RunSettings
 from ensemble.run.state import RunState
 from kernels.ladder import schedule
-from kernels.structure.discovery import Interweaving, Structure
+from kernels.structure.levels import Interweaving, Structure
 
 
-def summarise(
-    state: RunState, structure: Structure, interweavings: tuple[Interweaving, ...], settings: RunSettings
-) -> dict[str, Any]:
+def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[str, Any]:
     """What the store's attributes say of the run (model, seed, versions and workers are added by who knows them)."""
     ledger = state.ledger
     return {
@@ -27,20 +26,20 @@ def summarise(
         "stored_chains": settings.superchains * settings.shard.stored,
         "draws": ledger.draws,
         "sweeps": ledger.sweeps,
-        "d": sum(int(level.sizes.sum()) for level in structure.levels),
+        "d": sum(int(level.sizes.sum()) for level in spec.structure.levels),
         **_goals(ledger, settings),
-        **_acceptance(ledger, structure),
-        "interweaving": _interweaving(ledger, interweavings),
+        **_acceptance(ledger, spec.structure),
+        "interweaving": _interweaving(ledger, spec.interweavings),
         "nonfinite": ledger.nonfinite,
         "relocated": sum(ledger.relocated),
         "gradients": dict(zip(("lockstep", "own"), ledger.gradients, strict=True)),
         "stages": _stages(ledger),
         "structure": [
             {"level": v.name, "blocks": v.n_blocks, "coordinates": int(v.sizes.sum()), "sites": list(v.sites)}
-            for v in structure.levels
+            for v in spec.structure.levels
         ],
-        "joined": list(structure.joined),
-        "worst": _worst(state, structure, settings),
+        "joined": list(spec.structure.joined),
+        "worst": _worst(state, spec.structure, settings),
         "ladder": summarise_ladder(ledger.ladder, state.tuning.betas, settings.replicas),
         **{f"{name}_seconds": ledger.seconds[name] for name in ("wall", "core", "kernel", "compile")},
     }

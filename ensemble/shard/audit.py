@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from ensemble.errors import MaxwellError
 from kernels.numerics.batching import over_replicas
 from kernels.state import State, evaluate
-from kernels.structure.discovery import Structure
+from kernels.structure.levels import Structure
 from kernels.target import Target
 from kernels.types import Data
 

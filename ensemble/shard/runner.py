@@ -14,20 +14,24 @@ from ensemble.errors import MaxwellError
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from ensemble.protocol.stages import INITIALISE
-from ensemble.protocol.tuning import Controls, first_controls
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.protocol.tuning import TuningState
 from ensemble.shard import audit
 from ensemble.shard.compiled import Clock, Compiled
+from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.keys import relocation_key, replica_keys, stage_key
+from ensemble.shard.level_kernels.base import LevelKernel
+from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import shard_moments
-from ensemble.shard.scouts import make_scout, scout_controls
+from ensemble.shard.scouts import make_scout, scout_tuning
 from ensemble.shard.settings import ShardSettings
 from ensemble.shard.starts import APPROXIMATIONS, make_start
 from ensemble.shard.stragglers import relocated
-from ensemble.shard.sweeps import Sweeps, Tally
+from ensemble.shard.sweeps import RoundTally, Sweeps
 from ensemble.shard.walkers import Rungs, Travel, Travels, first_travels, restarted
 from kernels.ladder.round_trips import RoundTrips
 from kernels.state import LevelView, State, evaluate, log_density
-from kernels.structure.discovery import Interweaving, Structure
+from kernels.structure.levels import Structure
 from kernels.target import Target
 
 STARTS = 100
@@ -62,12 +66,11 @@ class ShardRunner:
     def __init__(
         self,
         target: Target,
-        structure: Structure,
-        moves: tuple[Interweaving, ...],
+        spec: SweepSpec,
         settings: ShardSettings,
         data: Any,
     ) -> None:
-        self.target, self.structure, self.moves, self.settings = target, structure, moves, settings
+        self.target, self.spec, self.structure, self.settings = target, spec, spec.structure, settings
         self.data = jax.tree.map(jnp.asarray, data)
         likelihood = frozenset(name for name, kind in target.term_kinds.items() if kind == "likelihood")
         self.tempered = likelihood if settings.ladder.tempers == "likelihood" else None
@@ -76,10 +79,10 @@ class ShardRunner:
         self._sweeps: dict[int, Sweeps] = {}
         self._rounds: dict[int, Compiled] = {}
         self._evaluate = Compiled(
-            jax.vmap(lambda p, data: evaluate(target, structure, p, data), in_axes=(0, None)), self.clock
+            jax.vmap(lambda p, data: evaluate(target, self.structure, p, data), in_axes=(0, None)), self.clock
         )
-        self._stale = Compiled(lambda states, data: audit.staleness(target, structure, states, data), self.clock)
-        self._moments = Compiled(partial(shard_moments, self._views()), self.clock)
+        self._stale = Compiled(lambda states, data: audit.staleness(target, self.structure, states, data), self.clock)
+        self._moments = Compiled(partial(shard_moments, self._levels()), self.clock)
         self._term_means = Compiled(lambda cells: {n: jnp.sum(x) / len(x) for n, x in cells.items()}, self.clock)
         self._constrain = Compiled(self._constrained, self.clock)
 
@@ -161,14 +164,12 @@ class ShardRunner:
         draws = self._draws(shard, rungs[0], travels, statistics, plan)
         return RoundResult(plan.epoch, shard, statistics, draws, *self.clock.read())
 
-    def _controls(self, plan: RoundPlan) -> Controls:
+    def _controls(self, plan: RoundPlan) -> TuningState:
         rungs = self.settings.rungs(plan.stage)
         betas = 1 / np.asarray(self.settings.ladder.temperatures[:rungs])
-        template = first_controls(
-            self.structure, betas, len(self.moves), plan.sweeps, whole=self.settings.swaps_replicas
-        )
+        template = first_tuning(self.spec, betas, plan.sweeps, replica_swap=self.settings.swaps_replicas)
         if self.settings.runs_scout(plan.stage):
-            template = template._replace(scout=scout_controls(self.structure, self.settings.scout))
+            template = template._replace(scout=scout_tuning(self.structure, self.settings.scout))
         return unflatten(template, plan.controls)
 
     def _keys(self, shard: int, plan: RoundPlan, rungs: int) -> jax.Array:
@@ -181,25 +182,26 @@ class ShardRunner:
     def _scout(self) -> Compiled:
         return Compiled(make_scout(self.target, self.structure, self.settings.scout), self.clock)
 
-    def _scout_round(self, shard: int, rungs: Rungs, plan: RoundPlan, controls: Controls) -> tuple[Rungs, Arrays]:
+    def _scout_round(self, shard: int, rungs: Rungs, plan: RoundPlan, controls: TuningState) -> tuple[Rungs, Arrays]:
         keys = self._keys(shard, plan, 1)[0]
         state, statistics = self._scout(rungs[0], keys, self.data, controls)
         # The scout's cells are those of its accepted points; what follows starts from terms computed anew.
         return (self._evaluate(state.position, self.data),), {**flatten(statistics), "gradients": np.zeros(2)}
 
-    def _exact_round(self, shard: int, live: Live, plan: RoundPlan, controls: Controls) -> tuple[Rungs, Tally, Travels]:
+    def _exact_round(
+        self, shard: int, live: Live, plan: RoundPlan, controls: TuningState
+    ) -> tuple[Rungs, RoundTally, Travels]:
         count = self.settings.rungs(plan.stage)
         rungs = self._with_hot(live.rungs, count, plan, controls)
         travels = self._travels(live.travels, count, plan)
         if count not in self._rounds:
             self._sweeps[count] = Sweeps(
                 self.target,
-                self.structure,
-                self.moves,
+                self.spec,
                 replicas=self.settings.replicas,
                 rungs=count,
                 repeats=self.settings.repeats,
-                whole=self.settings.swaps_replicas,
+                replica_swap=self.settings.swaps_replicas,
                 tempered=self.tempered,
             )
             self._rounds[count] = Compiled(self._sweeps[count].round, self.clock, donate=(0,))
@@ -229,7 +231,7 @@ class ShardRunner:
             return first_travels(count, self.settings.replicas)
         return restarted(travels) if plan.round == 0 else travels
 
-    def _with_hot(self, rungs: Rungs, count: int, plan: RoundPlan, controls: Controls) -> Rungs:
+    def _with_hot(self, rungs: Rungs, count: int, plan: RoundPlan, controls: TuningState) -> Rungs:
         """As many rungs as the stage has; new ones begin as the hottest known. Until the freeze, where blocks are
         exchanged, the hot replicas' other levels follow the ensemble's mean: the auxiliary target
         prod_b t_b(ghat, x_b)^beta, any fixed choice of which is exact."""
@@ -241,7 +243,7 @@ class ShardRunner:
             return known if len(rungs) >= count else tuple(jax.tree.map(jnp.copy, states) for states in known)
         return (rungs[0], *(self._auxiliary(hot, controls) for hot in known[1:]))
 
-    def _auxiliary(self, hot: State, controls: Controls) -> State:
+    def _auxiliary(self, hot: State, controls: TuningState) -> State:
         """The states with the levels that hot replicas do not move at the ensemble's mean."""
         position = dict(hot.position)
         for level in self.structure.levels:
@@ -252,12 +254,15 @@ class ShardRunner:
         state: State = self._evaluate(position, self.data)
         return state
 
-    def _views(self) -> tuple[LevelView, ...]:
-        return tuple(LevelView(self.target, self.structure, level, self.tempered) for level in self.structure.levels)
+    def _levels(self) -> tuple[tuple[LevelKernel, LevelView], ...]:
+        return tuple(
+            (kernel, LevelView(self.target, self.structure, kernel.level, self.tempered))
+            for kernel in level_kernels(self.spec).values()
+        )
 
     def _measured(self, rungs: int) -> np.ndarray:
         """Evaluations of the gradient for the moments: one after another, and over all replicas."""
-        levels = sum(level.move.gradients for level in self.structure.levels)
+        levels = sum(kernel.needs.gradient for kernel in level_kernels(self.spec).values())
         return levels * rungs * np.array([1.0, self.settings.replicas])
 
     def _constrained(self, position: Any, data: Any) -> Any:
@@ -292,8 +297,7 @@ def build(
     model_factory: str,
     name: str,
     keys: dict[str, Any],
-    structure: Structure,
-    moves: tuple[Interweaving, ...],
+    spec: SweepSpec,
     settings: ShardSettings,
     data: Any,
 ) -> ShardRunner:
@@ -301,10 +305,10 @@ def build(
     name and keys, an object with a `target`."""
     module, _, function = model_factory.partition(":")
     model = getattr(importlib.import_module(module), function)(name, keys)
-    return ShardRunner(model.target, structure, moves, settings, data)
+    return ShardRunner(model.target, spec, settings, data)
 
 
-def _statistics(tally: Tally, *, condensed: bool) -> Arrays:
+def _statistics(tally: RoundTally, *, condensed: bool) -> Arrays:
     """The round's acceptance sums: whole for adaptation, [2] (sum, count) each once the controls are frozen."""
     rates = {"walk": tally.walk, "fitted": tally.fitted, "interweave": tally.interweave, "swap": tally.swap}
     if condensed:

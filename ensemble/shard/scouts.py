@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble.protocol.tuning import Controls, metropolis_controls
-from kernels.numerics.batching import over_replicas
+from ensemble.protocol.tuning import TuningState
+from ensemble.shard.level_kernels.metropolis import metropolis_parameters
 from kernels.state import LevelView, State
-from kernels.structure.discovery import Structure
+from kernels.structure.levels import Structure
 from kernels.target import Target
-from kernels.transitions import metropolis, momentum_diffusion
-from kernels.transitions.metropolis import Metropolis
-from kernels.transitions.momentum_diffusion import MomentumDiffusion
+from kernels.transitions.metropolis import Metropolis, MetropolisParameters
+from kernels.transitions.momentum_diffusion import MomentumDiffusion, MomentumDiffusionParameters
 from kernels.types import Data
 
 KERNELS = {"momentum_diffusion": MomentumDiffusion}
@@ -26,17 +25,17 @@ def scouts_by_name(settings: dict[str, Any]) -> bool:
     return settings["kernel"] in KERNELS
 
 
-ScoutRound = Callable[[State, jax.Array, Data, Controls], tuple[State, Any]]
+ScoutRound = Callable[[State, jax.Array, Data, TuningState], tuple[State, Any]]
 
 
-def scout_controls(structure: Structure, settings: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+def scout_tuning(structure: Structure, settings: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     """What the coordinator adapts: the step size of every block of the leaf levels."""
     steps = {lv.name: np.full(lv.n_blocks, float(settings["step"])) for lv in structure.levels if lv.leaf}
-    return {name: {"step": step} for name, step in steps.items()}
+    return {name: {"step_size": step} for name, step in steps.items()}
 
 
 def make_scout(target: Target, structure: Structure, settings: dict[str, Any]) -> ScoutRound:
-    """A function (cold states [R], keys [R], data, controls) -> (states, statistics): one trajectory of every block of
+    """A function (cold states [R], keys [R], data, tuning) -> (states, statistics): one trajectory of every block of
     the leaf levels, then random-walk Metropolis on the others, `repeats` times.
 
     statistics: {"score": {leaf level: ((sum [B], count [B]),)}, "walk": the same of the other levels}, for the one rung
@@ -47,52 +46,51 @@ def make_scout(target: Target, structure: Structure, settings: dict[str, Any]) -
     scouts = {v.level.name: kernel(v, settings["trajectory"], settings["directions"]) for v in views if v.level.leaf}
     walks = {view.level.name: Metropolis(view) for view in views if not view.level.leaf}
 
-    def one(key: jax.Array, state: State, data: Data, controls: Controls) -> tuple[State, Any]:
-        score, walk, nonfinite = {}, {}, jnp.zeros((), jnp.int64)
+    def scout_round(states: State, keys: jax.Array, data: Data, tuning: TuningState) -> tuple[State, Any]:
+        score, walk, nonfinite = {}, {}, []
         for number, (name, scout) in enumerate(scouts.items()):
-            fresh = jax.random.fold_in(key, number)
-            state, info = scout.step(fresh, state, data, _scout_controls(controls, name, settings))
-            score[name] = ((info.accepted, jnp.ones_like(info.accepted)),)
-            nonfinite = nonfinite + info.nonfinite
+            states, info = scout.step(_purpose(keys, number), states, data, _scout_parameters(tuning, name, settings))
+            score[name] = ((info.score, jnp.ones_like(info.score)),)
+            nonfinite.append(info.nonfinite)
         for number, (name, kernel) in enumerate(walks.items()):
-            level = metropolis_controls(controls, name, 0)
-            fresh = jax.random.fold_in(key, len(scouts) + number)
-            state, sums, rejected = _repeated(kernel, fresh, state, data, level, settings["repeats"])
+            parameters, fresh = metropolis_parameters(tuning, name, 0), _purpose(keys, len(scouts) + number)
+            states, sums, rejected = _repeated(kernel, fresh, states, data, parameters, settings["repeats"])
             walk[name] = (sums,)
-            nonfinite = nonfinite + rejected
-        return state, {"score": score, "walk": walk, "nonfinite": nonfinite}
-
-    def scout_round(states: State, keys: jax.Array, data: Data, controls: Controls) -> tuple[State, Any]:
-        batched = over_replicas(lambda key, state: one(key, state, data, controls), target.dimension)
-        states, statistics = batched(keys, states)
+            nonfinite.append(rejected)
+        total = sum(nonfinite, start=jnp.zeros(len(keys), jnp.int64))
+        statistics = {"score": score, "walk": walk, "nonfinite": total}
         return states, jax.tree.map(lambda values: jnp.sum(values, axis=0), statistics)
 
     return scout_round
 
 
+def _purpose(keys: jax.Array, purpose: int | jax.Array) -> jax.Array:
+    return jax.vmap(lambda key: jax.random.fold_in(key, purpose))(keys)
+
+
 def _repeated(
-    kernel: Metropolis, key: jax.Array, state: State, data: Data, controls: metropolis.Controls, repeats: int
+    kernel: Metropolis, keys: jax.Array, states: State, data: Data, parameters: MetropolisParameters, repeats: int
 ) -> tuple[State, tuple[jax.Array, jax.Array], jax.Array]:
-    """Several steps of one kernel: the state, the sums of acceptance probabilities and of tries, [B], and the count of
-    proposals without a finite density."""
+    """Several steps of one kernel: the states, the sums of acceptance probabilities and of tries, [R, B], and the
+    counts of proposals without a finite density, [R]."""
 
     def body(repeat: jax.Array, carry: Any) -> Any:
-        state, accepted, tried, nonfinite = carry
-        state, info = kernel.step(jax.random.fold_in(key, repeat), state, data, controls)
-        return state, accepted + info.walk[0], tried + info.walk[1], nonfinite + jnp.sum(info.nonfinite)
+        states, accepted, tried, nonfinite = carry
+        states, info = kernel.step(_purpose(keys, repeat), states, data, parameters)
+        return states, accepted + info.walk[0], tried + info.walk[1], nonfinite + info.nonfinite
 
-    nothing = jnp.zeros(kernel.view.level.n_blocks)
-    start = state, nothing, nothing, jnp.zeros((), jnp.int64)
-    state, accepted, tried, nonfinite = jax.lax.fori_loop(0, repeats, body, start)
-    return state, (accepted, tried), nonfinite
+    nothing = jnp.zeros((len(keys), kernel.view.level.n_blocks))
+    start = states, nothing, nothing, jnp.zeros(len(keys), jnp.int64)
+    states, accepted, tried, nonfinite = jax.lax.fori_loop(0, repeats, body, start)
+    return states, (accepted, tried), nonfinite
 
 
-def _scout_controls(controls: Controls, name: str, settings: dict[str, Any]) -> momentum_diffusion.Controls:
-    level = controls.levels[name][0]
+def _scout_parameters(tuning: TuningState, name: str, settings: dict[str, Any]) -> MomentumDiffusionParameters:
+    level = tuning.levels[name][0]
     factor = jnp.asarray(level.factor)
     scale = factor if factor.ndim == 2 else jnp.sqrt(jnp.sum(factor**2, axis=1))
     constants = {
         field: jnp.asarray(float(settings[field]))
         for field in ("difference", "noise", "viscosity", "hot_start", "trigger", "delta", "slack")
     }
-    return momentum_diffusion.Controls(step=jnp.asarray(controls.scout[name]["step"]), scale=scale, **constants)
+    return MomentumDiffusionParameters(step_size=jnp.asarray(tuning.scout[name]["step_size"]), scale=scale, **constants)

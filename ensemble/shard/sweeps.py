@@ -8,21 +8,21 @@ import jax
 import jax.numpy as jnp
 
 from ensemble.errors import MaxwellError
-from ensemble.protocol.tuning import Controls, level_rungs
-from ensemble.shard.level_kernels import level_move
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.protocol.tuning import TuningState
+from ensemble.shard.first_tuning import level_rungs
+from ensemble.shard.level_kernels.base import LevelStep
+from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.walkers import Rungs, Travels, energies, exchange
 from kernels.ladder import evidence
 from kernels.ladder.evidence import Stones
-from kernels.numerics.batching import over_replicas
 from kernels.state import Info, LevelView, State, log_density
-from kernels.structure.discovery import Interweaving, Structure
 from kernels.target import Target
-from kernels.transitions import block_swap, interweaving
-from kernels.transitions.block_swap import BlockSwap
-from kernels.transitions.interweaving import Interweave
+from kernels.transitions.block_swap import BlockSwap, BlockSwapParameters
+from kernels.transitions.interweaving import Interweave, InterweavingParameters
 from kernels.types import Data
 
-WHOLE = "whole"
+REPLICA_SWAP = "whole"
 """The name of swaps of whole replicas, beside those of levels' blocks."""
 
 
@@ -30,16 +30,21 @@ class ApproximateKernelError(MaxwellError):
     """A kernel without a known invariant law was about to make draws that count."""
 
 
-class Tally(NamedTuple):
+class RoundTally(NamedTuple):
     """Sums over the sweeps of a round and the replicas of a shard.
 
-    walk, fitted: {level: for each rung ([B] sum of acceptance probabilities, [B] how often)}; interweave: the same,
-    [moves]; swap: the same for each "LEVEL/r-s" of a leaf level or "whole" and neighbouring rungs r and s; energy
-    [rungs]: what beta multiplies, one number for each sweep and replica; flow: what swaps added to the log density of
-    the cold replicas; stones: of the log evidence, where the likelihood alone is tempered and whole replicas travel;
-    total: {level: [R, p, B]} and square: {level: [p, B]} of the cold replicas' coordinates about the controls' mean, of
-    levels that are not all auxiliary; nonfinite: proposals rejected for a non-finite density; gradients
-    [2]: evaluations one after another, and those that all replicas needed (see level_moves).
+    walk: level -> for each rung ([B] sum of acceptance probabilities, [B] how often) of moves from where a block was.
+    fitted: the same of independence proposals.
+    interweave: the same of the interweaving moves, [moves].
+    swap: the same for each "LEVEL/r-s" of a leaf level, or "whole/r-s", and neighbouring rungs r and s.
+    energy: [rungs], what beta multiplies, one number for each sweep and replica.
+    flow: what swaps added to the log density of the cold replicas.
+    stones: of the log evidence, where the likelihood alone is tempered and whole replicas travel.
+    total: level -> [R, p, B], the cold replicas' coordinates about the tuning's mean; levels that are all auxiliary
+        are left out.
+    square: level -> [p, B], their squares, summed over replicas.
+    nonfinite: proposals rejected for a non-finite density.
+    gradients: [2], evaluations one after another, and those that all replicas needed (see level_kernels.base).
     """
 
     walk: dict[str, Any]
@@ -61,32 +66,33 @@ class Sweeps:
     def __init__(
         self,
         target: Target,
-        structure: Structure,
-        moves: tuple[Interweaving, ...],
+        spec: SweepSpec,
         *,
         replicas: int,
         rungs: int,
         repeats: int,
-        whole: bool = False,
+        replica_swap: bool = False,
         tempered: frozenset[str] | None = None,
     ) -> None:
-        """whole: whole replicas are exchanged, not blocks. tempered: the terms that beta multiplies, all for None."""
-        self.structure, self.replicas, self.rungs, self.repeats = structure, replicas, rungs, repeats
-        self.whole, self.tempered = whole, tempered
-        self.views = {level.name: LevelView(target, structure, level, tempered) for level in structure.levels}
-        self.level_moves = {name: level_move(view, target.dimension) for name, view in self.views.items()}
-        self.watched = [level for level in structure.levels if not target.auxiliary.issuperset(level.sites)]
-        self.moves = len(moves)
-        self.interweave = Interweave(target, structure, moves)
-        self.swaps = {n: BlockSwap(v) for n, v in self.views.items() if v.level.leaf and rungs > 1 and not whole}
-        self._batched = partial(over_replicas, coordinates=target.dimension)
+        """replica_swap: whole replicas are exchanged, not blocks. tempered: the terms that beta multiplies, all for
+        None."""
+        self.spec, self.replicas, self.rungs, self.repeats = spec, replicas, rungs, repeats
+        self.replica_swap, self.tempered = replica_swap, tempered
+        levels = spec.structure.levels
+        self.views = {level.name: LevelView(target, spec.structure, level, tempered) for level in levels}
+        self.steps = {name: LevelStep(kernel, self.views[name]) for name, kernel in level_kernels(spec).items()}
+        self.watched = [level for level in levels if not target.auxiliary.issuperset(level.sites)]
+        self.moves = len(spec.interweavings)
+        self.interweave = Interweave(target, spec.structure, spec.interweavings)
+        blocks = rungs > 1 and not replica_swap
+        self.swaps = {name: BlockSwap(view) for name, view in self.views.items() if view.level.leaf and blocks}
         # Fine levels first: the parents then see children that have just moved.
-        self.order = tuple(reversed(structure.levels))
+        self.order = tuple(reversed(levels))
 
     def require_exact(self) -> None:
         """Raise ApproximateKernelError where a kernel is approximate: for stage `sample`, whose draws count."""
-        moves = [move.kernel for move in self.level_moves.values()]
-        for kernel in [*moves, self.interweave, *self.swaps.values()]:
+        steps = [step.transition for step in self.steps.values()]
+        for kernel in [*steps, self.interweave, *self.swaps.values()]:
             if not kernel.exact:
                 raise ApproximateKernelError(
                     f"the kernel {type(kernel).__name__} is approximate and was given to stage `sample`, which records "
@@ -95,54 +101,54 @@ class Sweeps:
                 )
 
     def round(
-        self, states: Rungs, keys: jax.Array, data: Data, controls: Controls, travels: Travels = ()
-    ) -> tuple[Rungs, Tally, Travels]:
-        """As many sweeps as controls.schedule has entries. keys: one for each rung and replica, [rungs, R]; travels:
+        self, states: Rungs, keys: jax.Array, data: Data, tuning: TuningState, travels: Travels = ()
+    ) -> tuple[Rungs, RoundTally, Travels]:
+        """As many sweeps as tuning.schedule has entries. keys: one for each rung and replica, [rungs, R]; travels:
         where whole replicas are exchanged."""
 
         def body(
-            carry: tuple[Rungs, Tally, Travels], sweep: tuple[jax.Array, jax.Array, jax.Array]
-        ) -> tuple[tuple[Rungs, Tally, Travels], None]:
+            carry: tuple[Rungs, RoundTally, Travels], sweep: tuple[jax.Array, jax.Array, jax.Array]
+        ) -> tuple[tuple[Rungs, RoundTally, Travels], None]:
             (states, tally, travels), (index, move, parity) = carry, sweep
             fresh = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, index)))(keys)
-            states, tally, purpose = self._moves(states, tally, fresh, index, move, data, controls)
+            states, tally, purpose = self._moves(states, tally, fresh, index, move, data, tuning)
             if self.rungs > 1:
-                swap = partial(self._swaps, purpose=purpose, parity=parity, data=data, controls=controls)
+                swap = partial(self._swaps, purpose=purpose, parity=parity, data=data, tuning=tuning)
                 states, tally, travels = swap(states, tally, travels, fresh)
-            return (states, self._absorb(states[0], tally, controls), travels), None
+            return (states, self._absorb(states[0], tally, tuning), travels), None
 
-        count = controls.schedule.shape[0]
-        sweeps = jnp.arange(count), jnp.asarray(controls.schedule), jnp.asarray(controls.parity)
-        carry, _ = jax.lax.scan(body, (states, self._empty(controls), travels), sweeps)
+        count = tuning.schedule.shape[0]
+        sweeps = jnp.arange(count), jnp.asarray(tuning.schedule), jnp.asarray(tuning.parity)
+        carry, _ = jax.lax.scan(body, (states, self._empty(tuning), travels), sweeps)
         return carry
 
     def _moves(
         self,
         states: Rungs,
-        tally: Tally,
+        tally: RoundTally,
         keys: jax.Array,
         index: jax.Array,
         move: jax.Array,
         data: Data,
-        controls: Controls,
-    ) -> tuple[Rungs, Tally, int]:
+        tuning: TuningState,
+    ) -> tuple[Rungs, RoundTally, int]:
         """Everything but the swaps, and the number of purposes of keys that it took."""
         purpose = 0
         for level in self.order:
-            update = partial(self._level, name=level.name, sweep=index, data=data, controls=controls)
-            fresh, once = _purpose(keys, purpose), level.leaf or level.move.gradients
-            states, tally = update(states, tally, fresh) if once else self._repeated(update, states, tally, fresh)
+            update = partial(self._level, name=level.name, sweep=index, data=data, tuning=tuning)
+            fresh, repeated = _purpose(keys, purpose), self.steps[level.name].kernel.is_repeated
+            states, tally = self._repeated(update, states, tally, fresh) if repeated else update(states, tally, fresh)
             purpose += 1
         if self.moves:
-            states, tally = self._interweave(states, tally, _purpose(keys, purpose)[0], move, data, controls)
+            states, tally = self._interweave(states, tally, _purpose(keys, purpose)[0], move, data, tuning)
         return states, tally, purpose
 
     def _repeated(
-        self, update: Callable[..., tuple[Rungs, Tally]], states: Rungs, tally: Tally, keys: jax.Array
-    ) -> tuple[Rungs, Tally]:
+        self, update: Callable[..., tuple[Rungs, RoundTally]], states: Rungs, tally: RoundTally, keys: jax.Array
+    ) -> tuple[Rungs, RoundTally]:
         """Several updates of a level that is cheap against the leaves; a loop, so that it is compiled once."""
 
-        def body(repeat: jax.Array, carry: tuple[Rungs, Tally]) -> tuple[Rungs, Tally]:
+        def body(repeat: jax.Array, carry: tuple[Rungs, RoundTally]) -> tuple[Rungs, RoundTally]:
             return update(*carry, _purpose(keys, repeat))
 
         return jax.lax.fori_loop(0, self.repeats, body, (states, tally))
@@ -150,19 +156,19 @@ class Sweeps:
     def _level(
         self,
         states: Rungs,
-        tally: Tally,
+        tally: RoundTally,
         keys: jax.Array,
         *,
         name: str,
         sweep: jax.Array,
         data: Data,
-        controls: Controls,
-    ) -> tuple[Rungs, Tally]:
+        tuning: TuningState,
+    ) -> tuple[Rungs, RoundTally]:
         moved, walk, fitted = list(states), list(tally.walk[name]), list(tally.fitted[name])
         nonfinite, gradients = tally.nonfinite, tally.gradients
-        for rung in range(len(controls.levels[name])):
-            step = self.level_moves[name]
-            moved[rung], sums = step(keys[rung], states[rung], data, controls, rung=rung, sweep=sweep)
+        for rung in range(len(tuning.levels[name])):
+            step = self.steps[name]
+            moved[rung], sums, _ = step(keys[rung], states[rung], data, tuning, rung=rung, sweep=sweep)
             walk[rung] = _add(walk[rung], sums.walk)
             fitted[rung] = _add(fitted[rung], sums.fitted)
             nonfinite, gradients = nonfinite + sums.nonfinite, gradients + sums.gradients
@@ -175,41 +181,43 @@ class Sweeps:
         return tuple(moved), tally
 
     def _interweave(
-        self, states: Rungs, tally: Tally, keys: jax.Array, move: jax.Array, data: Data, controls: Controls
-    ) -> tuple[Rungs, Tally]:
+        self, states: Rungs, tally: RoundTally, keys: jax.Array, move: jax.Array, data: Data, tuning: TuningState
+    ) -> tuple[Rungs, RoundTally]:
         """The scheduled move on the cold replicas; the index past the last move does nothing."""
         which = jnp.minimum(move, self.moves - 1)
-        chosen = interweaving.Controls(which, controls.interweave[which])
-        step = self._batched(lambda key, state: self.interweave.step(key, state, data, chosen))
+        parameters = InterweavingParameters(which, tuning.interweave[which])
         nothing = Info(jnp.zeros(self.replicas), jnp.zeros(self.replicas, jnp.int64))
         cold, info = jax.lax.cond(
-            move < self.moves, lambda cold: step(keys, cold), lambda cold: (cold, nothing), states[0]
+            move < self.moves,
+            lambda cold: self.interweave.step(keys, cold, data, parameters),
+            lambda cold: (cold, nothing),
+            states[0],
         )
         here = jnp.arange(self.moves) == move
-        sums = _add(tally.interweave, (jnp.sum(info.accepted) * here, self.replicas * here))
+        sums = _add(tally.interweave, (jnp.sum(info.acceptance_probability) * here, self.replicas * here))
         tally = tally._replace(interweave=sums, nonfinite=tally.nonfinite + jnp.sum(info.nonfinite))
         return (cold, *states[1:]), tally
 
     def _swaps(
         self,
         states: Rungs,
-        tally: Tally,
+        tally: RoundTally,
         travels: Travels,
         keys: jax.Array,
         *,
         purpose: int,
         parity: jax.Array,
         data: Data,
-        controls: Controls,
-    ) -> tuple[Rungs, Tally, Travels]:
+        tuning: TuningState,
+    ) -> tuple[Rungs, RoundTally, Travels]:
         """Swaps along the ladder, and what it tells. Two rungs that exchange blocks do so in every sweep, others by
         even and odd pairs."""
         before = _cold_density(states)
-        if self.whole:
-            states, tally, travels = self._whole(states, tally, travels, _purpose(keys, purpose + 1), parity, controls)
+        if self.replica_swap:
+            states, tally, travels = self._replicas(states, tally, travels, _purpose(keys, purpose + 1), parity, tuning)
         for name in self.swaps:
             purpose += 1
-            pairs = partial(self._blocks, name=name, keys=_purpose(keys, purpose), data=data, controls=controls)
+            pairs = partial(self._blocks, name=name, keys=_purpose(keys, purpose), data=data, tuning=tuning)
             if self.rungs == 2:
                 states, tally = pairs(states, tally, first=0)
             else:
@@ -220,89 +228,104 @@ class Sweeps:
             energy=tally.energy + jnp.sum(found, axis=1), flow=tally.flow + _cold_density(states) - before
         )
         if tally.stones is not None:
-            stones = evidence.absorb(tally.stones, jnp.asarray(controls.betas), found)
+            stones = evidence.absorb(tally.stones, jnp.asarray(tuning.betas), found)
             tally = tally._replace(stones=stones)
         return states, tally, travels
 
-    def _whole(
-        self, states: Rungs, tally: Tally, travels: Travels, keys: jax.Array, parity: jax.Array, controls: Controls
-    ) -> tuple[Rungs, Tally, Travels]:
+    def _replicas(
+        self,
+        states: Rungs,
+        tally: RoundTally,
+        travels: Travels,
+        keys: jax.Array,
+        parity: jax.Array,
+        tuning: TuningState,
+    ) -> tuple[Rungs, RoundTally, Travels]:
         """Whole replicas of neighbouring rungs change places."""
-        betas = jnp.asarray(controls.betas)
+        betas = jnp.asarray(tuning.betas)
         states, travels, swaps = exchange(keys[0], states, travels, parity, betas, self.tempered)
-        sums = jnp.sum(swaps.accepted, axis=0), jnp.sum(swaps.tried, axis=0)
+        sums = jnp.sum(swaps.acceptance_probability, axis=0), jnp.sum(swaps.tried, axis=0)
         swap = {
             name: _add(tally.swap[name], (sums[0][rung], sums[1][rung]))
-            for rung, name in enumerate(pair_names(WHOLE, self.rungs))
+            for rung, name in enumerate(pair_names(REPLICA_SWAP, self.rungs))
         }
         return states, tally._replace(swap=swap, nonfinite=tally.nonfinite + jnp.sum(swaps.nonfinite)), travels
 
     def _blocks(
-        self, states: Rungs, tally: Tally, *, first: int, name: str, keys: jax.Array, data: Data, controls: Controls
-    ) -> tuple[Rungs, Tally]:
+        self,
+        states: Rungs,
+        tally: RoundTally,
+        *,
+        first: int,
+        name: str,
+        keys: jax.Array,
+        data: Data,
+        tuning: TuningState,
+    ) -> tuple[Rungs, RoundTally]:
         """Blocks of the level change places between the rungs first and first + 1, first + 2 and first + 3, ..."""
         names = pair_names(name, self.rungs)
         for cold in range(first, self.rungs - 1, 2):
             swap = partial(self._swap, cold=cold, level=name, name=names[cold], keys=keys[cold])
-            states, tally = swap(states, tally, data=data, controls=controls)
+            states, tally = swap(states, tally, data=data, tuning=tuning)
         return states, tally
 
     def _swap(
         self,
         states: Rungs,
-        tally: Tally,
+        tally: RoundTally,
         *,
         cold: int,
         level: str,
         name: str,
         keys: jax.Array,
         data: Data,
-        controls: Controls,
-    ) -> tuple[Rungs, Tally]:
+        tuning: TuningState,
+    ) -> tuple[Rungs, RoundTally]:
         """Every replica of a rung with a randomly chosen one of the next in its shard (which is its superchain)."""
         order_key, swap_keys = jax.random.fold_in(keys[0], 0), jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
         order = jax.random.permutation(order_key, self.replicas)
         # Hot walkers are exchangeable and not stored, so they may stay in the new order.
         hot = jax.tree.map(lambda array: array[order], states[cold + 1])
-        betas = block_swap.Controls(controls.betas[cold], controls.betas[cold + 1])
-        step = self._batched(lambda key, pair: self.swaps[level].step(key, pair, data, betas))
-        pair, info = step(swap_keys, (states[cold], hot))
-        accepted = (tally.swap[name][0] + jnp.sum(info.accepted, axis=0), tally.swap[name][1] + self.replicas)
-        tally = tally._replace(swap={**tally.swap, name: accepted}, nonfinite=tally.nonfinite + jnp.sum(info.nonfinite))
+        betas = BlockSwapParameters(tuning.betas[cold], tuning.betas[cold + 1])
+        pair, info = self.swaps[level].step(swap_keys, (states[cold], hot), data, betas)
+        sums = _add(tally.swap[name], (jnp.sum(info.acceptance_probability, axis=0), jnp.asarray(1.0 * self.replicas)))
+        tally = tally._replace(swap={**tally.swap, name: sums}, nonfinite=tally.nonfinite + jnp.sum(info.nonfinite))
         return (*states[:cold], *pair, *states[cold + 2 :]), tally
 
-    def _absorb(self, cold: State, tally: Tally, controls: Controls) -> Tally:
+    def _absorb(self, cold: State, tally: RoundTally, tuning: TuningState) -> RoundTally:
         total, square = dict(tally.total), dict(tally.square)
         for level in self.watched:
-            offset = jax.vmap(level.gather)(cold.position) - controls.levels[level.name][0].mean
+            offset = jax.vmap(level.gather)(cold.position) - tuning.levels[level.name][0].mean
             total[level.name] = total[level.name] + offset
             square[level.name] = square[level.name] + jnp.sum(offset**2, axis=0)
         return tally._replace(total=total, square=square)
 
     @property
     def _gives_evidence(self) -> bool:
-        return self.whole and self.tempered is not None and self.rungs > 1
+        return self.replica_swap and self.tempered is not None and self.rungs > 1
 
     def _no_swaps(self) -> dict[str, tuple[jax.Array, jax.Array]]:
         shapes: dict[str, tuple[int, ...]] = {name: (self.views[name].level.n_blocks,) for name in self.swaps}
-        if self.whole:
-            shapes = {WHOLE: ()}
+        if self.replica_swap:
+            shapes = {REPLICA_SWAP: ()}
         return {
             pair: (jnp.zeros(shape), jnp.zeros(shape))
             for name, shape in shapes.items()
             for pair in pair_names(name, self.rungs)
         }
 
-    def _empty(self, controls: Controls) -> Tally:
+    def _empty(self, tuning: TuningState) -> RoundTally:
         def pairs(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
             return jnp.zeros(shape), jnp.zeros(shape)
 
-        levels = self.structure.levels
+        levels = self.spec.structure.levels
         empty = {
-            level.name: tuple(pairs((level.n_blocks,)) for _ in range(level_rungs(level, self.rungs, self.whole)))
+            level.name: tuple(
+                pairs((level.n_blocks,)) for _ in range(level_rungs(level, self.rungs, self.replica_swap))
+            )
             for level in levels
         }
-        return Tally(
+        return RoundTally(
             walk=empty,
             fitted=empty,
             interweave=pairs((self.moves,)),

@@ -2,8 +2,8 @@
 
 An exact force comes with the potential, offsets -> (U [B], gradient [p, B]); an estimated one draws its directions,
 force(key, offsets) -> gradient. The potential is that of each block on its own terms, so that the noise of an estimate
-is that of the block's own width p. The force on the whole vector is the same thing on the level `joining.whole_level`:
-p = d, B = 1.
+is that of the block's own width p. The force on the whole vector is the same thing on the level of all sites
+(`joining.level_of_all_sites`): p = d, B = 1.
 """
 
 from collections.abc import Callable
@@ -15,32 +15,13 @@ import numpy as np
 from kernels.dynamics.integrators import ValueAndGradient
 from kernels.dynamics.metric import Factor, multiply
 from kernels.state import LevelView
-from kernels.types import Cells, Data, Position
+from kernels.types import Data, Position
 
 Potential = Callable[[jax.Array], jax.Array]
 """offsets [p, B] -> U = -(log density of each block's own terms), [B]."""
 
 Force = Callable[[jax.Array, jax.Array], jax.Array]
 """(key, offsets [p, B]) -> an estimate of dU / d offsets, [p, B]."""
-
-
-class Trajectory:
-    """What kernels of trajectories are made of: a level's view, steps in a trajectory, directions in an SPSA force."""
-
-    def __init__(self, view: LevelView, n_steps: int = 10, directions: int = 1) -> None:
-        if n_steps < 1 or directions < 1:
-            raise ValueError(f"n_steps = {n_steps} and directions = {directions} were given; both must be 1 or more")
-        self.view = view
-        self.n_steps = n_steps
-        self.directions = directions
-
-
-def block_potential(view: LevelView, cells: Cells, beta: jax.Array | float = 1.0) -> jax.Array:
-    """U of each block at inverse temperature beta from the cells of its terms, [B]; not finite where one is not."""
-    total = jnp.zeros(view.level.n_blocks)
-    for name in view.level.terms:
-        total = total - view.weight(name, beta) * view.level.owners[name].sum(cells[name])
-    return total
 
 
 def scaled_potential(
@@ -55,7 +36,7 @@ def scaled_potential(
 
     def potential(offset: jax.Array) -> jax.Array:
         moved = view.level.scatter(position, origin + multiply(factor, offset))
-        return block_potential(view, view.cells_at(moved, data), beta)
+        return view.potential(view.cells_at(moved, data), beta)
 
     return potential
 
@@ -72,6 +53,9 @@ def bounded(gradient: jax.Array, steepest: jax.Array | float, axis: int) -> jax.
     One step size serves the whole ensemble: a straggler on a slope far steeper than the others' would overshoot in
     every trajectory and never come down. The bounded force is still a function of the position alone: a kick by it
     preserves volume and is undone with the momentum reversed, so what is accepted on the true H is exact.
+    Source: trajectories by another force than the gradient, Neal (2011), Handbook of Markov Chain Monte Carlo, section
+    5.5; the cut is that of the drift in the truncated Langevin algorithm, Roberts and Tweedie (1996), Bernoulli 2,
+    341-363.
     """
     square = jnp.sum(gradient**2, axis=axis, keepdims=True)
     steep = square > steepest**2

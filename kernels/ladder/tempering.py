@@ -12,10 +12,14 @@ from kernels.state import decide
 
 
 class Swaps(NamedTuple):
-    """What a round of swaps reports, by pair of neighbours: accepted [R - 1], the acceptance probability, 0 where the
-    pair was not tried; tried bool [R - 1]; nonfinite: proposals whose log ratio was not finite, a count."""
+    """What a round of swaps reports, by pair of neighbours.
 
-    accepted: jax.Array
+    acceptance_probability: [R - 1], 0 where the pair was not tried.
+    tried: bool [R - 1].
+    nonfinite: proposals whose log ratio was not finite, a count.
+    """
+
+    acceptance_probability: jax.Array
     tried: jax.Array
     nonfinite: jax.Array
 
@@ -49,11 +53,13 @@ def swap(key: jax.Array, round_: int | jax.Array, betas: jax.Array, energies: ja
     afterwards: x[order] moves anything kept by rung. Pairs of a round are disjoint, so all are decided at once, each
     by its own uniform number; each exchange is its own inverse and preserves volume, so that the product of the rungs'
     densities is invariant. A ratio that is not finite is rejected and counted.
+    Source: Geyer (1991), Computing Science and Statistics 23, 156-163; Hukushima and Nemoto (1996), Journal of the
+    Physical Society of Japan 65, 1604-1608, after Swendsen and Wang (1986), Physical Review Letters 57, 2607-2609.
     """
     tried = pairs(round_, betas.shape[0])
     log_ratio = swap_log_ratio(betas[:-1], betas[1:], energies[:-1], energies[1:])
     accepted, info = decide(key, jnp.where(tried, log_ratio, 0.0))
-    return exchanged(accepted & tried), Swaps(jnp.where(tried, info.accepted, 0.0), tried, info.nonfinite)
+    return exchanged(accepted & tried), Swaps(jnp.where(tried, info.acceptance_probability, 0.0), tried, info.nonfinite)
 
 
 def exchanged(accepted: jax.Array) -> jax.Array:

@@ -1,134 +1,20 @@
-"""The factor structure of a target: levels of blocks, and the one block of each level that a cell of a term touches."""
+"""Finds the factor structure of a target: levels of blocks, and the one block of each level that a cell touches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernels.dynamics.metric import WIDEST_DENSE
-from kernels.numerics.special import materialised
-from kernels.structure.layout import Layout, layout
+from kernels.structure.layout import layout
+from kernels.structure.levels import Level, Structure
 from kernels.structure.owners import Couplings, Owned, Search, find_owners
 from kernels.structure.probing import GLOBAL, Plan, Prober, StructureError
 from kernels.structure.segments import Segments, segments
 from kernels.target import Site, Target
-from kernels.types import Cells, Data, Position, Terms
+from kernels.types import Data, Position
 
-__all__ = ["Interweaving", "Level", "Structure", "StructureError", "discover"]
-
-
-class Interweaving(NamedTuple):
-    """A group under which the prior of `child` is invariant: see find_interweavings.
-
-    scale: parent += eps, child <- m + (child - m) e^eps with m the site `center` or 0. location: parent += eps,
-    child += eps.
-    """
-
-    kind: Literal["scale", "location"]
-    parent: str
-    child: str
-    center: str | None
-
-
-class Move(NamedTuple):
-    """How the blocks of a level are updated: the kernel, the scheme of its trajectories, the most doublings of a NUTS
-    trajectory, and the form of the factor kept for its blocks (see metric; rank: directions of a low-rank one).
-
-    pm_hmc, pm_nuts, pm_metropolis: with the auxiliary variables of a pseudo-marginal target, in one decision; refresh:
-    these alone. correlation: of old and new ones with pm_metropolis; joint_turning: they have a say in where a pm_nuts
-    trajectory ends."""
-
-    kernel: Literal["metropolis", "hmc", "nuts", "pm_hmc", "pm_nuts", "pm_metropolis", "refresh"] = "metropolis"
-    integrator: str = "leapfrog"
-    max_depth: int = 10
-    metric: Literal["auto", "dense", "diagonal", "low_rank"] = "auto"
-    rank: int = 16
-    correlation: float = 0.0
-    joint_turning: bool = False
-
-    @property
-    def gradients(self) -> bool:
-        """Whether the kernel follows the gradient."""
-        return self.kernel in ("hmc", "nuts", "pm_hmc", "pm_nuts")
-
-    @property
-    def doubles(self) -> bool:
-        """Whether trajectories double until they turn."""
-        return self.kernel in ("nuts", "pm_nuts")
-
-    @property
-    def joint(self) -> bool:
-        """Whether the auxiliary variables move along with the level."""
-        return self.kernel in ("pm_hmc", "pm_nuts", "pm_metropolis")
-
-
-METROPOLIS = Move()
-"""What a level does unless it is told otherwise."""
-
-
-@dataclass(frozen=True, eq=False)
-class Level:
-    """Sites updated together, in blocks that no term ties together.
-
-    name: "global" or the plates joined with "*". n_blocks: B. width: p, coordinates of the largest block. sizes: [B]
-    coordinates of each block. terms: those that depend on any of the sites. owners: term -> cells -> blocks.
-    leaf: no finer level lies inside this one, so that its blocks may move alone. mask: [p, B], which entries of the
-    gathered blocks are coordinates; None when all are. move: how the blocks are updated.
-    """
-
-    name: str
-    sites: tuple[str, ...]
-    n_blocks: int
-    width: int
-    sizes: np.ndarray
-    terms: tuple[str, ...]
-    owners: Mapping[str, Segments]
-    leaf: bool
-    mask: np.ndarray | None
-    layout: Layout
-    move: Move = METROPOLIS
-
-    @property
-    def metric(self) -> str:
-        """The form of the factor: as `move` says; dense for narrow blocks and else diagonal where it is automatic."""
-        if self.move.metric != "auto":
-            return self.move.metric
-        return "dense" if self.width <= WIDEST_DENSE else "diagonal"
-
-    def gather(self, position: Position) -> jax.Array:
-        """The level's coordinates [p, B], padded with 0."""
-        return self.layout.gather(position)
-
-    def scatter(self, position: Position, blocks: jax.Array) -> Position:
-        """`position` with this level's sites taken from the blocks [p, B]."""
-        return self.layout.scatter(position, blocks)
-
-
-@dataclass(frozen=True, eq=False)
-class Structure:
-    """Levels, coarse to fine; cells: term -> elements -> cells; depends: term -> sites; joined: a sentence a join."""
-
-    levels: tuple[Level, ...]
-    cells: Mapping[str, Segments]
-    depends: Mapping[str, frozenset[str]]
-    joined: tuple[str, ...]
-
-    def reduce(self, terms: Terms) -> Cells:
-        """The given terms, each summed over the elements of its cells, float64.
-
-        Terms are materialised, lest they be computed anew for every use of the cells (proposal, decision, cache).
-        """
-        return {name: self.cells[name].sum(materialised(v.astype(jnp.float64))) for name, v in terms.items()}
-
-    def level(self, name: str) -> Level:
-        """The level of this name."""
-        for level in self.levels:
-            if level.name == name:
-                return level
-        raise KeyError(f"no level {name!r}; there are {', '.join(level.name for level in self.levels)}")
+__all__ = ["StructureError", "discover"]
 
 
 def discover(

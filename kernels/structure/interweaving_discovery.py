@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import jax
 import numpy as np
 
-from kernels.structure.discovery import Interweaving, Structure
+from kernels.structure.levels import Interweaving, Structure
 from kernels.structure.probing import Prober, Values
 from kernels.target import Target
 from kernels.types import Data, Position

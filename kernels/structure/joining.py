@@ -4,28 +4,28 @@ from dataclasses import replace
 
 import numpy as np
 
-from kernels.structure.discovery import Level, Structure
 from kernels.structure.layout import layout
+from kernels.structure.levels import Level, Structure
 from kernels.structure.segments import Segments, segments
 from kernels.target import Target
 
-WHOLE = "whole"
-"""The name of the level of all sites."""
+ALL_SITES = "whole"
+"""The name of the level of all sites, in settings and stores."""
 
 
-def whole_level(target: Target, structure: Structure) -> Level:
+def level_of_all_sites(target: Target, structure: Structure) -> Level:
     """All sites in one block: a level whose moves are those of the whole vector."""
     everything = {term: np.zeros(cells.n, np.int32) for term, cells in structure.cells.items()}
-    return _one_block(target, WHOLE, tuple(target.sites), everything, leaf=True)
+    return _one_block(target, ALL_SITES, tuple(target.sites), everything, leaf=True)
 
 
-def whole(target: Target, structure: Structure) -> Structure:
+def all_sites(target: Target, structure: Structure) -> Structure:
     """The structure with one level of one block: each term is one cell, for nothing tells its elements apart."""
     cells: dict[str, Segments] = {
         term: segments(np.zeros(kept.shape, np.int32), 1) for term, kept in structure.cells.items()
     }
     bare = Structure((), cells, structure.depends, structure.joined)
-    return replace(bare, levels=(whole_level(target, bare),))
+    return replace(bare, levels=(level_of_all_sites(target, bare),))
 
 
 def joined(target: Target, structure: Structure, name: str) -> Structure:
@@ -33,7 +33,6 @@ def joined(target: Target, structure: Structure, name: str) -> Structure:
     level = structure.level(name)
     owners = {term: np.where(owned.owner < 0, -1, 0).astype(np.int32) for term, owned in level.owners.items()}
     block = _one_block(target, name, level.sites, owners, level.leaf)
-    block = replace(block, move=level.move)
     return replace(structure, levels=tuple(block if old is level else old for old in structure.levels))
 
 

@@ -12,7 +12,7 @@ from kernels.types import Position
 
 
 @dataclass(frozen=True, eq=False)
-class Layout(ABC):
+class BlockLayout(ABC):
     """The shapes of some sites, by name and in order, and the sizes [B] of their blocks."""
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -27,7 +27,7 @@ class Layout(ABC):
         """`position` with these sites taken from the blocks [p, B]."""
 
 
-class Regular(Layout):
+class Regular(BlockLayout):
     """Block b is index b of the leading axes of every site."""
 
     def gather(self, position: Position) -> jax.Array:
@@ -44,7 +44,7 @@ class Regular(Layout):
 
 
 @dataclass(frozen=True, eq=False)
-class Irregular(Layout):
+class Irregular(BlockLayout):
     """Any assignment of coordinates to blocks.
 
     index: [p, B] into the concatenated coordinates, their number for padding.
@@ -69,7 +69,7 @@ class Irregular(Layout):
         return replaced
 
 
-def layout(shapes: Mapping[str, tuple[int, ...]], block_of: Mapping[str, np.ndarray]) -> Layout:
+def layout(shapes: Mapping[str, tuple[int, ...]], block_of: Mapping[str, np.ndarray]) -> BlockLayout:
     """The layout of these sites, given the block of each coordinate (arrays of the sites' shapes, 0 .. B - 1)."""
     owners = np.concatenate([block_of[name].ravel() for name in shapes])
     sizes = np.bincount(owners)

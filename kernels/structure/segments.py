@@ -43,7 +43,7 @@ class Identity(Segments):
 
 
 @dataclass(frozen=True, eq=False)
-class Whole(Segments):
+class SingleGroup(Segments):
     """All elements are in one group, number `group`."""
 
     group: int = 0
@@ -119,7 +119,7 @@ def segments(owner: np.ndarray, n: int) -> Segments:
     if _is_range(flat, n):
         return Identity(flat, n, shape)
     if owner.size and flat[0] >= 0 and (flat == flat[0]).all():
-        return Whole(flat, n, shape, int(flat[0]))
+        return SingleGroup(flat, n, shape, int(flat[0]))
     summed = _constant_axes(owner)
     first = owner[tuple(slice(0, 1) if axis in summed else slice(None) for axis in range(owner.ndim))]
     if summed and owner.size and _is_range(first.ravel(), n):

@@ -20,23 +20,29 @@ from kernels.dynamics.integrators import (
 )
 from kernels.dynamics.metric import Factor, multiply
 from kernels.dynamics.splitting import Auxiliary, split
-from kernels.state import Info, LevelView, State, decide
+from kernels.state import DIVERGENCE, Info, LevelView, State, decide
+from kernels.transitions.per_replica import PerReplica
 from kernels.types import Data, Position
 
 
-class Controls(NamedTuple):
-    """beta: inverse temperature, above 0; step: h, a scalar or [B], in units of factor; factor: L of each block, which
-    must not mix coordinates with padding; steps: integrator steps of a trajectory, an integer; steepest: largest norm
-    of the force, see forces.bounded."""
+class HmcParameters(NamedTuple):
+    """What steers a trajectory.
+
+    beta: inverse temperature, above 0.
+    step_size: h, a scalar or [B], in units of factor.
+    factor: L of each block, which must not mix coordinates with padding.
+    n_steps: integrator steps of a trajectory, an integer.
+    steepest: largest norm of the force, see forces.bounded.
+    """
 
     beta: jax.Array
-    step: jax.Array
+    step_size: jax.Array
     factor: Factor
-    steps: jax.Array
+    n_steps: jax.Array
     steepest: jax.Array | float = np.inf
 
 
-class Hmc:
+class Hmc(PerReplica):
     """One trajectory of every block of a level, accepted each on its own H. Exact.
 
     x' = x + L q, p ~ N(0, I); n steps of the scheme from (0, p) to (q, p'); accept with probability
@@ -52,7 +58,7 @@ class Hmc:
     With `auxiliary` the scheme's `rotate` or `glide` solves the motion under the standard normal term of these
     coordinates, and kicks are by the rest of U (see splitting).
 
-    On the level `joining.whole_level` the same class moves the whole vector with one decision. n is the same for all
+    On the level of all sites the same class moves the whole vector with one decision. n is the same for all
     blocks and replicas of a call: none waits for another. Cost: n * scheme.gradients gradients, one more where
     the scheme begins with a kick, and one evaluation of the level's terms.
     Source: Duane, Kennedy, Pendleton and Roweth (1987), Physics Letters B 195, 216-222; Neal (2011), Handbook of
@@ -67,28 +73,32 @@ class Hmc:
                 f"scheme {scheme.name!r} was given, whose stages {scheme.stages} do not read the same from both ends: "
                 "its steps are not reversible and the kernel would not be exact; give a palindromic scheme"
             )
+        super().__init__(view.target.dimension)
         self.view = view
         self.scheme = scheme
         self.auxiliary = auxiliary
 
-    def step(self, key: jax.Array, state: State, data: Data, controls: Controls) -> tuple[State, Info]:
+    def one(self, key: jax.Array, state: State, data: Data, parameters: HmcParameters) -> tuple[State, Info]:
         """One trajectory of every block and its decision."""
         momentum_key, accept_key = jax.random.split(key)
         momentum = normals(momentum_key, self.view)
-        end = self.flow(momentum, state, data, controls)
+        end = self.flow(momentum, state, data, parameters)
         old = self.view.blocks(state.position)
-        new = old + multiply(controls.factor, end.offset)
+        new = old + multiply(parameters.factor, end.offset)
         cells = self.view.cells_at(self.view.level.scatter(state.position, new), data)
-        rise = self.view.change(state.cells, cells, controls.beta)
-        accepted, info = decide(accept_key, rise + kinetic(momentum) - kinetic(end.momentum))
+        rise = self.view.change(state.cells, cells, parameters.beta)
+        fall = rise + kinetic(momentum) - kinetic(end.momentum)
+        accepted, info = decide(accept_key, fall)
+        start = self.view.potential(state.cells, parameters.beta) + kinetic(momentum)
+        info = with_facts(info, start, fall, accepted, parameters.n_steps, parameters.step_size)
         return self.view.select(accepted, state, new, old, cells), info
 
-    def flow(self, momentum: jax.Array, state: State, data: Data, controls: Controls) -> Phase:
+    def flow(self, momentum: jax.Array, state: State, data: Data, parameters: HmcParameters) -> Phase:
         """The end of the trajectory that leaves offset 0 with this momentum [p, B]."""
-        evaluate, flows = self._motion(state.position, data, controls)
+        evaluate, flows = self._motion(state.position, data, parameters)
         advance = stepper(self.scheme, flows)
         start = self._start(evaluate, momentum)
-        return jax.lax.fori_loop(0, controls.steps, lambda _, phase: advance(controls.step, phase), start)
+        return jax.lax.fori_loop(0, parameters.n_steps, lambda _, phase: advance(parameters.step_size, phase), start)
 
     def _start(self, evaluate: ValueAndGradient, momentum: jax.Array) -> Phase:
         """Offset 0 with this momentum; without the force there where no step would look at it."""
@@ -99,12 +109,32 @@ class Hmc:
         return Phase(offset, momentum, potential, gradient)
 
     def _motion(
-        self, position: Position, data: Data, controls: Controls
+        self, position: Position, data: Data, parameters: HmcParameters
     ) -> tuple[ValueAndGradient, Mapping[str, Flow]]:
         """The force of the scheme's kicks, and its flows."""
-        potential = scaled_potential(self.view, position, data, controls.factor, controls.beta)
+        potential = scaled_potential(self.view, position, data, parameters.factor, parameters.beta)
         if self.auxiliary is None:
-            evaluate = value_and_gradient(potential, controls.steepest)
+            evaluate = value_and_gradient(potential, parameters.steepest)
             return evaluate, hamiltonian_flows(evaluate)
-        harmonic = self.auxiliary.harmonic(self.view.blocks(position), controls.beta)
-        return split(value_and_gradient(potential), harmonic, controls.steepest)
+        harmonic = self.auxiliary.harmonic(self.view.blocks(position), parameters.beta)
+        return split(value_and_gradient(potential), harmonic, parameters.steepest)
+
+
+def with_facts(
+    info: Info,
+    start: jax.Array,
+    fall: jax.Array,
+    accepted: jax.Array,
+    n_steps: jax.Array | int,
+    step_size: jax.Array,
+) -> Info:
+    """What a trajectory of all blocks reports besides its decisions.
+
+    start: H at its start, [B]; fall: start minus H at its end, [B], not finite where that is not; accepted: [B] bool.
+    """
+    return info._replace(
+        n_steps=jnp.asarray(n_steps),
+        diverging=jnp.any(~(jnp.isfinite(fall) & (fall >= -DIVERGENCE))),
+        step_size=jnp.mean(step_size),
+        energy=jnp.sum(jnp.where(accepted, start - fall, start)),
+    )

@@ -9,6 +9,7 @@ import numpy as np
 from kernels.dynamics.metric import multiply, solve
 from kernels.numerics.special import log
 from kernels.state import LevelView, State, decide
+from kernels.transitions.per_replica import PerReplica
 from kernels.types import Data
 
 SPREADS = np.array([1.0, 2.0, 5.0])
@@ -16,9 +17,15 @@ WEIGHTS = np.array([0.75, 0.2, 0.05])
 """The fitted proposal: a scale mixture of normals, heavy-tailed like a Student t but with one uniform to draw it."""
 
 
-class Controls(NamedTuple):
-    """beta: inverse temperature; log_scale [B] of the random walk; mean [p, B] and factor [p, p, B] or [p, B] of the
-    ensemble's blocks; mix [B]: probability of the fitted proposal instead of a random-walk step."""
+class MetropolisParameters(NamedTuple):
+    """What steers a step.
+
+    beta: inverse temperature.
+    log_scale: [B] of the random walk.
+    mean: [p, B] of the ensemble's blocks.
+    factor: [p, p, B] or [p, B], of their covariance.
+    mix: [B], the probability of the fitted proposal instead of a random-walk step.
+    """
 
     beta: jax.Array
     log_scale: jax.Array
@@ -28,11 +35,26 @@ class Controls(NamedTuple):
 
 
 class MetropolisInfo(NamedTuple):
-    """walk and fitted: (acceptance probability where that proposal was used, else 0; whether it was used), [B]."""
+    """What a step of a replica reports.
 
-    walk: tuple[jax.Array, jax.Array]
-    fitted: tuple[jax.Array, jax.Array]
+    acceptance_probability: of each block's decision, [B].
+    use_fit: whether the proposal was drawn from the fit, [B] bool.
+    nonfinite: proposals rejected because their log density was not finite, a count.
+    """
+
+    acceptance_probability: jax.Array
+    use_fit: jax.Array
     nonfinite: jax.Array
+
+    @property
+    def walk(self) -> tuple[jax.Array, jax.Array]:
+        """(acceptance probability where a random-walk step was proposed, else 0; whether it was)."""
+        return jnp.where(self.use_fit, 0.0, self.acceptance_probability), ~self.use_fit
+
+    @property
+    def fitted(self) -> tuple[jax.Array, jax.Array]:
+        """(acceptance probability where the fitted proposal was drawn, else 0; whether it was)."""
+        return jnp.where(self.use_fit, self.acceptance_probability, 0.0), self.use_fit
 
 
 def fitted_log_density(standardised: jax.Array, sizes: np.ndarray) -> jax.Array:
@@ -50,21 +72,29 @@ def fitted_log_density(standardised: jax.Array, sizes: np.ndarray) -> jax.Array:
     return log(density) - 0.5 * square / widest
 
 
-class Metropolis:
+class Metropolis(PerReplica):
     """Metropolis-Hastings for a level, every block on its own terms. Exact.
 
     With probability mix_b, x' is drawn from the frozen heavy-tailed fit of that block's marginal across the ensemble
     (independence sampler, log ratio f(x') - f(x) + log q(x) - log q(x')); otherwise x' = x + s_b L_b z (diffusive
     Metropolis, log ratio f(x') - f(x)). f = beta * (terms of the block). The choice is drawn before x is looked at,
-    so the kernel is a mixture of two reversible kernels (Tierney 1994).
+    so the kernel is a mixture of two reversible kernels.
+    Source: Hastings (1970), Biometrika 57, 97-109; Tierney (1994), Annals of Statistics 22, 1701-1762 (independence
+    samplers and mixtures of kernels). Proposals fitted to an ensemble: Gilks, Roberts and George (1994), The
+    Statistician 43, 179-189 (adaptive direction sampling); Andrieu and Thoms (2008), Statistics and Computing 18,
+    343-373 (fits of mixtures, and independence steps mixed with local ones); heavy tails of the fit, which keep the
+    ratio of the densities bounded, as in importance sampling: Geweke (1989), Econometrica 57, 1317-1339.
     """
 
     exact = True
 
     def __init__(self, view: LevelView) -> None:
+        super().__init__(view.target.dimension)
         self.view = view
 
-    def step(self, key: jax.Array, state: State, data: Data, controls: Controls) -> tuple[State, MetropolisInfo]:
+    def one(
+        self, key: jax.Array, state: State, data: Data, parameters: MetropolisParameters
+    ) -> tuple[State, MetropolisInfo]:
         """One proposal for every block."""
         noise_key, choice_key, accept_key = jax.random.split(key, 3)
         level = self.view.level
@@ -73,28 +103,26 @@ class Metropolis:
             noise = noise * level.mask
         choice = jax.random.uniform(choice_key, (level.n_blocks,), jnp.float32)
         old = self.view.blocks(state.position)
-        new, use_fit, correction = self._propose(old, noise, choice, controls)
+        new, use_fit, correction = self._propose(old, noise, choice, parameters)
         cells = self.view.cells_at(level.scatter(state.position, new), data)
-        change = self.view.change(state.cells, cells, controls.beta) + correction
+        change = self.view.change(state.cells, cells, parameters.beta) + correction
         accepted, info = decide(accept_key, change)
         state = self.view.select(accepted, state, new, old, cells)
-        walk = jnp.where(use_fit, 0.0, info.accepted), ~use_fit
-        fitted = jnp.where(use_fit, info.accepted, 0.0), use_fit
-        return state, MetropolisInfo(walk, fitted, info.nonfinite)
+        return state, MetropolisInfo(info.acceptance_probability, use_fit, info.nonfinite)
 
     def _propose(
-        self, old: jax.Array, noise: jax.Array, choice: jax.Array, controls: Controls
+        self, old: jax.Array, noise: jax.Array, choice: jax.Array, parameters: MetropolisParameters
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Proposals [p, B], which of them are fitted [B], and log q(x) - log q(x') [B] for those."""
         # One uniform chooses both the proposal and the fit's component: below mix it is uniform on the components.
-        use_fit = choice < controls.mix
-        rank = choice / jnp.maximum(controls.mix, 1e-300)
+        use_fit = choice < parameters.mix
+        rank = choice / jnp.maximum(parameters.mix, 1e-300)
         edges = np.cumsum(WEIGHTS)
         spread = jnp.where(rank < edges[0], SPREADS[0], jnp.where(rank < edges[1], SPREADS[1], SPREADS[2]))
-        step = multiply(controls.factor, noise)
-        walked = old + jnp.exp(controls.log_scale) * step
-        drawn = controls.mean + spread * step
+        step = multiply(parameters.factor, noise)
+        walked = old + jnp.exp(parameters.log_scale) * step
+        drawn = parameters.mean + spread * step
         sizes = self.view.level.sizes
-        before = fitted_log_density(solve(controls.factor, old - controls.mean), sizes)
+        before = fitted_log_density(solve(parameters.factor, old - parameters.mean), sizes)
         after = fitted_log_density(spread * noise, sizes)
         return jnp.where(use_fit, drawn, walked), use_fit, jnp.where(use_fit, before - after, 0.0)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kernels.dynamics.forces import Trajectory, block_potential, kinetic, normals, scaled_potential, spsa_force
+from kernels.dynamics.forces import kinetic, normals, scaled_potential, spsa_force
 from kernels.state import State
+from kernels.transitions.spsa_trajectory import SpsaTrajectory
 from kernels.types import Data
 
 STRONGEST_CONTROL = 0.5
@@ -19,16 +20,22 @@ FARTHEST_PUSH = 1.0
 and a straggler on a slope far steeper than the others' would be thrown out of sight."""
 
 
-class Controls(NamedTuple):
-    """All but scale are scalars or [B].
+class MomentumDiffusionParameters(NamedTuple):
+    """What steers a trajectory. All but scale are scalars or [B].
 
-    step: h, in units of scale; scale [p, B]: the coordinates' scales (a diagonal mass); difference: c of SPSA, in units
-    of scale; noise: sigma; viscosity: kappa; hot_start: factor of the initial momentum (1 none; 2 to 4 punch through
-    barriers at kappa = 0.05, while 0.3 cools them too soon); trigger and delta: in units of the log density; slack: the
-    error in H that is forgiven for each unit of log density that a point gains.
+    step_size: h, in units of scale.
+    scale: [p, B], the coordinates' scales (a diagonal mass).
+    difference: c of SPSA, in units of scale.
+    noise: sigma.
+    viscosity: kappa.
+    hot_start: factor of the initial momentum (1 none; 2 to 4 punch through barriers at kappa = 0.05, while 0.3 cools
+        them too soon).
+    trigger: the change of H in a step, in units of the log density, beyond which the momentum is resampled.
+    delta: the tolerance of H, in the same units.
+    slack: the error in H that is forgiven for each unit of log density that a point gains.
     """
 
-    step: jax.Array
+    step_size: jax.Array
     scale: jax.Array
     difference: jax.Array
     noise: jax.Array
@@ -40,11 +47,15 @@ class Controls(NamedTuple):
 
 
 class ScoutInfo(NamedTuple):
-    """accepted [B]: energy score of the flow, in [0, 1], the signal to adapt `step` by; moved [B]: whether the chosen
-    point is not the start; triggered [B]: fraction of steps after which the momentum was resampled; nonfinite: points
-    whose log density was not finite, a count."""
+    """What a trajectory of a replica reports.
 
-    accepted: jax.Array
+    score: energy score of the flow, in [0, 1], the signal to adapt `step_size` by, [B].
+    moved: whether the chosen point is not the start, [B].
+    triggered: fraction of steps after which the momentum was resampled, [B].
+    nonfinite: points whose log density was not finite, a count.
+    """
+
+    score: jax.Array
     moved: jax.Array
     triggered: jax.Array
     nonfinite: jax.Array
@@ -64,7 +75,7 @@ class _Walk(NamedTuple):
     nonfinite: jax.Array
 
 
-class MomentumDiffusion(Trajectory):
+class MomentumDiffusion(SpsaTrajectory):
     """Noisy, energy-controlled Hamiltonian trajectories of all blocks of a level. Approximate: no known invariant law.
 
     Per block, with U = -(log density of the block's terms) and p ~ N(0, I): H0 = U + |p|^2 / 2, then p *= hot_start.
@@ -80,10 +91,10 @@ class MomentumDiffusion(Trajectory):
     are widened by max(1, slack gain / delta): what counts is the error relative to the descent. In the typical set
     the gain is of order p / 2 and the rule is the plain one. slack = 0 turns it off.
 
-    Signal: `accepted` is the mean over points of exp(-(E / delta)^2), with the widened delta and with E the energy
+    Signal: `score` is the mean over points of exp(-(E / delta)^2), with the widened delta and with E the energy
     error that the flow alone has accumulated: what noise, control, hot start and resampling change on purpose is not
     in it. It falls from 1 to 0 as h grows, far away as well as in equilibrium, and is 0 for non-finite points, so
-    that log h += mean accepted - 0.7, the mean taken over replicas and the steps of a round, settles. The fraction of
+    that log h += mean score - 0.7, the mean taken over replicas and the steps of a round, settles. The fraction of
     effective points is no such signal: on a steep descent one point has all the weight, however good the step is.
     Keep scale near the ensemble's sd; when it changes, change h inversely.
 
@@ -94,34 +105,41 @@ class MomentumDiffusion(Trajectory):
 
     exact = False
 
-    def step(self, key: jax.Array, state: State, data: Data, controls: Controls) -> tuple[State, ScoutInfo]:
+    def one(
+        self, key: jax.Array, state: State, data: Data, parameters: MomentumDiffusionParameters
+    ) -> tuple[State, ScoutInfo]:
         """One trajectory of every block and the choice of one of its points."""
         momentum_key, choice_key, walk_key = jax.random.split(key, 3)
         momentum = normals(momentum_key, self.view)
-        potential = block_potential(self.view, state.cells)
+        potential = self.view.potential(state.cells)
         target = potential + kinetic(momentum)
-        walk = self._start(choice_key, potential, target, controls.hot_start * momentum, controls)
-        advance = self._flow(state, data, target, controls)
+        walk = self._start(choice_key, potential, target, parameters.hot_start * momentum, parameters)
+        advance = self._flow(state, data, target, parameters)
         walk, _ = jax.lax.scan(advance, walk, jax.random.split(walk_key, self.n_steps))
-        return self._arrive(state, data, walk, controls)
+        return self._arrive(state, data, walk, parameters)
 
     def _start(
-        self, key: jax.Array, potential: jax.Array, target: jax.Array, momentum: jax.Array, controls: Controls
+        self,
+        key: jax.Array,
+        potential: jax.Array,
+        target: jax.Array,
+        momentum: jax.Array,
+        parameters: MomentumDiffusionParameters,
     ) -> _Walk:
         excess = potential + kinetic(momentum) - target
-        best = jax.random.gumbel(key, potential.shape) - potential - (excess / controls.delta) ** 2
+        best = jax.random.gumbel(key, potential.shape) - potential - (excess / parameters.delta) ** 2
         nothing, still = jnp.zeros_like(potential), jnp.zeros_like(momentum)
         count = jnp.zeros((), jnp.int64)
         return _Walk(still, momentum, potential, nothing, still, best, nothing, nothing, count)
 
     def _flow(
-        self, state: State, data: Data, target: jax.Array, controls: Controls
+        self, state: State, data: Data, target: jax.Array, parameters: MomentumDiffusionParameters
     ) -> Callable[[_Walk, jax.Array], tuple[_Walk, None]]:
         """One step of the scheme, for lax.scan over keys."""
-        potential = scaled_potential(self.view, state.position, data, controls.scale)
-        force = spsa_force(self.view, potential, controls.difference, self.directions)
-        start = block_potential(self.view, state.cells)
-        h = controls.step
+        potential = scaled_potential(self.view, state.position, data, parameters.scale)
+        force = spsa_force(self.view, potential, parameters.difference, self.directions)
+        start = self.view.potential(state.cells)
+        h = parameters.step_size
 
         def advance(walk: _Walk, key: jax.Array) -> tuple[_Walk, None]:
             force_key, noise_key, momentum_key, choice_key = jax.random.split(key, 4)
@@ -133,15 +151,15 @@ class MomentumDiffusion(Trajectory):
             error = arrived + kinetic(pushed) - walk.potential - kinetic(walk.momentum)
             excess = arrived + kinetic(pushed) - target
             finite = jnp.isfinite(error)
-            widening = jnp.maximum(1.0, controls.slack * (start - arrived) / controls.delta)
-            control = jnp.clip(h * controls.viscosity * excess, -STRONGEST_CONTROL, STRONGEST_CONTROL)
-            noise = controls.noise * jnp.sqrt(h) * normals(noise_key, self.view)
-            reset = ~finite | (jnp.abs(error) > controls.trigger * widening)
+            widening = jnp.maximum(1.0, parameters.slack * (start - arrived) / parameters.delta)
+            control = jnp.clip(h * parameters.viscosity * excess, -STRONGEST_CONTROL, STRONGEST_CONTROL)
+            noise = parameters.noise * jnp.sqrt(h) * normals(noise_key, self.view)
+            reset = ~finite | (jnp.abs(error) > parameters.trigger * widening)
             momentum = jnp.where(reset, normals(momentum_key, self.view), pushed * (1.0 - control) + noise)
-            weight = -((excess / (controls.delta * widening)) ** 2) - arrived
+            weight = -((excess / (parameters.delta * widening)) ** 2) - arrived
             score = jnp.where(finite, weight + jax.random.gumbel(choice_key, weight.shape), -jnp.inf)
             slip = jnp.where(finite, walk.slip + error, walk.slip)
-            fit = jnp.where(finite, jnp.exp(-((slip / (controls.delta * widening)) ** 2)), 0.0)
+            fit = jnp.where(finite, jnp.exp(-((slip / (parameters.delta * widening)) ** 2)), 0.0)
             better = score > walk.best
             return _Walk(
                 offset=jnp.where(finite, offset, walk.offset),
@@ -157,10 +175,12 @@ class MomentumDiffusion(Trajectory):
 
         return advance
 
-    def _arrive(self, state: State, data: Data, walk: _Walk, controls: Controls) -> tuple[State, ScoutInfo]:
+    def _arrive(
+        self, state: State, data: Data, walk: _Walk, parameters: MomentumDiffusionParameters
+    ) -> tuple[State, ScoutInfo]:
         """The state at the chosen points, its cells computed anew there."""
         old = self.view.blocks(state.position)
-        new = old + controls.scale * walk.chosen
+        new = old + parameters.scale * walk.chosen
         cells = self.view.cells_at(self.view.level.scatter(state.position, new), data)
         moved = jnp.any(walk.chosen != 0.0, axis=0)
         info = ScoutInfo(walk.score / self.n_steps, moved, walk.triggered / self.n_steps, walk.nonfinite)

@@ -28,15 +28,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import yaml
+from ensemble.adaptation.adapt import SHRINKAGE, wanted_acceptance
 from scipy import stats
 
-from ensemble.adaptation.adapt import SHRINKAGE, wanted_acceptance
 from ensemble.protocol.tuning import Controls, LevelControls, first_controls
 from ensemble.shard.sweeps import Sweeps
 from kernels.state import State, evaluate, log_density
-from kernels.structure.discovery import Interweaving, Level, Structure, discover
+from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import find_interweavings
-from kernels.structure.joining import WHOLE
+from kernels.structure.joining import ALL_SITES
+from kernels.structure.levels import Interweaving, Level, Structure
 from kernels.types import Data, Position
 from workflows.modelling.model import Generative, Model
 from workflows.sampling.level_kernels import with_kernels
@@ -180,7 +181,7 @@ def _prepared(study: Study, key: jax.Array) -> tuple[Structure, tuple[Interweavi
     truth, data = _joint(study, jax.tree.map(jnp.asarray, study.model.data), key)
     found = discover(target, data, truth, key=key)
     structure = with_kernels(target, found, study.kernels, REPLICAS)
-    moves = () if WHOLE in study.kernels.levels else find_interweavings(target, found, data, truth, key)
+    moves = () if ALL_SITES in study.kernels.levels else find_interweavings(target, found, data, truth, key)
     return structure, moves, jax.tree.map(np.asarray, data)
 
 

@@ -11,8 +11,9 @@ from ensemble.protocol.tuning import Controls, first_controls
 from ensemble.run.settings import Goals, Limits, RecordSettings, RunSettings, StageSettings, TrajectorySettings
 from ensemble.shard.settings import LadderSettings, ShardSettings, StartSettings
 from kernels.state import State, evaluate
-from kernels.structure.discovery import Interweaving, Structure, discover
+from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import find_interweavings
+from kernels.structure.levels import Interweaving, Structure
 from kernels.target import Site, Target
 
 GROUPS, REPLICAS, STORED = 5, 3, 2

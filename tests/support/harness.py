@@ -22,7 +22,8 @@ import numpy as np
 from scipy import stats
 
 from kernels.state import LevelView, State, evaluate
-from kernels.structure.discovery import Structure, discover
+from kernels.structure.discovery import discover
+from kernels.structure.levels import Structure
 from kernels.target import Site, Target
 
 REPLICAS = 20_000

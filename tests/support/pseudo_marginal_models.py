@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernels.state import LevelView
-from kernels.structure.discovery import Structure, discover
+from kernels.structure.discovery import discover
+from kernels.structure.levels import Structure
 from kernels.target import Site, Target
 from kernels.transitions.pseudo_marginal.target import auxiliary_site, estimated_terms
 from kernels.transitions.pseudo_marginal.trajectories import joint_view

@@ -16,18 +16,22 @@ from ensemble.diagnostics.convergence import rhat_limit
 from ensemble.errors import MaxwellError, StoreError
 from ensemble.fleet.local import Fleet, LocalFleet
 from ensemble.protocol.plans import RunnerSpec
+from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.coordinator import Coordinator
 from ensemble.run.settings import Goals, Limits, RecordSettings, RunSettings, StageSettings, TrajectorySettings
 from ensemble.run.sitting import Sitting
 from ensemble.run.status import NullProgress, Progress
 from ensemble.shard.keys import run_seed
+from ensemble.shard.level_kernels.base import Needs
+from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.settings import LadderSettings, ShardSettings, StartSettings
 from ensemble.store import opening as stores
 from ensemble.store.contents import Layout, Variable
 from ensemble.store.protocol import RunStore
-from kernels.structure.discovery import Interweaving, Structure, StructureError, discover
+from kernels.structure.discovery import StructureError, discover
 from kernels.structure.interweaving_discovery import find_interweavings
-from kernels.structure.joining import WHOLE
+from kernels.structure.joining import ALL_SITES
+from kernels.structure.levels import Structure
 from kernels.types import Position
 from workflows.modelling import model as models
 from workflows.modelling.model import Model, ModelError
@@ -77,10 +81,10 @@ class Prepared:
         key = jax.random.key(PROBE)
         position = self._finite_start(key)
         found = self._discover(position, key)
-        self.structure: Structure = with_kernels(target, found, settings.kernels, settings.ensemble.replicas)
-        self.moves: tuple[Interweaving, ...] = ()
-        if settings.equilibrate.interweaving and WHOLE not in settings.kernels.levels:
-            self.moves = find_interweavings(target, found, data, position, key)
+        self.spec: SweepSpec = with_kernels(target, found, settings.kernels, settings.ensemble.replicas)
+        if settings.equilibrate.interweaving and ALL_SITES not in settings.kernels.levels:
+            moves = find_interweavings(target, found, data, position, key)
+            self.spec = self.spec._replace(interweavings=moves)
         self.shared = tuple(name for name, site in target.sites.items() if not site.plates)
 
     def _finite_start(self, key: jax.Array) -> Position:
@@ -165,14 +169,14 @@ class Prepared:
         """What the scout stage runs: what the settings say, or what suits the levels' kernels."""
         if self.settings.scout.kernel != "auto":
             return self.settings.scout.kernel
-        own = any(level.move.kernel != "metropolis" for level in self.structure.levels)
+        own = any(kernel.needs != Needs() for kernel in level_kernels(self.spec).values())
         return "short" if own else "momentum_diffusion"
 
     def _affordable_draws(self, shard: ShardSettings) -> int:
         """Draws a chain that fit into the budget beside two checkpoints: of shapes alone, so that it never changes."""
         goals, store = self.settings.goals, self.settings.store
         coordinates, watched = self.model.target.dimension, self.model.target.dimension_of_interest
-        cells = sum(segments.n for segments in self.structure.cells.values())
+        cells = sum(segments.n for segments in self.spec.structure.cells.values())
         superchains = self.settings.ensemble.superchains
         # A replica's position and cells in each rung, its sums, and four batches in float32 that wait for their halves;
         # with the controls, moments and sums over all replicas, as much as three replicas more.
@@ -198,8 +202,7 @@ class Prepared:
             "model_factory": "workflows.modelling.model:build",
             "name": self.settings.model.name,
             "keys": self.settings.model.keys,
-            "structure": self.structure,
-            "moves": self.moves,
+            "spec": self.spec,
             "settings": shard,
         }
         return RunnerSpec("ensemble.shard.runner:build", arguments, self.model.data)
@@ -324,10 +327,10 @@ def _coordinator(
     attributes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Coordinator:
     shown = progress or NullProgress()
-    for sentence in prepared.structure.joined:
+    for sentence in prepared.spec.structure.joined:
         shown.message(sentence)
     sitting = Sitting(shown, attributes=attributes)
-    return Coordinator(fleet, store, prepared.structure, prepared.moves, settings, sitting)
+    return Coordinator(fleet, store, prepared.spec, settings, sitting)
 
 
 def _drive(coordinator: Coordinator, path: Path) -> Run:

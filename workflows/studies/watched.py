@@ -60,7 +60,7 @@ def run(
         create(Path(folder) / "run.zarr", prepared.layout(settings.shard, CHUNK_DRAWS), {}) as store,
     ):
         sitting = Sitting(stop_requested=stop_requested)
-        Coordinator(fleet, store, prepared.structure, prepared.moves, settings, sitting).run()
+        Coordinator(fleet, store, prepared.spec, settings, sitting).run()
 
 
 def gradients(results: list[RoundResult]) -> float:

@@ -1,7 +1,7 @@
 """The no-U-turn sampler on the whole vector of many replicas at once: multinomial, lock-step, exact."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,11 @@ from kernels.dynamics.splitting import Auxiliary, split
 from kernels.numerics.batching import in_groups, over_replicas
 from kernels.state import LevelView, State
 from kernels.transitions.nuts.trajectory import NutsInfo, row_major, trajectory
-from kernels.transitions.nuts.tree import NOISE, Draws
-from kernels.transitions.nuts.turning import Rule, capped, u_turn_between
+from kernels.transitions.nuts.tree import NOISE, TrajectoryRandomness
+from kernels.transitions.nuts.turning import Turning, capped, u_turn_between
 from kernels.types import Data, Position
 
-__all__ = ["Controls", "Draws", "Nuts", "NutsInfo", "trajectory"]
+__all__ = ["Nuts", "NutsInfo", "NutsParameters", "TrajectoryRandomness", "trajectory"]
 
 DEEPEST = 30
 """Largest max_depth: leaves are numbered by 32-bit integers."""
@@ -41,16 +41,20 @@ def together(width: int) -> int:
     return max(TOGETHER, 1 << max(COORDINATES // width, 1).bit_length() - 1)
 
 
-class Controls(NamedTuple):
-    """beta: inverse temperature, a scalar or [R]; step: h, a scalar or [R], in units of factor; factor of the single
-    block, as in metric ([p, 1], [p, p, 1], ...), common to all replicas; depth: doublings allowed, at most max_depth;
+class NutsParameters(NamedTuple):
+    """What steers a draw.
+
+    beta: inverse temperature, a scalar or [R].
+    step_size: h, a scalar or [R], in units of factor.
+    factor: of the single block, as in metric ([p, 1], [p, p, 1], ...), common to all replicas.
+    depth_limit: doublings allowed, at most max_depth.
     steepest: largest norm of the force, see forces.bounded.
     """
 
     beta: jax.Array
-    step: jax.Array
+    step_size: jax.Array
     factor: Factor
-    depth: jax.Array
+    depth_limit: jax.Array
     steepest: jax.Array | float = np.inf
 
 
@@ -59,11 +63,11 @@ class Nuts:
 
     H = beta U(x0 + L q) + |p|^2 / 2, p ~ N(0, I): U minus the sum of all terms of the level, L the factor. The
     trajectory doubles, forwards or backwards by a coin, until it or a subtree turns, H rises by more than 1000 or
-    `depth` is reached; subtrees that turn or diverge are dropped. See nuts_tree for the choice of a point.
+    `depth_limit` is reached; subtrees that turn or diverge are dropped. See tree for the choice of a point.
 
-    Unlike the other kernels a step takes all R replicas: in lock-step they share one loop (see nuts_tree), where a
+    Unlike the other kernels it is not written for one replica: in lock-step they share one loop (see tree), where a
     vmapped loop would copy its whole state at every leaf. Replicas that ended wait for the longest of their group
-    (batching.in_groups); info.executed against info.leapfrogs shows how much. max_depth sets memory:
+    (batching.in_groups); info.n_steps_lockstep against info.n_steps shows how much. max_depth sets memory:
     3 (max_depth - 1) momenta a replica.
 
     With `auxiliary` the scheme's `rotate` solves the motion under the standard normal term of these coordinates, and
@@ -73,7 +77,7 @@ class Nuts:
     as was published, which for D = 64,000 ends each trajectory at t = 0.9. Both are exact.
     """
 
-    exact = True
+    exact: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -106,37 +110,36 @@ class Nuts:
         self.auxiliary = auxiliary
         self.joint = joint
 
-    def step(self, keys: jax.Array, states: State, data: Data, controls: Controls) -> tuple[State, NutsInfo]:
+    def step(self, keys: jax.Array, states: State, data: Data, parameters: NutsParameters) -> tuple[State, NutsInfo]:
         """One draw of every replica; keys [R], every array of `states` with a leading axis R."""
         count = keys.shape[0]
-        beta, size = (jnp.broadcast_to(jnp.asarray(x), (count,)) for x in (controls.beta, controls.step))
+        beta, size = (jnp.broadcast_to(jnp.asarray(x), (count,)) for x in (parameters.beta, parameters.step_size))
 
         def group(keys: jax.Array, states: State, beta: jax.Array, size: jax.Array) -> tuple[State, NutsInfo]:
-            return self._together(keys, states, data, controls._replace(beta=beta, step=size))
+            return self._together(keys, states, data, parameters._replace(beta=beta, step_size=size))
 
         moved: tuple[State, NutsInfo] = in_groups(group, together(self.view.level.width))(keys, states, beta, size)
         return moved
 
-    def _together(self, keys: jax.Array, states: State, data: Data, controls: Controls) -> tuple[State, NutsInfo]:
+    def _together(
+        self, keys: jax.Array, states: State, data: Data, parameters: NutsParameters
+    ) -> tuple[State, NutsInfo]:
         """One draw of replicas in lock-step."""
-        draws = self.draws(keys)
-        evaluate, flows = self._motion(states.position, data, controls)
-        rule, watched = self._turning(controls.step)
+        randomness = self.randomness(keys)
+        evaluate, flows = self._motion(states.position, data, parameters)
         offset, info = trajectory(
             evaluate,
             self.scheme,
-            jnp.zeros_like(draws.momentum),
-            draws,
-            controls.step,
-            controls.depth,
-            self.max_depth,
+            jnp.zeros_like(randomness.momentum),
+            randomness,
+            parameters.step_size,
+            parameters.depth_limit,
             flows=flows,
-            turning=rule,
-            watched=watched,
+            turning=self._turning(parameters.step_size),
         )
-        return self._moved(states, offset, data, controls), info
+        return self._moved(states, offset, data, parameters), info
 
-    def draws(self, keys: jax.Array) -> Draws:
+    def randomness(self, keys: jax.Array) -> TrajectoryRandomness:
         """All random draws of a step, from one key a replica, [R]."""
         momentum_keys, choice_keys, leaf_keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
         uniform = jax.vmap(lambda key: jax.random.uniform(key, (2, self.max_depth), jnp.float64))(choice_keys)
@@ -147,52 +150,52 @@ class Nuts:
 
             return jax.vmap(one, out_axes=1)(leaf_keys)
 
-        return Draws(
+        return TrajectoryRandomness(
             momentum=jax.vmap(lambda key: normals(key, self.view)[:, 0])(momentum_keys),
             directions=jnp.where(uniform[:, 0] < 0.5, -1.0, 1.0),
             gumbel=gumbel,
             uniform=uniform[:, 1],
         )
 
-    def value_and_gradient(self, position: Position, data: Data, controls: Controls) -> ValueAndGradient:
+    def value_and_gradient(self, position: Position, data: Data, parameters: NutsParameters) -> ValueAndGradient:
         """beta U and its gradient as functions of the offsets [R, p] from the replicas' positions."""
         replicas = jax.tree.leaves(position)[0].shape[0]
-        beta = jnp.broadcast_to(jnp.asarray(controls.beta, jnp.float64), (replicas,))
+        beta = jnp.broadcast_to(jnp.asarray(parameters.beta, jnp.float64), (replicas,))
 
         def value(offset: jax.Array, origin: Position, beta: jax.Array) -> jax.Array:
-            return scaled_potential(self.view, origin, data, controls.factor, beta)(offset[:, None])[0]
+            return scaled_potential(self.view, origin, data, parameters.factor, beta)(offset[:, None])[0]
 
         batched = over_replicas(jax.value_and_grad(value), self.view.level.width)
 
         def evaluate(offset: jax.Array) -> tuple[jax.Array, jax.Array]:
             values, gradients = batched(offset, position, beta)
-            return values, bounded(gradients, controls.steepest, axis=1)
+            return values, bounded(gradients, parameters.steepest, axis=1)
 
         return evaluate
 
     def _motion(
-        self, positions: Position, data: Data, controls: Controls
+        self, positions: Position, data: Data, parameters: NutsParameters
     ) -> tuple[ValueAndGradient, Mapping[str, Flow] | None]:
         """The force of the scheme's kicks on replicas at these positions, and its flows if not the usual ones."""
         if self.auxiliary is None:
-            return self.value_and_gradient(positions, data, controls), None
+            return self.value_and_gradient(positions, data, parameters), None
         rows = jax.vmap(lambda position: self.view.blocks(position)[:, 0])(positions)
-        harmonic = self.auxiliary.harmonic_rows(rows, controls.beta)
-        unbounded = self.value_and_gradient(positions, data, controls._replace(steepest=np.inf))
-        return split(row_major(unbounded), harmonic, controls.steepest)
+        harmonic = self.auxiliary.harmonic_rows(rows, parameters.beta)
+        unbounded = self.value_and_gradient(positions, data, parameters._replace(steepest=np.inf))
+        return split(row_major(unbounded), harmonic, parameters.steepest)
 
-    def _turning(self, step: jax.Array) -> tuple[Rule, int | None]:
+    def _turning(self, step_size: jax.Array) -> Turning:
         """The rule, and how many coordinates it watches."""
         if self.joint:
-            return capped(step, JOINT_CAP), None
-        return u_turn_between, None if self.auxiliary is None else self.auxiliary.first
+            return Turning(capped(step_size, JOINT_CAP))
+        return Turning(u_turn_between, None if self.auxiliary is None else self.auxiliary.first)
 
-    def _moved(self, states: State, offset: jax.Array, data: Data, controls: Controls) -> State:
+    def _moved(self, states: State, offset: jax.Array, data: Data, parameters: NutsParameters) -> State:
         """The states at the chosen offsets [R, p], the cells there computed anew; who did not move keeps its own."""
 
         def one(state: State, offset: jax.Array) -> State:
             old = self.view.blocks(state.position)
-            new = old + multiply(controls.factor, offset[:, None])
+            new = old + multiply(parameters.factor, offset[:, None])
             cells = self.view.cells_at(self.view.level.scatter(state.position, new), data)
             return self.view.select(jnp.any(offset != 0.0)[None], state, new, old, cells)
 

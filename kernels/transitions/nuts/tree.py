@@ -12,22 +12,21 @@ import jax
 import jax.numpy as jnp
 
 from kernels.dynamics.integrators import Phase, Stepper
-from kernels.transitions.nuts.turning import Checkpoints, Rule, inner, no_checkpoints, remember, subtree_turns
-
-DIVERGENCE = 1000.0
-"""A trajectory ends where H exceeds its start by more than this."""
+from kernels.state import DIVERGENCE
+from kernels.transitions.nuts.turning import Checkpoints, Turning, inner, no_checkpoints, remember, subtree_turns
 
 NOISE = 32
 """Leaves whose Gumbel noise is drawn together: leaf by leaf it would cost more than the gradient of a small model."""
 
 
-class Draws(NamedTuple):
+class TrajectoryRandomness(NamedTuple):
     """Every random draw of a trajectory.
 
-    momentum: N(0, I), [R, d]. directions: -1 or 1 for each doubling, [R, max_depth]. gumbel: n -> standard Gumbel
-    noise of the leaves number NOISE n .. NOISE (n + 1) - 1, [NOISE, R]; the leaves of doubling j, in order of growth,
-    are numbers 2^j .. 2^(j+1) - 1. uniform: on [0, 1), for the choice between the old trajectory and each doubling's
-    new one, [R, max_depth].
+    momentum: N(0, I), [R, d].
+    directions: -1 or 1 for each doubling, [R, max_depth].
+    gumbel: n -> standard Gumbel noise of the leaves number NOISE n .. NOISE (n + 1) - 1, [NOISE, R]; the leaves of
+        doubling j, in order of growth, are numbers 2^j .. 2^(j+1) - 1.
+    uniform: on [0, 1), for the choice between the old trajectory and each doubling's new one, [R, max_depth].
     """
 
     momentum: jax.Array
@@ -36,46 +35,69 @@ class Draws(NamedTuple):
     uniform: jax.Array
 
 
-class Tally(NamedTuple):
-    """What is counted while chains grow. active: which still grow; accepted: a sum; the rest as NutsInfo has it."""
+class LeafTally(NamedTuple):
+    """What is counted while chains grow, [R] each.
+
+    active: which still grow.
+    acceptance: sum over the new leaves of min(1, exp(H0 - H)).
+    n_steps: leaves so far.
+    diverging: whether one of them had H - H0 > DIVERGENCE or not finite.
+    nonfinite: leaves where H was not finite.
+    """
 
     active: jax.Array
-    accepted: jax.Array
-    leapfrogs: jax.Array
-    diverged: jax.Array
+    acceptance: jax.Array
+    n_steps: jax.Array
+    diverging: jax.Array
     nonfinite: jax.Array
 
 
 class Subtree(NamedTuple):
-    """A doubling that grows. leaf: number of the next leaf in it; phase: the last leaf; total: sum of the watched
-    momenta; offset, score: the leaf with the largest Gumbel noise - H, and that; log_weight: log of the sum of
-    exp(H0 - H); noise: the Gumbel noise of this leaf and its neighbours."""
+    """A doubling that grows.
+
+    leaf: number of the next leaf in it.
+    phase: the last leaf.
+    total: sum of the watched momenta.
+    offset: of the leaf with the largest Gumbel noise - H.
+    score: that leaf's Gumbel noise + H0 - H.
+    fall: that leaf's H0 - H.
+    log_weight: log of the sum of exp(H0 - H).
+    noise: the Gumbel noise of this leaf and its neighbours.
+    checkpoints: the momenta by which subtrees are seen to turn.
+    tally: what was counted, in all doublings.
+    """
 
     leaf: jax.Array
     phase: Phase
     total: jax.Array
     offset: jax.Array
     score: jax.Array
+    fall: jax.Array
     log_weight: jax.Array
     noise: jax.Array
     checkpoints: Checkpoints
-    tally: Tally
+    tally: LeafTally
 
 
-class Method(NamedTuple):
-    """What a trajectory is made with: one integrator step, its size for each chain [R, 1], the rule of turning, the
-    random draws, H at the start [R], and how many of the coordinates, the first, the rule watches (None: all)."""
+class TrajectoryMethod(NamedTuple):
+    """What a trajectory is made with.
+
+    advance: one integrator step.
+    step_size: of each chain, [R, 1].
+    turning: when it ends.
+    randomness: all random draws.
+    start: H at the start, [R].
+    """
 
     advance: Stepper
-    step: jax.Array
-    rule: Rule
-    draws: Draws
+    step_size: jax.Array
+    turning: Turning
+    randomness: TrajectoryRandomness
     start: jax.Array
-    watched: int | None
 
     def watch(self, phase: Phase) -> jax.Array:
         """The momenta that the rule sees, [R, watched]: what is kept of all others is a phase at either end."""
-        return phase.momentum[:, : self.watched]
+        return phase.momentum[:, : self.turning.watched]
 
 
 def energy(phase: Phase) -> jax.Array:
@@ -93,20 +115,21 @@ def no_leaves(phase: Phase, max_depth: int, watched: jax.Array) -> Subtree:
         total=jnp.zeros_like(watched),
         offset=phase.offset,
         score=jnp.zeros(chains),
+        fall=jnp.zeros(chains),
         log_weight=jnp.zeros(chains),
         noise=jnp.zeros((NOISE, chains)),
         checkpoints=no_checkpoints(max(max_depth - 1, 1), watched),
-        tally=Tally(~none, jnp.zeros(chains), counts, none, counts),
+        tally=LeafTally(~none, jnp.zeros(chains), counts, none, counts),
     )
 
 
-def grow(method: Method, old: Subtree, near: Phase, doubling: jax.Array, direction: jax.Array) -> Subtree:
+def grow(method: TrajectoryMethod, old: Subtree, near: Phase, doubling: jax.Array, direction: jax.Array) -> Subtree:
     """The 2^doubling leaves that follow `near` in each chain's direction, [R]; fewer if every chain ends before.
 
     old: the subtree before, whose tally goes on and whose memory is used again.
     """
     leaves = jnp.left_shift(1, doubling)
-    signed = method.step * direction[:, None]
+    signed = method.step_size * direction[:, None]
     nothing = jnp.full_like(near.potential, -jnp.inf)
     return jax.lax.while_loop(
         lambda now: (now.leaf < leaves) & jnp.any(now.tally.active),
@@ -117,22 +140,23 @@ def grow(method: Method, old: Subtree, near: Phase, doubling: jax.Array, directi
             total=jnp.zeros_like(old.total),
             offset=near.offset,
             score=nothing,
+            fall=nothing,
             log_weight=nothing,
         ),
     )
 
 
-def _add_leaf(method: Method, signed: jax.Array, leaves: jax.Array, now: Subtree) -> Subtree:
+def _add_leaf(method: TrajectoryMethod, signed: jax.Array, leaves: jax.Array, now: Subtree) -> Subtree:
     """One more leaf of every chain; `leaves`, the size of the subtree, is the number of its first leaf."""
     before = method.watch(now.phase)
     phase = method.advance(signed, now.phase)
     log_weight, momentum = method.start - energy(phase), method.watch(phase)
     total = now.total + momentum
     checkpoints = remember(now.checkpoints, now.leaf, momentum, before, now.total)
-    turned = subtree_turns(method.rule, checkpoints, now.leaf, momentum, before, total)
+    turned = subtree_turns(method.turning.rule, checkpoints, now.leaf, momentum, before, total)
     number = leaves + now.leaf
     due = (number == 1) | (number % NOISE == 0)
-    noise = jax.lax.cond(due, lambda: method.draws.gumbel(number // NOISE), lambda: now.noise)
+    noise = jax.lax.cond(due, lambda: method.randomness.gumbel(number // NOISE), lambda: now.noise)
     score = log_weight + noise[number % NOISE]
     best = score > now.score
     return Subtree(
@@ -141,6 +165,7 @@ def _add_leaf(method: Method, signed: jax.Array, leaves: jax.Array, now: Subtree
         total=total,
         offset=jnp.where(best[:, None], phase.offset, now.offset),
         score=jnp.where(best, score, now.score),
+        fall=jnp.where(best, log_weight, now.fall),
         log_weight=jnp.logaddexp(now.log_weight, log_weight),
         noise=noise,
         checkpoints=checkpoints,
@@ -148,15 +173,15 @@ def _add_leaf(method: Method, signed: jax.Array, leaves: jax.Array, now: Subtree
     )
 
 
-def _count(tally: Tally, log_weight: jax.Array, turned: jax.Array) -> Tally:
+def _count(tally: LeafTally, log_weight: jax.Array, turned: jax.Array) -> LeafTally:
     """The tally after one more leaf; only chains that were active count it."""
     finite = jnp.isfinite(log_weight)
-    diverged = tally.active & ~(finite & (log_weight >= -DIVERGENCE))
+    diverging = tally.active & ~(finite & (log_weight >= -DIVERGENCE))
     probability = jnp.where(finite, jnp.exp(jnp.minimum(log_weight, 0.0)), 0.0)
-    return Tally(
-        active=tally.active & ~diverged & ~turned,
-        accepted=tally.accepted + jnp.where(tally.active, probability, 0.0),
-        leapfrogs=tally.leapfrogs + tally.active,
-        diverged=tally.diverged | diverged,
+    return LeafTally(
+        active=tally.active & ~diverging & ~turned,
+        acceptance=tally.acceptance + jnp.where(tally.active, probability, 0.0),
+        n_steps=tally.n_steps + tally.active,
+        diverging=tally.diverging | diverging,
         nonfinite=tally.nonfinite + (tally.active & ~finite),
     )

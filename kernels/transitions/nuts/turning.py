@@ -27,8 +27,12 @@ Rule = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 class Checkpoints(NamedTuple):
-    """Momenta by slot, [slots, R, d] each. momentum: of a leaf; before: of the leaf before it; sums: of all leaves
-    of the subtree before it."""
+    """Momenta by slot, [slots, R, d] each.
+
+    momentum: of a leaf.
+    before: of the leaf before it.
+    sums: of all leaves of the subtree before it.
+    """
 
     momentum: jax.Array
     before: jax.Array
@@ -50,6 +54,22 @@ def u_turn(start: jax.Array, end: jax.Array, total: jax.Array) -> jax.Array:
     return ~((inner(start, total) > 0.0) & (inner(end, total) > 0.0))
 
 
+class Turning(NamedTuple):
+    """When a trajectory ends.
+
+    rule: whether what it sees turned.
+    watched: how many of the coordinates, the first, it sees; None for all. The end stays a function of the leaves,
+        which is all that exactness asks.
+    """
+
+    rule: Rule = u_turn
+    watched: int | None = None
+
+
+PUBLISHED = Turning()
+"""The published rule on all coordinates."""
+
+
 def u_turn_between(start: jax.Array, end: jax.Array, total: jax.Array) -> jax.Array:
     """The rule with half of the momenta at the ends left out of rho, which is then the way from end to end.
 
@@ -60,14 +80,14 @@ def u_turn_between(start: jax.Array, end: jax.Array, total: jax.Array) -> jax.Ar
     return u_turn(start, end, total - 0.5 * (start + end))
 
 
-def capped(step: jax.Array, limit: float) -> Rule:
+def capped(step_size: jax.Array, limit: float) -> Rule:
     """u_turn_between, and a turn also where the way's product with a momentum at either end exceeds `limit`.
 
-    step: h of each chain, [R], which makes a way of the sum of the momenta.
+    step_size: h of each chain, [R], which makes a way of the sum of the momenta.
     """
 
     def rule(start: jax.Array, end: jax.Array, total: jax.Array) -> jax.Array:
-        way = jnp.abs(step)[:, None] * (total - 0.5 * (start + end))
+        way = jnp.abs(step_size)[:, None] * (total - 0.5 * (start + end))
         far = jnp.maximum(inner(start, way), inner(end, way)) > limit
         return u_turn(start, end, way) | far
 

@@ -9,8 +9,8 @@ Source: Alenlov, Doucet and Lindsten (2021), Journal of Machine Learning Researc
 from kernels.dynamics.integrators import ROTATION_OUTSIDE, STRANG, Scheme
 from kernels.dynamics.splitting import Auxiliary
 from kernels.state import LevelView
-from kernels.structure.discovery import Structure
-from kernels.structure.joining import whole_level
+from kernels.structure.joining import level_of_all_sites
+from kernels.structure.levels import Structure
 from kernels.target import Target
 from kernels.transitions.hmc import Hmc
 from kernels.transitions.nuts.sampler import Nuts
@@ -19,13 +19,13 @@ from kernels.transitions.pseudo_marginal.target import AUXILIARY
 
 def joint_view(target: Target, structure: Structure, tempered: frozenset[str] | None = None) -> LevelView:
     """theta and u as one block, u last."""
-    return LevelView(target, structure, whole_level(target, structure), tempered)
+    return LevelView(target, structure, level_of_all_sites(target, structure), tempered)
 
 
 def pseudo_marginal_hmc(view: LevelView, scheme: Scheme = ROTATION_OUTSIDE) -> Hmc:
     """A fixed number of steps and one Metropolis test of all; on the level of the individuals, one of each of them.
 
-    controls.factor: metric.Leading of theta's factor; on the level of the individuals ones [N p, T]. A step costs one
+    parameters.factor: metric.Leading of theta's factor; on the level of the individuals ones [N p, T]. A step costs one
     gradient: with ROTATION_OUTSIDE half-way, with STRANG at its end.
     """
     return Hmc(view, scheme, Auxiliary(view, AUXILIARY))
@@ -34,7 +34,7 @@ def pseudo_marginal_hmc(view: LevelView, scheme: Scheme = ROTATION_OUTSIDE) -> H
 def pseudo_marginal_nuts(view: LevelView, max_depth: int, *, joint: bool = False) -> Nuts:
     """NUTS that stops when theta turns; joint: when the whole of (theta, u) does or its cap fires, for comparison.
 
-    controls.factor: metric.Leading of theta's factor. STRANG has the potential of each leaf for its one gradient, where
-    ROTATION_OUTSIDE would need another evaluation.
+    parameters.factor: metric.Leading of theta's factor. STRANG has the potential of each leaf for its one gradient,
+    where ROTATION_OUTSIDE would need another evaluation.
     """
     return Nuts(view, max_depth, STRANG, Auxiliary(view, AUXILIARY), joint=joint)

@@ -12,7 +12,7 @@ from ensemble.protocol.tuning import first_controls
 from ensemble.shard.moments import STEEP, shard_moments
 from kernels.state import LevelView, evaluate
 from kernels.structure.discovery import Move
-from kernels.structure.joining import whole
+from kernels.structure.joining import all_sites
 from tests.support.ensemble_models import evaluated, small
 
 SWEEPS = 4
@@ -21,7 +21,7 @@ HALF = float(np.log(0.5))
 
 def structure(kernel="hmc", **changes):
     model = small()
-    one = whole(model.target, model.structure)
+    one = all_sites(model.target, model.structure)
     return replace(one, levels=(replace(one.levels[0], move=Move(kernel, metric="dense", **changes)),))
 
 

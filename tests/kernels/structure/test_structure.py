@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kernels.structure.discovery import StructureError, discover
 from kernels.structure.owners import ALWAYS
 from kernels.structure.probing import Prober
-from kernels.structure.segments import Axes, Identity, Whole
+from kernels.structure.segments import Axes, Identity, SingleGroup
 from kernels.target import Site
 from tests.support.structure_models import census, genes, make_target, nested, nested_data, normal, zeros
 
@@ -77,7 +77,7 @@ def test_genes_are_cells_and_leaves():
     assert isinstance(structure.cells["y"], Axes)
     assert structure.cells["y"].n == 30
     assert all(isinstance(gene.owners[term], Identity) for term in ("y", "a", "d", "phi"))
-    assert all(isinstance(owners, Whole) for owners in shared.owners.values())
+    assert all(isinstance(owners, SingleGroup) for owners in shared.owners.values())
     assert "y" not in shared.terms
     assert {frozenset(block) for block in blocks_by_site(shared)} == {
         frozenset({"mu_a", "sd_a"}),

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from kernels.structure import codes as c
 from kernels.structure.dependency import sources
-from kernels.structure.segments import Axes, Identity, Padded, Whole, segments
+from kernels.structure.segments import Axes, Identity, Padded, SingleGroup, segments
 
 
 def check_segments(owner, n, kind):
@@ -42,8 +42,8 @@ def check_segments(owner, n, kind):
         (np.arange(6).reshape(2, 3), 6, Identity),
         (np.asarray(0), 1, Identity),
         (np.zeros(0, int), 0, Identity),
-        (np.zeros((2, 3), int), 1, Whole),
-        (np.full((2, 3), 4), 6, Whole),
+        (np.zeros((2, 3), int), 1, SingleGroup),
+        (np.full((2, 3), 4), 6, SingleGroup),
         (np.tile(np.arange(5), (4, 1)), 5, Axes),
         (np.tile(np.arange(4)[:, None], (1, 5)), 4, Axes),
         (np.broadcast_to(np.arange(6).reshape(2, 1, 3), (2, 4, 3)), 6, Axes),

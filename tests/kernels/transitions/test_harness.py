@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from kernels.state import State
-from kernels.structure.discovery import Interweaving
+from kernels.structure.levels import Interweaving
 from kernels.transitions import block_swap, interweaving, metropolis, momentum_diffusion
 from kernels.transitions.block_swap import BlockSwap
 from kernels.transitions.interweaving import Interweave

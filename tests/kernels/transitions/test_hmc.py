@@ -14,7 +14,7 @@ from kernels.dynamics.integrators import LEAPFROG, TWO_STAGE, Scheme, hamiltonia
 from kernels.dynamics.metric import Factor, LowRank, multiply
 from kernels.state import Info, LevelView, State, evaluate, log_density
 from kernels.structure.discovery import discover
-from kernels.structure.joining import whole_level
+from kernels.structure.joining import level_of_all_sites
 from kernels.target import Site, Target
 from kernels.transitions import hmc
 from kernels.transitions.hmc import Controls, Hmc
@@ -30,7 +30,7 @@ def kernel(level: str, scheme: Scheme = LEAPFROG) -> Hmc:
 
 def view_of(level: str) -> LevelView:
     target, structure = hierarchy()
-    return LevelView(target, structure, whole_level(target, structure)) if level == "whole" else view(level)
+    return LevelView(target, structure, level_of_all_sites(target, structure)) if level == "whole" else view(level)
 
 
 def dense() -> jax.Array:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from kernels.state import LevelView, evaluate, log_density
-from kernels.structure.discovery import Interweaving
-from kernels.structure.joining import whole_level
+from kernels.structure.joining import level_of_all_sites
+from kernels.structure.levels import Interweaving
 from kernels.transitions import block_swap, gradient_free_hmc, interweaving, metropolis
 from kernels.transitions.block_swap import BlockSwap
 from kernels.transitions.gradient_free_hmc import GradientFreeHMC
@@ -72,7 +72,7 @@ def test_block_swap() -> None:
 @cache
 def hmc_kernel(level: str) -> GradientFreeHMC:
     target, structure = hierarchy()
-    own = LevelView(target, structure, whole_level(target, structure)) if level == "whole" else view(level)
+    own = LevelView(target, structure, level_of_all_sites(target, structure)) if level == "whole" else view(level)
     return GradientFreeHMC(own, n_steps=3, directions=1 if level == "group" else 2)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from kernels.state import LevelView, State, evaluate, log_density
 from kernels.structure.discovery import discover
-from kernels.structure.joining import whole_level
+from kernels.structure.joining import level_of_all_sites
 from kernels.target import Site, Target
 from kernels.transitions.momentum_diffusion import Controls, MomentumDiffusion, ScoutInfo
 from tests.support.harness import hierarchy, one_draw, view
@@ -179,7 +179,7 @@ def test_blocks_do_not_feel_each_other() -> None:
 def test_whole_vector_goes_down_as_one_block() -> None:
     target, structure = hierarchy()
     position, y = one_draw()
-    own = LevelView(target, structure, whole_level(target, structure))
+    own = LevelView(target, structure, level_of_all_sites(target, structure))
     assert (own.level.width, own.level.n_blocks) == (12, 1)
     far = {name: values + 8.0 * (name == "x") for name, values in position.items()}
     state = evaluate(target, structure, far, y)

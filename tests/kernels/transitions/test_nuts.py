@@ -13,7 +13,7 @@ from kernels.dynamics.integrators import LEAPFROG, SCHEMES, STRANG, Scheme
 from kernels.dynamics.metric import LowRank
 from kernels.state import LevelView, State, evaluate
 from kernels.structure.discovery import discover
-from kernels.structure.joining import whole_level
+from kernels.structure.joining import level_of_all_sites
 from kernels.target import Site, Target
 from kernels.transitions.nuts.sampler import Controls, Draws, Nuts, NutsInfo, together, trajectory
 from kernels.transitions.nuts.tree import NOISE
@@ -297,7 +297,7 @@ def test_what_nuts_refuses() -> None:
 @cache
 def whole_view() -> LevelView:
     target, structure = hierarchy()
-    return LevelView(target, structure, whole_level(target, structure))
+    return LevelView(target, structure, level_of_all_sites(target, structure))
 
 
 class OneChain:

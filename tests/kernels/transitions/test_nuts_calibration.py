@@ -16,7 +16,7 @@ import pytest
 
 from kernels.state import LevelView, evaluate
 from kernels.structure.discovery import discover
-from kernels.structure.joining import whole_level
+from kernels.structure.joining import level_of_all_sites
 from kernels.target import Site, Target
 from kernels.transitions.nuts.sampler import Controls, Nuts
 from tests.support.calibration import calibrated, neighbours, shifted, widened
@@ -58,7 +58,7 @@ def simulations() -> tuple[np.ndarray, np.ndarray]:
     target = Target(sites, kinds, log_terms, lambda position, y: position, lambda key, y: from_prior(key))
     data = jnp.linspace(-1.0, 1.0, GROUPS * PER_GROUP).reshape(GROUPS, PER_GROUP)
     structure = discover(target, data, from_prior(jax.random.key(0)), key=jax.random.key(1))
-    nuts = Nuts(LevelView(target, structure, whole_level(target, structure)), 4)
+    nuts = Nuts(LevelView(target, structure, level_of_all_sites(target, structure)), 4)
     factor = jnp.asarray([0.4, 0.45, *np.full(GROUPS, 0.8)])[:, None]
     controls = Controls(jnp.asarray(1.0), jnp.asarray(0.55), factor, jnp.asarray(4))
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from kernels.state import LevelView, State, evaluate
-from kernels.structure.discovery import Structure, discover
+from kernels.structure.discovery import discover
+from kernels.structure.levels import Structure
 from kernels.target import Site, Target
 from kernels.transitions import block_swap, metropolis
 from kernels.transitions.block_swap import BlockSwap

@@ -18,7 +18,7 @@ import numpyro.distributions as dist
 
 from kernels.state import LevelView, evaluate, log_density
 from kernels.structure.discovery import discover
-from kernels.structure.joining import whole_level
+from kernels.structure.joining import level_of_all_sites
 from kernels.transitions.hmc import Controls, Hmc
 from kernels.types import Data, Position
 from workflows.modelling.frontends.function import function_model
@@ -83,7 +83,7 @@ def chains(model: Model, starts: list[Position], factors: list[jax.Array]) -> di
     """Draws [chain, draw] of each parameter and of the log density, of one chain a start."""
     target, data = model.target, jax.tree.map(jnp.asarray, model.data)
     structure = discover(target, data, starts[0], key=jax.random.key(0))
-    kernel = Hmc(LevelView(target, structure, whole_level(target, structure)))
+    kernel = Hmc(LevelView(target, structure, level_of_all_sites(target, structure)))
 
     def chain(key: jax.Array, start: Position, factor: jax.Array) -> dict[str, jax.Array]:
         def one(state, number):

@@ -10,7 +10,7 @@ import pytest
 
 from kernels.state import evaluate, log_density
 from kernels.structure.discovery import discover
-from kernels.structure.joining import joined, whole
+from kernels.structure.joining import all_sites, joined
 from kernels.target import Site, Target
 from tests.support.ensemble_models import GROUPS, small
 from workflows.sampling.level_kernels import KernelError, affordable, with_kernels
@@ -81,7 +81,7 @@ def test_a_metric_that_is_asked_for_is_used(metric):
     assert chosen(levels={"whole": "hmc"}, metric=metric).levels[0].metric == metric
 
 
-@pytest.mark.parametrize("change", [whole, lambda target, structure: joined(target, structure, "g")])
+@pytest.mark.parametrize("change", [all_sites, lambda target, structure: joined(target, structure, "g")])
 def test_joining_changes_no_density(change):
     model = small()
     structure = change(model.target, model.structure)
@@ -94,7 +94,7 @@ def test_joining_changes_no_density(change):
 def test_a_joined_level_reads_back_what_it_wrote():
     model = small()
     position = model.target.initial(jax.random.key(3), model.data)
-    for structure in (whole(model.target, model.structure), joined(model.target, model.structure, "g")):
+    for structure in (all_sites(model.target, model.structure), joined(model.target, model.structure, "g")):
         level = structure.levels[-1]
         blocks = np.arange(level.width, dtype=float)[:, None]
         np.testing.assert_array_equal(level.gather(level.scatter(position, blocks)), blocks)

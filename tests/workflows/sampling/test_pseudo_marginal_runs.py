@@ -28,8 +28,9 @@ from kernels.dynamics.metric import Leading
 from kernels.dynamics.splitting import Auxiliary
 from kernels.numerics.batching import over_replicas
 from kernels.state import LevelView, State, evaluate, log_density
-from kernels.structure.discovery import Level, Structure, discover
-from kernels.structure.joining import whole
+from kernels.structure.discovery import discover
+from kernels.structure.joining import all_sites
+from kernels.structure.levels import Level, Structure
 from kernels.transitions import hmc
 from kernels.transitions.nuts import sampler as nuts
 from kernels.transitions.pseudo_marginal import metropolis as pseudo_marginal_metropolis
@@ -286,7 +287,7 @@ def test_a_noisy_walk_is_steered_to_fewer_acceptances(kernel: str, seen: float, 
 def test_goals_are_of_theta_where_all_is_one_block_too() -> None:
     """Level whole, in which theta and u lie side by side."""
     chosen, bare = found()
-    one = whole(chosen.target, bare)
+    one = all_sites(chosen.target, bare)
     level: Level = one.levels[0]
     values = np.arange(level.width, dtype=float)[:, None]
     diagnostics = Diagnostics(40, {"whole": values}, {"whole": values})

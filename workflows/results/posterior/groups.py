@@ -9,7 +9,8 @@ import numpy as np
 import xarray
 
 from ensemble.errors import MaxwellError
-from kernels.structure.discovery import Structure, discover
+from kernels.structure.discovery import discover
+from kernels.structure.levels import Structure
 from kernels.types import Position
 from workflows.modelling.model import Model
 from workflows.results.posterior.integration import Single, integrated, singles

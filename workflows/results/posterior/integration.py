@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernels.state import LevelView
-from kernels.structure.discovery import Level, Structure
+from kernels.structure.levels import Level, Structure
 from kernels.target import Target
 from kernels.types import Data, Position
 

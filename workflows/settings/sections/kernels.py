@@ -1,19 +1,24 @@
 """Settings of the kernels: what updates each level, and how trajectories go."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from ensemble.shard.level_kernels.registry import KERNELS, described
 from workflows.settings.fields import COUNT, Count, Section, key
+
+if TYPE_CHECKING:
+    KernelName = str
+else:
+    KernelName = Literal[tuple(KERNELS)]
 
 
 class KernelSettings(Section):
     """What updates each level, and how kernels that follow the gradient do it."""
 
-    levels: dict[str, Literal["metropolis", "hmc", "nuts", "pm_hmc", "pm_nuts", "pm_metropolis", "refresh"]] = key(
+    levels: dict[str, KernelName] = key(
         {},
-        "a mapping of levels (as `maxwell inspect` lists them), or of whole alone, to metropolis, hmc or nuts; of a "
-        "pseudo-marginal model also global to pm_hmc, pm_nuts or pm_metropolis, and individual to refresh",
+        f"a mapping of levels (as `maxwell inspect` lists them), or of whole alone, to a kernel ({described()})",
         "the kernel of a level; whole: all parameters in one block; levels not named: by their structure",
     )
     integrator: Literal["leapfrog", "two_stage"] = key(

@@ -18,11 +18,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble.protocol.tuning import Controls, first_controls, metropolis_controls
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.protocol.tuning import TuningState
+from ensemble.shard.first_tuning import first_tuning
+from ensemble.shard.level_kernels.metropolis import metropolis_parameters
 from ensemble.shard.sweeps import Sweeps
 from kernels.state import LevelView, evaluate
-from kernels.structure.discovery import Level, discover
+from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import find_interweavings
+from kernels.structure.levels import Level
 from kernels.target import Target
 from kernels.transitions.metropolis import Metropolis
 from workflows.modelling import model as models
@@ -54,18 +58,18 @@ def measure(name: str, keys: dict[str, Any], rungs: int) -> Row:
     target, data, key = model.target, jax.tree.map(jnp.asarray, model.data), jax.random.key(0)
     start = target.initial(key, data)
     structure = discover(target, data, start, key=key)
-    moves = find_interweavings(target, structure, data, start, key)
+    spec = SweepSpec(structure, {}, find_interweavings(target, structure, data, start, key))
     position = {site: jnp.repeat(x[None], REPLICAS, axis=0) for site, x in start.items()}
     state = jax.jit(jax.vmap(lambda p, d: evaluate(target, structure, p, d), in_axes=(0, None)))(position, data)
-    controls = first_controls(structure, 1.0 / np.array([1.0, 3.5][:rungs]), len(moves), SWEEPS)
-    sweeps = Sweeps(target, structure, moves, replicas=REPLICAS, rungs=rungs, repeats=4)
+    tuning = first_tuning(spec, 1.0 / np.array([1.0, 3.5][:rungs]), SWEEPS)
+    sweeps = Sweeps(target, spec, replicas=REPLICAS, rungs=rungs, repeats=4)
     leaf = next(level for level in reversed(structure.levels) if level.leaf)
     move_keys = jax.random.split(key, REPLICAS)
     round_keys = jax.random.split(key, (rungs, REPLICAS))
     calls = [
         _compiled(_bound(target, leaf), position, move_keys, data),
-        _compiled(_move(sweeps.views[leaf.name], controls), state, move_keys, data),
-        _compiled(sweeps.round, (state,) * rungs, round_keys, data, controls),
+        _compiled(_move(sweeps.views[leaf.name], tuning), state, move_keys, data),
+        _compiled(sweeps.round, (state,) * rungs, round_keys, data, tuning),
     ]
     bound, move, whole_round = (1e9 * s / (target.dimension * REPLICAS) for s in medians(calls, REPEATS))
     return Row(bound, move, whole_round / SWEEPS / rungs)
@@ -83,13 +87,12 @@ def _bound(target: Target, leaf: Level) -> Callable[..., Any]:
     return bound
 
 
-def _move(view: LevelView, controls: Controls) -> Callable[..., Any]:
+def _move(view: LevelView, tuning: TuningState) -> Callable[..., Any]:
     """One Metropolis move of a level by all replicas."""
     metropolis = Metropolis(view)
 
     def move(state: Any, keys: jax.Array, data: Any) -> Any:
-        level = metropolis_controls(controls, view.level.name, 0)
-        return jax.vmap(metropolis.step, in_axes=(0, 0, None, None))(keys, state, data, level)
+        return metropolis.step(keys, state, data, metropolis_parameters(tuning, view.level.name, 0))
 
     return move
 

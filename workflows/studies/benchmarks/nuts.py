@@ -11,9 +11,9 @@ import numpy as np
 
 from kernels.state import LevelView, evaluate
 from kernels.structure.discovery import discover
-from kernels.structure.joining import whole
+from kernels.structure.joining import all_sites
 from kernels.target import Site, Target
-from kernels.transitions.nuts.sampler import Controls, Nuts
+from kernels.transitions.nuts.sampler import Nuts, NutsParameters
 from workflows.modelling.model import Model
 from workflows.studies.benchmarks.timing import medians
 from workflows.studies.depth import german_credit
@@ -93,14 +93,16 @@ def _ours(model: Model, step: float) -> tuple[Draws, Any]:
     target, data = model.target, jax.tree.map(jnp.asarray, model.data)
     starts = jax.vmap(target.initial, in_axes=(0, None))(jax.random.split(jax.random.key(0), CHAINS), data)
     one = {name: x[0] for name, x in starts.items()}
-    structure = whole(target, discover(target, data, one, key=jax.random.key(0)))
+    structure = all_sites(target, discover(target, data, one, key=jax.random.key(0)))
     (level,) = structure.levels
     kernel = Nuts(LevelView(target, structure, level), MAX_DEPTH)
-    controls = Controls(jnp.ones(()), jnp.asarray(step), jnp.ones((level.width, 1)), jnp.asarray(MAX_DEPTH), 1e3)
+    parameters = NutsParameters(
+        jnp.ones(()), jnp.asarray(step), jnp.ones((level.width, 1)), jnp.asarray(MAX_DEPTH), 1e3
+    )
 
     def draw(keys: jax.Array, states: Any) -> Any:
-        states, info = kernel.step(keys, states, data, controls)
-        return states, (jnp.max(info.executed), jnp.mean(info.executed), jnp.mean(info.leapfrogs))
+        states, info = kernel.step(keys, states, data, parameters)
+        return states, (jnp.max(info.n_steps_lockstep), jnp.mean(info.n_steps_lockstep), jnp.mean(info.n_steps))
 
     return _draws(draw), jax.vmap(lambda p: evaluate(target, structure, p, data))(starts)
 

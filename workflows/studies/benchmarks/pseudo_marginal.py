@@ -20,7 +20,7 @@ from kernels.dynamics.forces import scaled_potential
 from kernels.dynamics.metric import Leading
 from kernels.state import LevelView, State, evaluate
 from kernels.structure.discovery import discover
-from kernels.transitions.hmc import Controls, Hmc
+from kernels.transitions.hmc import Hmc, HmcParameters
 from kernels.transitions.pseudo_marginal.target import ESTIMATE, Precision
 from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_marginal_hmc
 from kernels.types import Data
@@ -68,37 +68,36 @@ def problem(samples: int, precision: Precision = "float64", individuals: int = I
     return Problem(joint_view(target, structure), data, starts)
 
 
-def controls(step: float, steps: int) -> Controls:
+def parameters(step_size: float, n_steps: int) -> HmcParameters:
     """With the published mass for theta."""
-    return Controls(jnp.asarray(1.0), jnp.asarray(step), Leading(jnp.full((13, 1), MASS**-0.5)), jnp.asarray(steps))
+    mass = Leading(jnp.full((13, 1), MASS**-0.5))
+    return HmcParameters(jnp.asarray(1.0), jnp.asarray(step_size), mass, jnp.asarray(n_steps))
 
 
 def acceptance(of: Problem, step: float = STEP, steps: int = STEPS) -> tuple[float, float]:
     """Mean acceptance over DRAWS trajectories of each chain: of PM-HMC, and of leapfrog on theta and u."""
-    chosen = controls(step, steps)
+    chosen = parameters(step, steps)
 
     def mean(kernel: Hmc) -> float:
-        def body(state: State, key: jax.Array) -> tuple[State, jax.Array]:
-            state, info = kernel.step(key, state, of.data, chosen)
-            return state, info.accepted[0]
+        def body(states: State, key: jax.Array) -> tuple[State, jax.Array]:
+            states, info = kernel.step(jax.random.split(key, CHAINS), states, of.data, chosen)
+            return states, info.acceptance_probability
 
-        def chain(one: tuple[jax.Array, State]) -> jax.Array:
-            return jax.lax.scan(body, one[1], jax.random.split(one[0], DRAWS))[1]
-
-        keys = jax.random.split(jax.random.key(3), CHAINS)
-        return float(jnp.mean(jax.jit(lambda *both: jax.lax.map(chain, both))(keys, of.starts)))
+        keys = jax.random.split(jax.random.key(3), DRAWS)
+        return float(jnp.mean(jax.jit(lambda keys, starts: jax.lax.scan(body, starts, keys)[1])(keys, of.starts)))
 
     return mean(pseudo_marginal_hmc(of.view)), mean(Hmc(of.view))
 
 
 def cost(of: Problem) -> tuple[float, float]:
     """Milliseconds of one evaluation of the gradient, and of a step of a trajectory with all that belongs to it."""
-    kernel, chosen = pseudo_marginal_hmc(of.view), controls(STEP, STEPS)
-    state = jax.tree.map(lambda leaf: leaf[0], of.starts)
+    kernel, chosen = pseudo_marginal_hmc(of.view), parameters(STEP, STEPS)
+    first = jax.tree.map(lambda leaf: leaf[:1], of.starts)
+    state = jax.tree.map(lambda leaf: leaf[0], first)
 
     @jax.jit
-    def trajectory(state: State) -> Any:
-        return kernel.step(jax.random.key(4), state, of.data, chosen)
+    def trajectory(states: State) -> Any:
+        return kernel.step(jax.random.split(jax.random.key(4), 1), states, of.data, chosen)
 
     @jax.jit
     def gradients(state: State) -> jax.Array:
@@ -108,7 +107,7 @@ def cost(of: Problem) -> tuple[float, float]:
         start = jnp.zeros((of.view.level.width, 1))
         return jax.lax.fori_loop(0, STEPS, lambda _, offset: offset + 1e-12 * gradient(offset), start)
 
-    times = medians([lambda: gradients(state), lambda: trajectory(state)], REPEATS)
+    times = medians([lambda: gradients(state), lambda: trajectory(first)], REPEATS)
     return 1e3 * times[0] / STEPS, 1e3 * times[1] / STEPS
 
 

@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 
 from kernels.dynamics.metric import Leading
 from kernels.state import LevelView, State, evaluate
-from kernels.structure.discovery import Structure, discover
-from kernels.structure.joining import whole_level
-from kernels.transitions import hmc
-from kernels.transitions.nuts import sampler as nuts
-from kernels.transitions.nuts.sampler import Nuts
+from kernels.structure.discovery import discover
+from kernels.structure.joining import level_of_all_sites
+from kernels.structure.levels import Structure
+from kernels.transitions.hmc import HmcParameters
+from kernels.transitions.nuts.sampler import Nuts, NutsParameters
 from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_marginal_hmc
 from kernels.types import Data, Position
 from workflows.modelling.model import Model
@@ -39,6 +39,7 @@ NAMES = ("mu1", "mu2", "1/lambda1", "1/lambda2")
 SEED = 1
 
 Step = Callable[[jax.Array, State, Data], State]
+"""(keys [1], states [1], data) -> states: of the one chain."""
 
 
 def pseudo_marginal(iterations: int, individuals: int = INDIVIDUALS, samples: int = SAMPLES) -> np.ndarray:
@@ -47,24 +48,18 @@ def pseudo_marginal(iterations: int, individuals: int = INDIVIDUALS, samples: in
     found = structure_of(model)
     kernel = pseudo_marginal_hmc(joint_view(model.target, found))
     factor = Leading(jnp.full((model.target.dimension_of_interest, 1), MASS**-0.5))
-    controls = hmc.Controls(jnp.asarray(1.0), jnp.asarray(STEP), factor, jnp.asarray(STEPS))
-    return chain(model, found, lambda key, state, data: kernel.step(key, state, data, controls)[0], iterations)
+    parameters = HmcParameters(jnp.asarray(1.0), jnp.asarray(STEP), factor, jnp.asarray(STEPS))
+    return chain(model, found, lambda keys, states, data: kernel.step(keys, states, data, parameters)[0], iterations)
 
 
 def exact(iterations: int, individuals: int = INDIVIDUALS) -> np.ndarray:
     """NUTS on the likelihood by quadrature, with the same mass: [iterations, 4]."""
     model = build(estimator="exact", individuals=individuals)
     found = structure_of(model)
-    kernel = Nuts(LevelView(model.target, found, whole_level(model.target, found)), NUTS_DEPTH)
+    kernel = Nuts(LevelView(model.target, found, level_of_all_sites(model.target, found)), NUTS_DEPTH)
     factor = jnp.full((model.target.dimension, 1), MASS**-0.5)
-    controls = nuts.Controls(jnp.asarray(1.0), jnp.asarray(NUTS_STEP), factor, jnp.asarray(NUTS_DEPTH))
-
-    def step(key: jax.Array, state: State, data: Data) -> State:
-        several = jax.tree.map(lambda x: x[None], state)
-        moved: State = jax.tree.map(lambda x: x[0], kernel.step(key[None], several, data, controls)[0])
-        return moved
-
-    return chain(model, found, step, iterations)
+    parameters = NutsParameters(jnp.asarray(1.0), jnp.asarray(NUTS_STEP), factor, jnp.asarray(NUTS_DEPTH))
+    return chain(model, found, lambda keys, states, data: kernel.step(keys, states, data, parameters)[0], iterations)
 
 
 def structure_of(model: Model) -> Structure:
@@ -81,11 +76,11 @@ def chain(model: Model, found: Structure, step: Step, iterations: int) -> np.nda
     @jax.jit
     def run(data: Data) -> jax.Array:
         position = model.target.initial(start_key, data) | {name: jnp.asarray(x) for name, x in START.items()}
-        start = evaluate(model.target, found, position, data)
+        start = jax.tree.map(lambda x: x[None], evaluate(model.target, found, position, data))
 
-        def body(state: State, key: jax.Array) -> tuple[State, jax.Array]:
-            state = step(key, state, data)
-            return state, watched(state.position)
+        def body(states: State, key: jax.Array) -> tuple[State, jax.Array]:
+            states = step(key[None], states, data)
+            return states, watched({name: x[0] for name, x in states.position.items()})
 
         return jax.lax.scan(body, start, jax.random.split(key, iterations))[1]
 

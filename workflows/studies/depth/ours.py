@@ -9,7 +9,7 @@ import numpy as np
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.flat import under
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
-from kernels.structure.joining import WHOLE
+from kernels.structure.joining import ALL_SITES
 from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import Settings, make_settings
 from workflows.studies import watched
@@ -17,7 +17,7 @@ from workflows.studies.depth.bias import Trace, trace_of
 from workflows.studies.depth.targets import BUILDERS, DepthTarget
 
 SETTINGS: Mapping[str, Any] = {
-    "kernels": {"levels": {WHOLE: "hmc"}, "jitter": 0.0},
+    "kernels": {"levels": {ALL_SITES: "hmc"}, "jitter": 0.0},
     "scout": {"kernel": "short", "max_rounds": 30},
     "round": {"sweeps": 1},
     "equilibrate": {"max_rounds": 40, "refine_rounds": 40},

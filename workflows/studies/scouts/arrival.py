@@ -11,9 +11,10 @@ import numpy as np
 
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundPlan, RoundResult
+from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.settings import RunSettings
 from ensemble.shard.approximations import ITERATIONS, path_draws
-from kernels.structure.discovery import Structure
+from ensemble.shard.level_kernels.registry import level_kernels
 from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import Settings
 from workflows.studies import watched
@@ -43,7 +44,7 @@ def arrived(means: Sequence[float], equilibrium: Equilibrium, in_a_row: int = IN
     return None
 
 
-def evaluations(plan: RoundPlan, structure: Structure, moves: int, settings: RunSettings) -> float:
+def evaluations(plan: RoundPlan, spec: SweepSpec, settings: RunSettings) -> float:
     """Log densities that a chain evaluates in a round, without those that come with a gradient.
 
     An update of a level by Metropolis is one, whatever share of the terms it needs; so is an interweaving move. A
@@ -53,9 +54,10 @@ def evaluations(plan: RoundPlan, structure: Structure, moves: int, settings: Run
     scout = settings.shard.scout
     if settings.shard.runs_scout(plan.stage):
         trajectory = scout["trajectory"] * (2 * scout["directions"] + 1) + 1
-        return 1.0 + sum(trajectory if level.leaf else scout["repeats"] for level in structure.levels)
-    updates = [1 if level.leaf else settings.shard.repeats for level in structure.levels if not level.move.gradients]
-    interweaving = int(np.sum(plan.controls["schedule"] < moves))
+        return 1.0 + sum(trajectory if level.leaf else scout["repeats"] for level in spec.structure.levels)
+    kernels = [kernel for kernel in level_kernels(spec).values() if not kernel.needs.gradient]
+    updates = [settings.shard.repeats if kernel.is_repeated else 1 for kernel in kernels]
+    interweaving = int(np.sum(plan.controls["schedule"] < len(spec.interweavings)))
     return float(plan.sweeps * sum(updates) + interweaving)
 
 
@@ -83,7 +85,7 @@ class Seen:
         """Note one round and its costs."""
         self.densities.append(np.concatenate([result.statistics["lp"] for result in results]))
         self.stages.append(plan.stage.name)
-        evaluated = evaluations(plan, self.prepared.structure, len(self.prepared.moves), self.settings)
+        evaluated = evaluations(plan, self.prepared.spec, self.settings)
         self.spent.append((evaluated, watched.gradients(results), sum(result.kernel_seconds for result in results)))
 
     @property

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ensemble.shard.runner import StartError
-from kernels.structure.joining import WHOLE
+from kernels.structure.joining import ALL_SITES
 from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import Settings, make_settings
 from workflows.studies import watched
@@ -17,13 +17,13 @@ FOUND = "found"
 """In place of kernels.levels: the structure as found, every level of it by Metropolis."""
 SPSA, SHORT = {"kernel": "momentum_diffusion"}, {"kernel": "short"}
 SCOUTS: Mapping[str, Mapping[str, Any]] = {
-    "SPSA, whole vector": {"kernels": {"levels": {WHOLE: "metropolis"}}, "scout": SPSA},
+    "SPSA, whole vector": {"kernels": {"levels": {ALL_SITES: "metropolis"}}, "scout": SPSA},
     "SPSA, by level": {"kernels": {"levels": FOUND}, "scout": SPSA},
-    "short HMC": {"kernels": {"levels": {WHOLE: "hmc"}}, "scout": SHORT},
-    "short NUTS": {"kernels": {"levels": {WHOLE: "nuts"}}, "scout": SHORT},
+    "short HMC": {"kernels": {"levels": {ALL_SITES: "hmc"}}, "scout": SHORT},
+    "short NUTS": {"kernels": {"levels": {ALL_SITES: "nuts"}}, "scout": SHORT},
     "Metropolis, by level": {"kernels": {"levels": FOUND}, "scout": {"kernel": "none"}},
     "Pathfinder, short HMC": {
-        "kernels": {"levels": {WHOLE: "hmc"}},
+        "kernels": {"levels": {ALL_SITES: "hmc"}},
         "scout": SHORT,
         "start": {"kind": "pathfinder"},
     },
@@ -72,8 +72,8 @@ def found_levels(target: ScoutTarget) -> tuple[str, ...]:
     """The levels of the structure as found; `whole` alone where it is one block of all coordinates."""
     whole = settings(target, "SPSA, whole vector", 1)
     content = {**whole.model_dump(mode="json"), "kernels": {}}
-    levels = Prepared(make_settings(content)).structure.levels
-    return (WHOLE,) if sum(level.n_blocks for level in levels) == 1 else tuple(level.name for level in levels)
+    levels = Prepared(make_settings(content)).spec.structure.levels
+    return (ALL_SITES,) if sum(level.n_blocks for level in levels) == 1 else tuple(level.name for level in levels)
 
 
 def watch(chosen: Settings, equilibrium: Equilibrium | None, seconds: float) -> Seen:
@@ -113,7 +113,7 @@ def row(
     target: ScoutTarget, scout: str, equilibrium: Equilibrium, levels: Sequence[str], rounds: int, seconds: float
 ) -> Row:
     """One scout on one target. Where all coordinates are one block, SPSA by level is SPSA of the whole vector."""
-    if scout == "SPSA, by level" and levels == (WHOLE,):
+    if scout == "SPSA, by level" and levels == (ALL_SITES,):
         return Row(target.name, scout, None, np.nan, 0, 0.0, ONE_BLOCK)
     try:
         seen = watch(settings(target, scout, rounds, levels=levels), equilibrium, seconds)

@@ -16,10 +16,10 @@ from scipy.special import betainc, gammaln
 
 from kernels.ladder import tempering
 from kernels.state import LevelView, State, evaluate
-from kernels.structure.discovery import Structure, discover
+from kernels.structure.discovery import discover
+from kernels.structure.levels import Structure
 from kernels.target import Site, Target
-from kernels.transitions import block_swap
-from kernels.transitions.block_swap import BlockSwap
+from kernels.transitions.block_swap import BlockSwap, BlockSwapParameters
 
 HOTTEST = 3.5
 REJECTED = 0.5
@@ -82,7 +82,8 @@ def whole_acceptance(key: jax.Array, dimension: int, betas: np.ndarray, draws: i
     both = [
         swap(jax.random.split(k, draws), parity, jnp.asarray(betas), energies)[1] for parity, k in enumerate(swap_keys)
     ]
-    accepted, tried = (sum(float(jnp.sum(getattr(one, kind))) for one in both) for kind in ("accepted", "tried"))
+    kinds = "acceptance_probability", "tried"
+    accepted, tried = (sum(float(jnp.sum(getattr(one, kind))) for one in both) for kind in kinds)
     return accepted / tried
 
 
@@ -91,13 +92,11 @@ def block_acceptance(key: jax.Array, dimension: int, draws: int) -> float:
     view, structure = _coordinates(dimension)
     draw_key, swap_key = jax.random.split(key)
     x = jax.random.normal(draw_key, (2, draws, dimension)) * np.sqrt([1.0, HOTTEST])[:, None, None]
-    controls = block_swap.Controls(jnp.asarray(1.0), jnp.asarray(1.0 / HOTTEST))
-
-    def one(key: jax.Array, cold: jax.Array, hot: jax.Array) -> jax.Array:
-        pair: tuple[State, ...] = tuple(evaluate(view.target, structure, {"x": x}, None) for x in (cold, hot))
-        return BlockSwap(view).step(key, (pair[0], pair[1]), None, controls)[1].accepted
-
-    return float(jnp.mean(jax.vmap(one)(jax.random.split(swap_key, draws), *x)))
+    parameters = BlockSwapParameters(jnp.asarray(1.0), jnp.asarray(1.0 / HOTTEST))
+    evaluated = jax.vmap(lambda x: evaluate(view.target, structure, {"x": x}, None))
+    pairs: tuple[State, State] = (evaluated(x[0]), evaluated(x[1]))
+    info = BlockSwap(view).step(jax.random.split(swap_key, draws), pairs, None, parameters)[1]
+    return float(jnp.mean(info.acceptance_probability))
 
 
 def _coordinates(dimension: int) -> tuple[LevelView, Structure]:

@@ -1,0 +1,37 @@
+"""Which interweaving move a sweep makes, and which are worth their evaluation."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from ensemble.adaptation.moments import LevelMoments
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.protocol.tuning import TuningState
+
+LEAST_USEFUL = 0.02
+"""A move whose expected squared step is below this share of its parent's variance is not worth its evaluation."""
+
+
+def schedule(sweeps: int, round_: int, useful: np.ndarray) -> np.ndarray:
+    """The interweaving move of each sweep of a round: the useful ones in turn, their number (nothing) where none is.
+
+    A function of the round's number and frozen flags, never of the states: so any order is exact.
+    """
+    chosen = np.flatnonzero(useful)
+    if not chosen.size:
+        return np.full(sweeps, len(useful))
+    return chosen[(np.arange(sweeps) + round_ * sweeps) % chosen.size]
+
+
+def interweavings_to_keep(tuning: TuningState, moments: LevelMoments, seen: np.ndarray, spec: SweepSpec) -> np.ndarray:
+    """Which moves are worth their evaluation, bool [moves]: E step^2 x acceptance against the parent's variance.
+
+    seen: mean acceptance of each, NaN where it was never tried.
+    """
+    flags = []
+    for number, move in enumerate(spec.interweavings):
+        level = next(level for level in spec.structure.levels if move.parent in level.sites)
+        variances = moments[level.name][0].scatter / moments[level.name][0].weight
+        diagonal = np.einsum("iib->ib", variances) if variances.ndim == 3 else variances
+        variance = float(level.scatter({}, jnp.asarray(diagonal))[move.parent])
+        flags.append(np.exp(2 * tuning.interweave[number]) * np.nan_to_num(seen[number]) > LEAST_USEFUL * variance)
+    return np.asarray(flags, bool)
