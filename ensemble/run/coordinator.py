@@ -12,7 +12,7 @@ from ensemble.run.handover import Handover, take_over
 from ensemble.run.rounds import advance, next_plan
 from ensemble.run.settings import RunSettings
 from ensemble.run.sitting import Sitting, Stopwatch
-from ensemble.run.state import first_state, first_tuning, pack, unpack
+from ensemble.run.state import first_state, pack, stage_tuning, unpack
 from ensemble.run.status import status_of
 from ensemble.run.summary import outside_kernels, summarise
 from ensemble.store.checkpoint import Checkpoint
@@ -53,7 +53,7 @@ class Coordinator:
         """A new run, its fleet standing at the starts: committed. handover: what it takes over from another run."""
         if handover is not None:
             blank = partial(
-                first_tuning, structure=self.structure, interweavings=self.interweavings, settings=self.settings
+                stage_tuning, structure=self.structure, interweavings=self.interweavings, settings=self.settings
             )
             self.state, notes = take_over(handover, len(self.interweavings), blank)
             for note in notes:

@@ -10,7 +10,7 @@ from ensemble.protocol.stages import Stage
 from ensemble.run import observed, policies
 from ensemble.run.ladder import LadderState
 from ensemble.run.settings import RunSettings
-from ensemble.run.state import RunState, first_tuning
+from ensemble.run.state import RunState, stage_tuning
 from kernels.structure.discovery import Interweaving, Structure
 
 LONGEST_DEPTH = 64
@@ -81,7 +81,7 @@ def _entered(
         seen = observed.rate_of(ledger.rates, "interweave", len(interweavings))
         kept = adaptation.useful_moves(before, state.moments, seen, structure, interweavings)
         ledger = ledger._replace(interweavings_kept=tuple(bool(flag) for flag in kept))
-    blank = first_tuning(stage, structure, interweavings, settings)
+    blank = stage_tuning(stage, structure, interweavings, settings)
     tuning = adaptation.carried(before, blank, state.moments, structure, anew=stage.resets_scales)
     ledger = ledger._replace(
         stage=stage, stage_round=0, settled_round=None, trace=(), rates={}, ladder=LadderState(rows=ledger.ladder.rows)

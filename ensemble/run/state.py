@@ -36,7 +36,7 @@ class RunState(NamedTuple):
     diagnostics: Diagnostics | None
 
 
-def first_tuning(
+def stage_tuning(
     stage: Stage, structure: Structure, interweavings: tuple[Interweaving, ...], settings: RunSettings
 ) -> Controls:
     """The tuning of a stage before anything is known."""
@@ -49,7 +49,7 @@ def first_tuning(
 def first_state(structure: Structure, interweavings: tuple[Interweaving, ...], settings: RunSettings) -> RunState:
     """The state before the first round."""
     ledger = Ledger(stage=policies.first_stage(settings), interweavings_kept=(True,) * len(interweavings))
-    tuning = first_tuning(ledger.stage, structure, interweavings, settings)
+    tuning = stage_tuning(ledger.stage, structure, interweavings, settings)
     return RunState(ledger, tuning, first_moments(tuning), {}, None)
 
 
@@ -74,7 +74,7 @@ def unpack(
 ) -> RunState:
     """The state that `pack` gave arrays and JSON of, bit for bit."""
     ledger = Ledger.from_json(info)
-    tuning = unflatten(first_tuning(ledger.stage, structure, interweavings, settings), under("controls", arrays))
+    tuning = unflatten(stage_tuning(ledger.stage, structure, interweavings, settings), under("controls", arrays))
     return RunState(
         ledger=ledger,
         tuning=tuning,
