@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ensemble.errors import MaxwellError
 from ensemble.protocol.tuning import Controls, level_rungs
 from ensemble.shard.level_kernels import level_move
-from ensemble.shard.walkers import Rungs, Travels, energies, exchange
+from ensemble.shard.walkers import Rungs, Walkers, energies, exchange
 from kernels.ladder import evidence
 from kernels.ladder.evidence import Stones
 from kernels.numerics.batching import over_replicas
@@ -95,25 +95,25 @@ class Sweeps:
                 )
 
     def round(
-        self, states: Rungs, keys: jax.Array, data: Data, controls: Controls, travels: Travels = ()
-    ) -> tuple[Rungs, Tally, Travels]:
-        """As many sweeps as controls.schedule has entries. keys: one for each rung and replica, [rungs, R]; travels:
+        self, states: Rungs, keys: jax.Array, data: Data, controls: Controls, walkers: Walkers = ()
+    ) -> tuple[Rungs, Tally, Walkers]:
+        """As many sweeps as controls.schedule has entries. keys: one for each rung and replica, [rungs, R]; walkers:
         where whole replicas are exchanged."""
 
         def body(
-            carry: tuple[Rungs, Tally, Travels], sweep: tuple[jax.Array, jax.Array, jax.Array]
-        ) -> tuple[tuple[Rungs, Tally, Travels], None]:
-            (states, tally, travels), (index, move, parity) = carry, sweep
+            carry: tuple[Rungs, Tally, Walkers], sweep: tuple[jax.Array, jax.Array, jax.Array]
+        ) -> tuple[tuple[Rungs, Tally, Walkers], None]:
+            (states, tally, walkers), (index, move, parity) = carry, sweep
             fresh = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, index)))(keys)
             states, tally, purpose = self._moves(states, tally, fresh, index, move, data, controls)
             if self.rungs > 1:
                 swap = partial(self._swaps, purpose=purpose, parity=parity, data=data, controls=controls)
-                states, tally, travels = swap(states, tally, travels, fresh)
-            return (states, self._absorb(states[0], tally, controls), travels), None
+                states, tally, walkers = swap(states, tally, walkers, fresh)
+            return (states, self._absorb(states[0], tally, controls), walkers), None
 
         count = controls.schedule.shape[0]
         sweeps = jnp.arange(count), jnp.asarray(controls.schedule), jnp.asarray(controls.parity)
-        carry, _ = jax.lax.scan(body, (states, self._empty(controls), travels), sweeps)
+        carry, _ = jax.lax.scan(body, (states, self._empty(controls), walkers), sweeps)
         return carry
 
     def _moves(
@@ -194,19 +194,19 @@ class Sweeps:
         self,
         states: Rungs,
         tally: Tally,
-        travels: Travels,
+        walkers: Walkers,
         keys: jax.Array,
         *,
         purpose: int,
         parity: jax.Array,
         data: Data,
         controls: Controls,
-    ) -> tuple[Rungs, Tally, Travels]:
+    ) -> tuple[Rungs, Tally, Walkers]:
         """Swaps along the ladder, and what it tells. Two rungs that exchange blocks do so in every sweep, others by
         even and odd pairs."""
         before = _cold_density(states)
         if self.whole:
-            states, tally, travels = self._whole(states, tally, travels, _purpose(keys, purpose + 1), parity, controls)
+            states, tally, walkers = self._whole(states, tally, walkers, _purpose(keys, purpose + 1), parity, controls)
         for name in self.swaps:
             purpose += 1
             pairs = partial(self._blocks, name=name, keys=_purpose(keys, purpose), data=data, controls=controls)
@@ -222,20 +222,20 @@ class Sweeps:
         if tally.stones is not None:
             stones = evidence.absorb(tally.stones, jnp.asarray(controls.betas), found)
             tally = tally._replace(stones=stones)
-        return states, tally, travels
+        return states, tally, walkers
 
     def _whole(
-        self, states: Rungs, tally: Tally, travels: Travels, keys: jax.Array, parity: jax.Array, controls: Controls
-    ) -> tuple[Rungs, Tally, Travels]:
+        self, states: Rungs, tally: Tally, walkers: Walkers, keys: jax.Array, parity: jax.Array, controls: Controls
+    ) -> tuple[Rungs, Tally, Walkers]:
         """Whole replicas of neighbouring rungs change places."""
         betas = jnp.asarray(controls.betas)
-        states, travels, swaps = exchange(keys[0], states, travels, parity, betas, self.tempered)
+        states, walkers, swaps = exchange(keys[0], states, walkers, parity, betas, self.tempered)
         sums = jnp.sum(swaps.accepted, axis=0), jnp.sum(swaps.tried, axis=0)
         swap = {
             name: _add(tally.swap[name], (sums[0][rung], sums[1][rung]))
             for rung, name in enumerate(pair_names(WHOLE, self.rungs))
         }
-        return states, tally._replace(swap=swap, nonfinite=tally.nonfinite + jnp.sum(swaps.nonfinite)), travels
+        return states, tally._replace(swap=swap, nonfinite=tally.nonfinite + jnp.sum(swaps.nonfinite)), walkers
 
     def _blocks(
         self, states: Rungs, tally: Tally, *, first: int, name: str, keys: jax.Array, data: Data, controls: Controls
