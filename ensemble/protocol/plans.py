@@ -14,6 +14,7 @@ class RunnerSpec(NamedTuple):
     """How a worker builds its runner, by names and arrays, so that any machine with the code can do it.
 
     factory: "module:function", called as factory(**arguments, data=data) and returning a Runner.
+    arguments: names, numbers and arrays that any machine can be sent.
     data: the model's data (a pytree of arrays), apart so that a fleet can ship it once by reference.
     """
 

@@ -13,7 +13,7 @@ from ensemble.run.handover import Handover, take_over
 from ensemble.run.rounds import advance, next_plan
 from ensemble.run.settings import RunSettings
 from ensemble.run.sitting import Sitting, Stopwatch
-from ensemble.run.state import first_state, first_tuning, pack, unpack
+from ensemble.run.state import first_state, pack, stage_tuning, unpack
 from ensemble.run.status import status_of
 from ensemble.run.summary import outside_kernels, summarise
 from ensemble.store.contents import Checkpoint
@@ -50,7 +50,7 @@ class Coordinator:
     def start(self, handover: Handover | None = None) -> None:
         """A new run, its fleet standing at the starts: committed. handover: what it takes over from another run."""
         if handover is not None:
-            blank = partial(first_tuning, spec=self.spec, settings=self.settings)
+            blank = partial(stage_tuning, spec=self.spec, settings=self.settings)
             self.state, notes = take_over(handover, len(self.spec.interweavings), blank)
             for note in notes:
                 self.sitting.progress.message(note)

@@ -12,7 +12,7 @@ from ensemble.run import adapt as adaptation
 from ensemble.run import observed, policies
 from ensemble.run.ladder import LadderState
 from ensemble.run.settings import RunSettings
-from ensemble.run.state import RunState, first_tuning
+from ensemble.run.state import RunState, stage_tuning
 
 LONGEST_DEPTH = 64
 """More doublings than any level allows: its own limit holds."""
@@ -80,7 +80,7 @@ def _entered(
         seen = observed.rate_of(ledger.rates, "interweave", len(spec.interweavings))
         kept = interweavings_to_keep(before, state.moments, seen, spec)
         ledger = ledger._replace(interweavings_kept=tuple(bool(flag) for flag in kept))
-    blank = first_tuning(stage, spec, settings)
+    blank = stage_tuning(stage, spec, settings)
     tuning = adaptation.carried(before, blank, state.moments, spec, anew=stage.resets_scales)
     ledger = ledger._replace(
         stage=stage, stage_round=0, settled_round=None, trace=(), rates={}, ladder=LadderState(rows=ledger.ladder.rows)

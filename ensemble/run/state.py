@@ -16,7 +16,7 @@ from ensemble.protocol.tuning import TuningState
 from ensemble.run import policies
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
-from ensemble.shard import first_tuning as blank
+from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.scouts import scout_tuning
 from kernels.structure.levels import Structure
 
@@ -38,18 +38,18 @@ class RunState(NamedTuple):
     diagnostics: Diagnostics | None
 
 
-def first_tuning(stage: Stage, spec: SweepSpec, settings: RunSettings) -> TuningState:
+def stage_tuning(stage: Stage, spec: SweepSpec, settings: RunSettings) -> TuningState:
     """The tuning of a stage before anything is known."""
     shard = settings.shard
     betas = 1 / np.asarray(shard.ladder.temperatures[: shard.rungs(stage)])
-    tuning = blank.first_tuning(spec, betas, 1, replica_swap=shard.swaps_replicas)
+    tuning = first_tuning(spec, betas, 1, replica_swap=shard.swaps_replicas)
     return tuning._replace(scout=scout_tuning(spec.structure, shard.scout)) if shard.runs_scout(stage) else tuning
 
 
 def first_state(spec: SweepSpec, settings: RunSettings) -> RunState:
     """The state before the first round."""
     ledger = Ledger(stage=policies.first_stage(settings), interweavings_kept=(True,) * len(spec.interweavings))
-    tuning = first_tuning(ledger.stage, spec, settings)
+    tuning = stage_tuning(ledger.stage, spec, settings)
     return RunState(ledger, tuning, first_moments(tuning), {}, None)
 
 
@@ -73,7 +73,7 @@ def unpack(
 ) -> RunState:
     """The state that `pack` gave arrays and JSON of, bit for bit."""
     ledger = Ledger.from_json(info)
-    tuning = unflatten(first_tuning(ledger.stage, spec, settings), under("controls", arrays))
+    tuning = unflatten(stage_tuning(ledger.stage, spec, settings), under("controls", arrays))
     return RunState(
         ledger=ledger,
         tuning=tuning,

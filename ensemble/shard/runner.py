@@ -28,7 +28,7 @@ from ensemble.shard.settings import ShardSettings
 from ensemble.shard.starts import APPROXIMATIONS, make_start
 from ensemble.shard.stragglers import relocated
 from ensemble.shard.sweeps import RoundTally, Sweeps
-from ensemble.shard.walkers import Rungs, Travel, Travels, first_travels, restarted
+from ensemble.shard.walkers import Rungs, RungWalkers, Walkers, first_walkers, restarted
 from kernels.ladder.round_trips import RoundTrips
 from kernels.state import LevelView, State, evaluate, log_density
 from kernels.structure.levels import Structure
@@ -51,13 +51,13 @@ class Live(NamedTuple):
     epoch: its last finished round.
     rungs: the states of each rung, cold first.
     sums: its accumulators.
-    travels: what goes with replicas from rung to rung.
+    walkers: of each rung, where whole replicas change places.
     """
 
     epoch: int
     rungs: Rungs
     sums: Accumulators
-    travels: Travels = ()
+    walkers: Walkers = ()
 
 
 class ShardRunner:
@@ -140,11 +140,11 @@ class ShardRunner:
         if live.epoch != plan.epoch - 1:
             raise ValueError(f"shard {shard} stands at round {live.epoch}, it cannot run round {plan.epoch}")
         controls = self._controls(plan)
-        sums, travels = accumulators.empty() if plan.reset else live.sums, live.travels[:1]
+        sums, walkers = accumulators.empty() if plan.reset else live.sums, live.walkers[:1]
         if self.settings.runs_scout(plan.stage):
             rungs, statistics = self._scout_round(shard, live.rungs, plan, controls)
         else:
-            rungs, tally, travels = self._exact_round(shard, live, plan, controls)
+            rungs, tally, walkers = self._exact_round(shard, live, plan, controls)
             statistics = _statistics(tally, condensed=not plan.stage.adapts)
             if plan.stage.accumulates:
                 sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
@@ -158,10 +158,10 @@ class ShardRunner:
         if plan.with_diagnostics:
             statistics.update(prefixed("accumulated", accumulators.pooled(sums)))
             sums = accumulators.drained(sums)
-        if len(travels) > 1:
-            statistics["trips"] = np.asarray(sum(int(jnp.sum(travel.trips.finished)) for travel in travels))
-        self._live[shard] = Live(plan.epoch, rungs, sums, travels)
-        draws = self._draws(shard, rungs[0], travels, statistics, plan)
+        if len(walkers) > 1:
+            statistics["trips"] = np.asarray(sum(int(jnp.sum(of_rung.trips.finished)) for of_rung in walkers))
+        self._live[shard] = Live(plan.epoch, rungs, sums, walkers)
+        draws = self._draws(shard, rungs[0], walkers, statistics, plan)
         return RoundResult(plan.epoch, shard, statistics, draws, *self.clock.read())
 
     def _controls(self, plan: RoundPlan) -> TuningState:
@@ -190,10 +190,10 @@ class ShardRunner:
 
     def _exact_round(
         self, shard: int, live: Live, plan: RoundPlan, controls: TuningState
-    ) -> tuple[Rungs, RoundTally, Travels]:
+    ) -> tuple[Rungs, RoundTally, Walkers]:
         count = self.settings.rungs(plan.stage)
         rungs = self._with_hot(live.rungs, count, plan, controls)
-        travels = self._travels(live.travels, count, plan)
+        walkers = self._walkers(live.walkers, count, plan)
         if count not in self._rounds:
             self._sweeps[count] = Sweeps(
                 self.target,
@@ -208,10 +208,10 @@ class ShardRunner:
         if plan.stage.must_be_exact:
             self._sweeps[count].require_exact()
         keys = self._keys(shard, plan, count)
-        rungs, tally, travels = self._rounds[count](rungs, keys, self.data, controls, travels)
+        rungs, tally, walkers = self._rounds[count](rungs, keys, self.data, controls, walkers)
         for states in rungs:
             audit.check(self._stale(states, self.data), self.structure, shard, plan.epoch, self.target.single)
-        return rungs, tally, travels
+        return rungs, tally, walkers
 
     @cached_property
     def _relocate(self) -> Compiled:
@@ -223,13 +223,13 @@ class ShardRunner:
         states, count = self._relocate(relocation_key(self.settings.seed, plan.round, shard), rungs[0])
         return (states,), np.asarray(count)
 
-    def _travels(self, travels: Travels, count: int, plan: RoundPlan) -> Travels:
-        """What travels with the replicas of so many rungs. Round trips are counted anew in each stage."""
+    def _walkers(self, walkers: Walkers, count: int, plan: RoundPlan) -> Walkers:
+        """The walkers of so many rungs. Round trips are counted anew in each stage."""
         if not self.settings.swaps_replicas or count == 1:
-            return travels[:1]
-        if len(travels) != count:
-            return first_travels(count, self.settings.replicas)
-        return restarted(travels) if plan.round == 0 else travels
+            return walkers[:1]
+        if len(walkers) != count:
+            return first_walkers(count, self.settings.replicas)
+        return restarted(walkers) if plan.round == 0 else walkers
 
     def _with_hot(self, rungs: Rungs, count: int, plan: RoundPlan, controls: TuningState) -> Rungs:
         """As many rungs as the stage has; new ones begin as the hottest known. Until the freeze, where blocks are
@@ -271,19 +271,19 @@ class ShardRunner:
         return {name: value.astype(jnp.float32) for name, value in values.items()}
 
     def _draws(
-        self, shard: int, cold: State, travels: Travels, statistics: Arrays, plan: RoundPlan
+        self, shard: int, cold: State, walkers: Walkers, statistics: Arrays, plan: RoundPlan
     ) -> dict[str, Arrays]:
         warmup = not plan.stage.records
         if not (plan.record or warmup):
             return {}
         values = {name: np.asarray(x)[None] for name, x in self._constrain(cold.position, self.data).items()}
         count = self.settings.stored
-        walkers = np.asarray(travels[0].walker) if travels else np.arange(self.settings.replicas)
+        numbers = np.asarray(walkers[0].number) if walkers else np.arange(self.settings.replicas)
         rungs = len(self.settings.ladder.temperatures) if self.settings.swaps_replicas else 1
         first = shard * self.settings.replicas * rungs
         stats = {
             "lp": statistics["lp"][None, :count],
-            "replica": first + walkers[None, :count],
+            "replica": first + numbers[None, :count],
             "acceptance_rate": np.full((1, count), acceptance(statistics, self.structure)),
         }
         if not warmup:
@@ -333,8 +333,8 @@ def _not_finite(state: State) -> list[str]:
 
 def _pack(live: Live) -> Arrays:
     rungs = {str(rung): {"position": s.position, "cells": s.cells} for rung, s in enumerate(live.rungs)}
-    travels = {str(rung): travel for rung, travel in enumerate(live.travels)}
-    parts = {"rung": flatten(rungs), "accumulators": accumulators.pack(live.sums), "travels": flatten(travels)}
+    walkers = flatten({str(rung): of_rung for rung, of_rung in enumerate(live.walkers)})
+    parts = {"rung": flatten(rungs), "accumulators": accumulators.pack(live.sums), "walkers": walkers}
     return {name: array for part, arrays in parts.items() for name, array in prefixed(part, arrays).items()}
 
 
@@ -343,8 +343,8 @@ def _unpack(epoch: int, arrays: Arrays) -> Live:
     while found := under(f"rung/{len(rungs)}", arrays):
         position, cells = under("position", found), under("cells", found)
         rungs.append(State(*({name: jnp.asarray(x) for name, x in part.items()} for part in (position, cells))))
-    travels: list[Travel] = []
-    while found := under(f"travels/{len(travels)}", arrays):
+    walkers: list[RungWalkers] = []
+    while found := under(f"walkers/{len(walkers)}", arrays):
         trips = RoundTrips(jnp.asarray(found["trips/origin"]), jnp.asarray(found["trips/finished"]))
-        travels.append(Travel(jnp.asarray(found["walker"]), trips))
-    return Live(epoch, tuple(rungs), accumulators.unpack(under("accumulators", arrays)), tuple(travels))
+        walkers.append(RungWalkers(jnp.asarray(found["number"]), trips))
+    return Live(epoch, tuple(rungs), accumulators.unpack(under("accumulators", arrays)), tuple(walkers))

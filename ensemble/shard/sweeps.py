@@ -13,7 +13,7 @@ from ensemble.protocol.tuning import TuningState
 from ensemble.shard.first_tuning import level_rungs
 from ensemble.shard.level_kernels.base import LevelStep
 from ensemble.shard.level_kernels.registry import level_kernels
-from ensemble.shard.walkers import Rungs, Travels, energies, exchange
+from ensemble.shard.walkers import Rungs, Walkers, energies, exchange
 from kernels.ladder import evidence
 from kernels.ladder.evidence import Stones
 from kernels.state import Info, LevelView, State, log_density
@@ -101,25 +101,25 @@ class Sweeps:
                 )
 
     def round(
-        self, states: Rungs, keys: jax.Array, data: Data, tuning: TuningState, travels: Travels = ()
-    ) -> tuple[Rungs, RoundTally, Travels]:
-        """As many sweeps as tuning.schedule has entries. keys: one for each rung and replica, [rungs, R]; travels:
+        self, states: Rungs, keys: jax.Array, data: Data, tuning: TuningState, walkers: Walkers = ()
+    ) -> tuple[Rungs, RoundTally, Walkers]:
+        """As many sweeps as tuning.schedule has entries. keys: one for each rung and replica, [rungs, R]; walkers:
         where whole replicas are exchanged."""
 
         def body(
-            carry: tuple[Rungs, RoundTally, Travels], sweep: tuple[jax.Array, jax.Array, jax.Array]
-        ) -> tuple[tuple[Rungs, RoundTally, Travels], None]:
-            (states, tally, travels), (index, move, parity) = carry, sweep
+            carry: tuple[Rungs, RoundTally, Walkers], sweep: tuple[jax.Array, jax.Array, jax.Array]
+        ) -> tuple[tuple[Rungs, RoundTally, Walkers], None]:
+            (states, tally, walkers), (index, move, parity) = carry, sweep
             fresh = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, index)))(keys)
             states, tally, purpose = self._moves(states, tally, fresh, index, move, data, tuning)
             if self.rungs > 1:
                 swap = partial(self._swaps, purpose=purpose, parity=parity, data=data, tuning=tuning)
-                states, tally, travels = swap(states, tally, travels, fresh)
-            return (states, self._absorb(states[0], tally, tuning), travels), None
+                states, tally, walkers = swap(states, tally, walkers, fresh)
+            return (states, self._absorb(states[0], tally, tuning), walkers), None
 
         count = tuning.schedule.shape[0]
         sweeps = jnp.arange(count), jnp.asarray(tuning.schedule), jnp.asarray(tuning.parity)
-        carry, _ = jax.lax.scan(body, (states, self._empty(tuning), travels), sweeps)
+        carry, _ = jax.lax.scan(body, (states, self._empty(tuning), walkers), sweeps)
         return carry
 
     def _moves(
@@ -202,19 +202,19 @@ class Sweeps:
         self,
         states: Rungs,
         tally: RoundTally,
-        travels: Travels,
+        walkers: Walkers,
         keys: jax.Array,
         *,
         purpose: int,
         parity: jax.Array,
         data: Data,
         tuning: TuningState,
-    ) -> tuple[Rungs, RoundTally, Travels]:
+    ) -> tuple[Rungs, RoundTally, Walkers]:
         """Swaps along the ladder, and what it tells. Two rungs that exchange blocks do so in every sweep, others by
         even and odd pairs."""
         before = _cold_density(states)
         if self.replica_swap:
-            states, tally, travels = self._replicas(states, tally, travels, _purpose(keys, purpose + 1), parity, tuning)
+            states, tally, walkers = self._replicas(states, tally, walkers, _purpose(keys, purpose + 1), parity, tuning)
         for name in self.swaps:
             purpose += 1
             pairs = partial(self._blocks, name=name, keys=_purpose(keys, purpose), data=data, tuning=tuning)
@@ -230,26 +230,26 @@ class Sweeps:
         if tally.stones is not None:
             stones = evidence.absorb(tally.stones, jnp.asarray(tuning.betas), found)
             tally = tally._replace(stones=stones)
-        return states, tally, travels
+        return states, tally, walkers
 
     def _replicas(
         self,
         states: Rungs,
         tally: RoundTally,
-        travels: Travels,
+        walkers: Walkers,
         keys: jax.Array,
         parity: jax.Array,
         tuning: TuningState,
-    ) -> tuple[Rungs, RoundTally, Travels]:
+    ) -> tuple[Rungs, RoundTally, Walkers]:
         """Whole replicas of neighbouring rungs change places."""
         betas = jnp.asarray(tuning.betas)
-        states, travels, swaps = exchange(keys[0], states, travels, parity, betas, self.tempered)
+        states, walkers, swaps = exchange(keys[0], states, walkers, parity, betas, self.tempered)
         sums = jnp.sum(swaps.acceptance_probability, axis=0), jnp.sum(swaps.tried, axis=0)
         swap = {
             name: _add(tally.swap[name], (sums[0][rung], sums[1][rung]))
             for rung, name in enumerate(pair_names(REPLICA_SWAP, self.rungs))
         }
-        return states, tally._replace(swap=swap, nonfinite=tally.nonfinite + jnp.sum(swaps.nonfinite)), travels
+        return states, tally._replace(swap=swap, nonfinite=tally.nonfinite + jnp.sum(swaps.nonfinite)), walkers
 
     def _blocks(
         self,

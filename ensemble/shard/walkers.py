@@ -15,29 +15,33 @@ Rungs = tuple[State, ...]
 """The states of a shard: for each rung (cold first) a State whose arrays have a leading axis of replicas."""
 
 
-class Travel(NamedTuple):
-    """Of the replicas [R] at one rung: walker, the number that each had at the start of tempering; trips."""
+class RungWalkers(NamedTuple):
+    """The walkers of the replicas at one rung.
 
-    walker: jax.Array
+    number: [R], that each had at the start of tempering.
+    trips: their round trips, [R].
+    """
+
+    number: jax.Array
     trips: RoundTrips
 
 
-Travels = tuple[Travel, ...]
+Walkers = tuple[RungWalkers, ...]
 """For each rung; empty where replicas stay at their rung and only their blocks are exchanged."""
 
 
-def first_travels(rungs: int, replicas: int) -> Travels:
+def first_walkers(rungs: int, replicas: int) -> Walkers:
     """Walkers numbered along the rungs, cold first."""
     numbers = jnp.arange(rungs * replicas).reshape(rungs, replicas)
-    return restarted(tuple(Travel(numbers[r], RoundTrips(numbers[r], numbers[r])) for r in range(rungs)))
+    return restarted(tuple(RungWalkers(numbers[r], RoundTrips(numbers[r], numbers[r])) for r in range(rungs)))
 
 
-def restarted(travels: Travels) -> Travels:
+def restarted(walkers: Walkers) -> Walkers:
     """The same walkers, all of whose round trips begin anew from where they are."""
-    rungs = len(travels)
+    rungs = len(walkers)
     return tuple(
-        Travel(travel.walker, round_trips.first_trips(jnp.full(travel.walker.shape, rung), rungs))
-        for rung, travel in enumerate(travels)
+        RungWalkers(of_rung.number, round_trips.first_trips(jnp.full(of_rung.number.shape, rung), rungs))
+        for rung, of_rung in enumerate(walkers)
     )
 
 
@@ -54,11 +58,11 @@ def energies(states: Rungs, tempered: frozenset[str] | None) -> jax.Array:
 def exchange(
     keys: jax.Array,
     states: Rungs,
-    travels: Travels,
+    walkers: Walkers,
     parity: jax.Array,
     betas: jax.Array,
     tempered: frozenset[str] | None,
-) -> tuple[Rungs, Travels, Swaps]:
+) -> tuple[Rungs, Walkers, Swaps]:
     """One round of swaps, even or odd, between neighbouring rungs: every replica with a random one of the next. Exact.
 
     keys: [R]. Which replicas of the rungs make up a ladder is drawn anew, whatever their states, and each ladder swaps
@@ -73,18 +77,18 @@ def exchange(
     swap = jax.vmap(tempering.swap, in_axes=(0, None, None, 1), out_axes=(1, 0))
     order, swaps = swap(swap_keys, parity, betas, ladders)
     sources = jnp.take_along_axis(slots, order, axis=0)
-    both = tuple(zip(states, travels, strict=True))
+    both = tuple(zip(states, walkers, strict=True))
     moved = [_arrivals(both, rung, order[rung], sources[rung]) for rung in range(rungs)]
     found = tuple(
-        travel._replace(trips=round_trips.update(travel.trips, jnp.full(replicas, rung), rungs))
-        for rung, (_, travel) in enumerate(moved)
+        of_rung._replace(trips=round_trips.update(of_rung.trips, jnp.full(replicas, rung), rungs))
+        for rung, (_, of_rung) in enumerate(moved)
     )
     return tuple(state for state, _ in moved), found, swaps
 
 
 def _arrivals(
-    rungs: tuple[tuple[State, Travel], ...], rung: int, order: jax.Array, slots: jax.Array
-) -> tuple[State, Travel]:
+    rungs: tuple[tuple[State, RungWalkers], ...], rung: int, order: jax.Array, slots: jax.Array
+) -> tuple[State, RungWalkers]:
     """Who comes to a rung: for each place [R] from the rung `order`, itself or a neighbour, and there from `slots`."""
     near = range(max(rung - 1, 0), min(rung + 2, len(rungs)))
 
@@ -95,5 +99,5 @@ def _arrivals(
             found = jnp.where(here, array[slots], found)
         return found
 
-    chosen: tuple[State, Travel] = jax.tree.map(pick, *(rungs[other] for other in near))
+    chosen: tuple[State, RungWalkers] = jax.tree.map(pick, *(rungs[other] for other in near))
     return chosen

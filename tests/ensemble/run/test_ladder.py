@@ -19,7 +19,7 @@ from ensemble.run import ladder as run_ladder
 from ensemble.run.ladder import LadderState
 from ensemble.run.summary import summarise_ladder
 from ensemble.shard.sweeps import Sweeps
-from ensemble.shard.walkers import exchange, first_travels
+from ensemble.shard.walkers import exchange, first_walkers
 from kernels.ladder import schedule as ladder
 from kernels.state import LevelView
 from kernels.transitions import block_swap, metropolis
@@ -92,20 +92,20 @@ def test_a_view_without_a_choice_tempers_everything() -> None:
 @pytest.mark.parametrize("parity", [0, 1])
 def test_whole_replicas_change_places_with_all_that_is_theirs(parity: int) -> None:
     """At equal betas all pairs that meet swap: states, cached terms and walkers move together, and none is lost."""
-    states, travels = dispersed(4), first_travels(4, REPLICAS)
+    states, walkers = dispersed(4), first_walkers(4, REPLICAS)
     keys = jax.random.split(jax.random.key(5), REPLICAS)
-    after, found, swaps = exchange(keys, states, travels, jnp.asarray(parity), jnp.ones(4), None)
+    after, found, swaps = exchange(keys, states, walkers, jnp.asarray(parity), jnp.ones(4), None)
     np.testing.assert_array_equal(swaps.accepted, np.broadcast_to(np.arange(3) % 2 == parity, (REPLICAS, 3)))
-    came_from = np.concatenate([np.asarray(travel.walker) // REPLICAS for travel in found]).reshape(4, REPLICAS)
+    came_from = np.concatenate([np.asarray(of_rung.number) // REPLICAS for of_rung in found]).reshape(4, REPLICAS)
     partners = {0: [1, 0, 3, 2], 1: [0, 2, 1, 3]}[parity]
     np.testing.assert_array_equal(came_from, np.repeat(partners, REPLICAS).reshape(4, REPLICAS))
     everyone = jax.tree.map(lambda *arrays: np.concatenate(arrays), *states)
-    for state, travel in zip(after, found, strict=True):
-        expected = jax.tree.map(lambda array, chosen=travel.walker: array[chosen], everyone)
+    for state, of_rung in zip(after, found, strict=True):
+        expected = jax.tree.map(lambda array, chosen=of_rung.number: array[chosen], everyone)
         for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(expected), strict=True):
             np.testing.assert_array_equal(one, other)
-    walkers = np.concatenate([travel.walker for travel in found])
-    np.testing.assert_array_equal(np.sort(walkers), np.arange(4 * REPLICAS))
+    numbers = np.concatenate([of_rung.number for of_rung in found])
+    np.testing.assert_array_equal(np.sort(numbers), np.arange(4 * REPLICAS))
 
 
 def test_who_swaps_is_decided_on_the_tempered_terms() -> None:
@@ -115,14 +115,14 @@ def test_who_swaps_is_decided_on_the_tempered_terms() -> None:
         names = tempered or frozenset(states[0].cells)
         cold, hot = (sum(float(state.cells[name].sum()) for name in names) for state in states)
         keys = jax.random.split(jax.random.key(0), 1)
-        swaps = exchange(keys, states, first_travels(2, 1), jnp.asarray(0), betas, tempered)[2]
+        swaps = exchange(keys, states, first_walkers(2, 1), jnp.asarray(0), betas, tempered)[2]
         expected = min(1.0, np.exp(0.03 * (hot - cold)))
         assert expected > 0.0
         np.testing.assert_allclose(swaps.accepted, [[expected]], rtol=1e-9)
 
 
 SWEEPS = 11
-TRAVELS = first_travels(3, REPLICAS)
+WALKERS = first_walkers(3, REPLICAS)
 
 
 @cache
@@ -136,7 +136,7 @@ def whole_round() -> Any:
 def whole_run(temperatures: tuple[float, ...]) -> Any:
     chosen = controls(temperatures, SWEEPS, whole=True)._replace(interweave=np.zeros(0), schedule=np.zeros(SWEEPS, int))
     keys = jax.random.split(jax.random.key(1), (3, REPLICAS))
-    return whole_round()(dispersed(3), keys, small().data, chosen, TRAVELS)
+    return whole_round()(dispersed(3), keys, small().data, chosen, WALKERS)
 
 
 def test_every_level_moves_at_every_rung_and_terms_stay_true() -> None:
@@ -155,8 +155,8 @@ def test_every_level_moves_at_every_rung_and_terms_stay_true() -> None:
 
 def test_round_trips_when_every_swap_is_accepted() -> None:
     """At equal betas every ladder of a shard has the closed form's round trips, whoever its replicas are."""
-    _, _, travels = whole_run((1.0, 1.0, 1.0))
-    finished = sum(int(travel.trips.finished.sum()) for travel in travels)
+    _, _, walkers = whole_run((1.0, 1.0, 1.0))
+    finished = sum(int(of_rung.trips.finished.sum()) for of_rung in walkers)
     assert finished == REPLICAS * ladder.round_trips_all_accepted(SWEEPS, 3)
     assert finished > 0
 
