@@ -55,7 +55,7 @@ def coordinator(fleet, store, **options: Any) -> Coordinator:
     own = {name: options.pop(name) for name in ("progress", "stop_requested", "clock") if name in options}
     settings = run_settings(**{**GOALS, **options})
     model = small()
-    return Coordinator(fleet, store, model.structure, model.moves, settings, **{"progress": NullProgress(), **own})
+    return Coordinator(fleet, store, model.spec, settings, **{"progress": NullProgress(), **own})
 
 
 def drive(path, fleet=None, **options: Any) -> tuple[FakeFleet, Outcome]:
@@ -171,7 +171,7 @@ def test_controls_adapt_before_the_freeze_and_never_after(whole):
     assert all(changed[:settled])
     assert not any(changed[held])
     assert all(changed[held.stop :])
-    assert not np.array_equal(scouts[0].controls["scout/g/step"], scouts[1].controls["scout/g/step"])
+    assert not np.array_equal(scouts[0].controls["scout/g/step_size"], scouts[1].controls["scout/g/step_size"])
     frozen = {name: values for name, values in sampling[0].controls.items() if name != "schedule"}
     assert not np.array_equal(frozen["levels/g/0/mean"], equilibrating[-1].controls["levels/g/0/mean"])
     for plan in sampling:

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernels.structure.discovery import discover
-from kernels.structure.levels import Interweaving
 from kernels.structure.interweaving_discovery import apply, find_interweavings
+from kernels.structure.levels import Interweaving
 from kernels.target import Site
 from tests.support.structure_models import census, genes, make_target, normal, zeros
 

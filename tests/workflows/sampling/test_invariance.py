@@ -105,7 +105,7 @@ def test_workers_killed_on_the_way(reference: dict[str, np.ndarray], tmp_path: P
         progress.fleet = fleet
         fleet.initialise()
         with Store.create(tmp_path / "killed.zarr", prepared.layout(settings.shard, 3), {}) as store:
-            coordinator = Coordinator(fleet, store, prepared.structure, prepared.moves, settings, progress=progress)
+            coordinator = Coordinator(fleet, store, prepared.spec, settings, progress=progress)
             coordinator.start()
             coordinator.run()
     assert progress.killed == 3
@@ -162,7 +162,7 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
 
     def coordinator(store: Store, limit: int = 37) -> Coordinator:
         chosen = settings._replace(limit_sweeps=limit)
-        return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, progress=NullProgress())
+        return Coordinator(fleet, store, prepared.spec, chosen, progress=NullProgress())
 
     def begin(path: Path, limit: int) -> None:
         with Store.create(path, prepared.layout(settings.shard, 3), {}) as store:
@@ -211,9 +211,7 @@ def test_adaptation_never_recompiles(tmp_path: Path) -> None:
 
     fleet.initialise()
     with Store.create(tmp_path / "run.zarr", prepared.layout(prepared.run_settings.shard, 3), {}) as store:
-        coordinator = Coordinator(
-            fleet, store, prepared.structure, prepared.moves, prepared.run_settings, progress=Count()
-        )
+        coordinator = Coordinator(fleet, store, prepared.spec, prepared.run_settings, progress=Count())
         coordinator.start()
         coordinator.run()
     growth = np.flatnonzero(np.diff(compiled) > 0) + 1
