@@ -7,7 +7,7 @@ if chi-square with 30 expected counts a rank is off by a factor of 10.
 
 `simulations` draws from the prior and the likelihood that the model itself states, and runs the sweeps of a shard as a
 configuration has them: the discovered levels, their kernels, the interweaving moves. One compiled program does all data
-sets. Every chain starts at a prior draw of its own, or where the model starts; its controls are steered to its own
+sets. Every chain starts at a prior draw of its own, or where the model starts; its tuning are steered to its own
 acceptance and covariances in the warm-up, and frozen before the first draw that is ranked.
 
 Where posteriors have modes that one chain does not visit in their proportions, what that chain has learned, which knows
@@ -28,16 +28,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import yaml
-from ensemble.adaptation.adapt import SHRINKAGE, wanted_acceptance
 from scipy import stats
 
-from ensemble.protocol.tuning import Controls, LevelControls, first_controls
+from ensemble.adaptation.covariance import SHRINKAGE
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.protocol.tuning import LevelTuning, TuningState
+from ensemble.shard.first_tuning import first_tuning
+from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.sweeps import Sweeps
 from kernels.state import State, evaluate, log_density
 from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import find_interweavings
 from kernels.structure.joining import ALL_SITES
-from kernels.structure.levels import Interweaving, Level, Structure
 from kernels.types import Data, Position
 from workflows.modelling.model import Generative, Model
 from workflows.sampling.level_kernels import with_kernels
@@ -166,23 +168,23 @@ def neighbours(draws: np.ndarray) -> np.ndarray:
 
 def simulations(study: Study, seed: int) -> Simulated:
     """Truths and posterior draws of all data sets of the plan."""
-    structure, moves, data = _prepared(study, jax.random.key(seed))
+    spec, data = _prepared(study, jax.random.key(seed))
     plan = study.plan
     names: list[str] = []
-    one = partial(_one, study, structure, moves, jax.tree.map(jnp.asarray, data), names)
+    one = partial(_one, study, spec, jax.tree.map(jnp.asarray, data), names)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), plan.datasets)
     truths, draws, drift = jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=plan.together))(keys)
     return Simulated(tuple(names), np.asarray(truths), np.asarray(draws), float(np.max(drift)))
 
 
-def _prepared(study: Study, key: jax.Array) -> tuple[Structure, tuple[Interweaving, ...], Data]:
-    """Structure and interweaving moves found on one simulated data set, and that data set."""
+def _prepared(study: Study, key: jax.Array) -> tuple[SweepSpec, Data]:
+    """The sweep found on one simulated data set, and that data set."""
     target = study.model.target
     truth, data = _joint(study, jax.tree.map(jnp.asarray, study.model.data), key)
     found = discover(target, data, truth, key=key)
-    structure = with_kernels(target, found, study.kernels, REPLICAS)
+    spec = with_kernels(target, found, study.kernels, REPLICAS)
     moves = () if ALL_SITES in study.kernels.levels else find_interweavings(target, found, data, truth, key)
-    return structure, moves, jax.tree.map(np.asarray, data)
+    return spec._replace(interweavings=moves), jax.tree.map(np.asarray, data)
 
 
 def _joint(study: Study, data: Data, key: jax.Array) -> tuple[Position, Data]:
@@ -198,16 +200,16 @@ def _able(model: Model) -> Generative:
 
 
 def _one(
-    study: Study, structure: Structure, moves: tuple[Interweaving, ...], data: Data, names: list[str], key: jax.Array
+    study: Study, spec: SweepSpec, data: Data, names: list[str], key: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Truth [Q], draws [L, Q] and drift of one data set."""
     joint_key, start_key, chain_key, around_key = jax.random.split(key, 4)
     target, plan = study.model.target, study.plan
     truth, data = _joint(study, data, joint_key)
-    sweeps = Sweeps(target, structure, moves, replicas=1, rungs=1, repeats=REPEATS)
+    sweeps = Sweeps(target, spec, replicas=1, rungs=1, repeats=REPEATS)
 
     def evaluated(position: Position) -> State:
-        return evaluate(target, structure, position, data)
+        return evaluate(target, spec.structure, position, data)
 
     def ranked(state: State) -> jax.Array:
         kinds = target.term_kinds
@@ -223,11 +225,11 @@ def _one(
     heights = jnp.nan_to_num(jax.vmap(lambda state: log_density(state.cells))(states)[1:], nan=-jnp.inf)
     best = 1 + jnp.argmax(heights)
     start = jax.tree.map(lambda leaf: leaf[best][None], states)
-    last, controls, draws = _chain(plan, sweeps, start, data, chain_key, ranked)
+    last, tuning, draws = _chain(plan, sweeps, start, data, chain_key, ranked)
     if study.around:
-        backwards = replace(structure, levels=structure.levels[::-1])
-        both = sweeps, Sweeps(target, backwards, moves, replicas=1, rungs=1, repeats=REPEATS)
-        draws = _around(plan, both, _replica(states, slice(1)), data, controls, around_key, ranked)
+        backwards = replace(spec.structure, levels=spec.structure.levels[::-1])
+        both = sweeps, Sweeps(target, spec._replace(structure=backwards), replicas=1, rungs=1, repeats=REPEATS)
+        draws = _around(plan, both, _replica(states, slice(1)), data, tuning, around_key, ranked)
     known, anew = (jnp.concatenate(jax.tree.leaves(cells)) for cells in (last.cells, evaluated(last.position).cells))
     drift = jnp.max(jnp.abs(known - anew) / (1.0 + jnp.abs(anew)))
     return ranked(_replica(states, 0)), draws, drift
@@ -242,33 +244,35 @@ class Moments(NamedTuple):
 
 def _chain(
     plan: Plan, sweeps: Sweeps, start: State, data: Data, key: jax.Array, ranked: Callable[[State], jax.Array]
-) -> tuple[State, Controls, jax.Array]:
-    """The last state of one chain without its axis of replicas, its controls, and what is ranked after the warm-up,
+) -> tuple[State, TuningState, jax.Array]:
+    """The last state of one chain without its axis of replicas, its tuning, and what is ranked after the warm-up,
     [L, Q]."""
-    structure, views = sweeps.structure, sweeps.views
-    first = jax.tree.map(jnp.asarray, first_controls(structure, np.ones(1), sweeps.moves, plan.sweeps))
-    nothing = {level.name: _no_moments(level) for level in structure.levels}
+    views, kernels = sweeps.views, {name: step.kernel for name, step in sweeps.steps.items()}
+    first = jax.tree.map(jnp.asarray, first_tuning(sweeps.spec, np.ones(1), plan.sweeps))
+    nothing = {name: _no_moments(kernel) for name, kernel in kernels.items()}
     warm_up = plan.windows * plan.rounds
 
-    def body(carry: tuple[State, Controls, Any], number: jax.Array) -> tuple[tuple[State, Controls, Any], jax.Array]:
-        states, controls, moments = carry
+    def body(
+        carry: tuple[State, TuningState, Any], number: jax.Array
+    ) -> tuple[tuple[State, TuningState, Any], jax.Array]:
+        states, tuning, moments = carry
         keys = jax.random.fold_in(key, number)[None, None]
-        chosen = _scheduled(controls, sweeps, _turns(plan, number))
+        chosen = _scheduled(tuning, sweeps, _turns(plan, number))
         (states,), tally, _ = sweeps.round((states,), keys, data, chosen, ())
         state, place = _replica(states, 0), number % plan.rounds
         # The gain of a new phase at the start of every window: its covariances are other ones.
         share = jnp.where(number < warm_up, (1.0 + place) ** -0.6, 0.0)
-        controls = _steered(controls, structure, tally, FIRST_GAIN * share)
+        tuning = _steered(tuning, kernels, tally, FIRST_GAIN * share)
         moments = {name: _seen(moments[name], view.blocks(state.position)) for name, view in views.items()}
         # The last window steers the step sizes alone.
         full = (place == plan.rounds - 1) & (number < warm_up - plan.rounds)
-        fitted = partial(_fitted, structure, count=plan.rounds)
-        controls, moments = jax.lax.cond(full, lambda c, m: (fitted(c, m), nothing), lambda *c: c, controls, moments)
-        return (states, controls, moments), ranked(state)
+        fitted = partial(_fitted, kernels, count=plan.rounds)
+        tuning, moments = jax.lax.cond(full, lambda c, m: (fitted(c, m), nothing), lambda *c: c, tuning, moments)
+        return (states, tuning, moments), ranked(state)
 
     total = warm_up + plan.kept * plan.thin
-    (last, controls, _), found = jax.lax.scan(body, (start, first, nothing), jnp.arange(total))
-    return _replica(last, 0), controls, found[warm_up + plan.thin - 1 :: plan.thin]
+    (last, tuning, _), found = jax.lax.scan(body, (start, first, nothing), jnp.arange(total))
+    return _replica(last, 0), tuning, found[warm_up + plan.thin - 1 :: plan.thin]
 
 
 def _around(
@@ -276,7 +280,7 @@ def _around(
     both: tuple[Sweeps, Sweeps],
     truth: State,
     data: Data,
-    controls: Controls,
+    tuning: TuningState,
     key: jax.Array,
     ranked: Callable[[State], jax.Array],
 ) -> jax.Array:
@@ -291,7 +295,7 @@ def _around(
     def run(sweeps: Sweeps, key: jax.Array, forwards: bool) -> jax.Array:
         def body(state: State, number: jax.Array) -> tuple[State, jax.Array]:
             turns = _turns(plan, number)
-            chosen = _scheduled(controls, sweeps, turns if forwards else -1 - turns)
+            chosen = _scheduled(tuning, sweeps, turns if forwards else -1 - turns)
             (state,), _, _ = sweeps.round((state,), jax.random.fold_in(key, number)[None, None], data, chosen, ())
             return state, ranked(_replica(state, 0))
 
@@ -312,32 +316,33 @@ def _replica(states: State, which: int | slice) -> State:
     return jax.tree.map(lambda leaf: leaf[which], states)  # type: ignore[no-any-return]
 
 
-def _scheduled(controls: Controls, sweeps: Sweeps, turns: jax.Array) -> Controls:
-    """The controls of sweeps of these numbers: the moves and the lengths of trajectories whose turn it is."""
+def _scheduled(tuning: TuningState, sweeps: Sweeps, turns: jax.Array) -> TuningState:
+    """The tuning of sweeps of these numbers: the moves and the lengths of trajectories whose turn it is."""
     steps, depth = jnp.asarray(STEPS)[turns % len(STEPS)], jnp.full(turns.shape, DEPTH)
-    doubles = {level.name: level.move.doubles for level in sweeps.structure.levels}
-    lengths = {name: (depth if doubles[name] else steps)[None] for name in controls.lengths}
-    return controls._replace(schedule=turns % (sweeps.moves + 1), lengths=lengths)
+    doubles = {name: step.kernel.needs.doubles for name, step in sweeps.steps.items()}
+    lengths = {name: (depth if doubles[name] else steps)[None] for name in tuning.lengths}
+    return tuning._replace(schedule=turns % (sweeps.moves + 1), lengths=lengths)
 
 
-def _steered(controls: Controls, structure: Structure, tally: Any, share: jax.Array) -> Controls:
+def _steered(tuning: TuningState, kernels: dict[str, LevelKernel], tally: Any, share: jax.Array) -> TuningState:
     """Step sizes a Robbins-Monro step nearer to the acceptance wanted, where something was tried."""
     levels = {}
-    for level in structure.levels:
-        old = controls.levels[level.name][0]
-        change = _missing(*tally.walk[level.name][0], wanted_acceptance(level)) * (0.5 if level.move.gradients else 1.0)
-        levels[level.name] = (old._replace(log_scale=old.log_scale + share * change),)
-    interweave = controls.interweave + share * _missing(*tally.interweave, 0.44)
-    return controls._replace(levels=levels, interweave=interweave)
+    for name, kernel in kernels.items():
+        old, half = tuning.levels[name][0], 0.5 if kernel.needs.gradient else 1.0
+        change = _missing(*tally.walk[name][0], kernel.target_acceptance()) * half
+        levels[name] = (old._replace(log_scale=old.log_scale + share * change),)
+    interweave = tuning.interweave + share * _missing(*tally.interweave, 0.44)
+    return tuning._replace(levels=levels, interweave=interweave)
 
 
 def _missing(accepted: jax.Array, tried: jax.Array, wanted: np.ndarray | float) -> jax.Array:
     return jnp.where(tried > 0, accepted / jnp.maximum(tried, 1.0) - wanted, 0.0)
 
 
-def _no_moments(level: Level) -> Moments:
-    shape = (level.width, level.n_blocks)
-    return Moments(jnp.zeros(shape), jnp.zeros((level.width, *shape) if level.metric == "dense" else shape))
+def _no_moments(kernel: LevelKernel) -> Moments:
+    shape = (kernel.level.width, kernel.level.n_blocks)
+    dense = kernel.told.metric == "dense"
+    return Moments(jnp.zeros(shape), jnp.zeros((kernel.level.width, *shape) if dense else shape))
 
 
 def _seen(moments: Moments, blocks: jax.Array) -> Moments:
@@ -345,19 +350,21 @@ def _seen(moments: Moments, blocks: jax.Array) -> Moments:
     return Moments(moments.total + blocks, moments.square + square)
 
 
-def _fitted(structure: Structure, controls: Controls, moments: dict[str, Moments], count: int) -> Controls:
-    """Controls with the means and factors of a window of `count` rounds."""
+def _fitted(
+    kernels: dict[str, LevelKernel], tuning: TuningState, moments: dict[str, Moments], count: int
+) -> TuningState:
+    """The tuning with the means and factors of a window of `count` rounds."""
     levels = {
-        level.name: (_fitted_level(level, controls.levels[level.name][0], moments[level.name], count),)
-        for level in structure.levels
+        name: (_fitted_level(kernel, tuning.levels[name][0], moments[name], count),) for name, kernel in kernels.items()
     }
-    return controls._replace(levels=levels)
+    return tuning._replace(levels=levels)
 
 
-def _fitted_level(level: Level, old: LevelControls, moments: Moments, count: int) -> LevelControls:
+def _fitted_level(kernel: LevelKernel, old: LevelTuning, moments: Moments, count: int) -> LevelTuning:
     """The mean and the factor of the shrunk covariance of a window, and fitted proposals on a leaf level."""
+    level = kernel.level
     mean = moments.total / count
-    if level.metric == "diagonal":
+    if kernel.told.metric == "diagonal":
         variance = moments.square / count - mean**2
         return old._replace(mean=mean, factor=jnp.where(variance > 0, jnp.sqrt(jnp.abs(variance)), old.factor))
     covariance = moments.square / count - mean[:, None] * mean[None]
@@ -367,5 +374,5 @@ def _fitted_level(level: Level, old: LevelControls, moments: Moments, count: int
     covariance = jnp.where(unit & (jnp.einsum("iib->ib", covariance) <= 0), 1.0, covariance)
     factor = jnp.moveaxis(jnp.linalg.cholesky(jnp.moveaxis(covariance, 2, 0)), 0, 2)
     good = jnp.all(jnp.isfinite(factor), axis=(0, 1))
-    mix = jnp.full(level.n_blocks, MIX if level.leaf and not level.move.gradients else 0.0)
+    mix = jnp.full(level.n_blocks, MIX if level.leaf and not kernel.needs.gradient else 0.0)
     return old._replace(mean=mean, factor=jnp.where(good, factor, old.factor), mix=mix)

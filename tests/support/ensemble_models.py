@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble.protocol.tuning import Controls, first_controls
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.protocol.tuning import TuningState
 from ensemble.run.settings import Goals, Limits, RecordSettings, RunSettings, StageSettings, TrajectorySettings
+from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.settings import LadderSettings, ShardSettings, StartSettings
 from kernels.state import State, evaluate
 from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import find_interweavings
-from kernels.structure.levels import Interweaving, Structure
+from kernels.structure.levels import Structure
 from kernels.target import Site, Target
 
 GROUPS, REPLICAS, STORED = 5, 3, 2
@@ -41,8 +43,12 @@ class Model(NamedTuple):
 
     target: Target
     data: dict[str, np.ndarray]
-    structure: Structure
-    moves: tuple[Interweaving, ...]
+    spec: SweepSpec
+
+    @property
+    def structure(self) -> Structure:
+        """What is found of the target."""
+        return self.spec.structure
 
 
 def normal(x, mean, sd):
@@ -95,7 +101,7 @@ def small() -> Model:
     key = jax.random.key(0)
     position = found.initial(key, values)
     structure = discover(found, values, position, key=key)
-    return Model(found, values, structure, find_interweavings(found, structure, values, position, key))
+    return Model(found, values, SweepSpec(structure, {}, find_interweavings(found, structure, values, position, key)))
 
 
 def evaluated(position, structure=None) -> State:
@@ -154,7 +160,6 @@ def run_settings(**changes: Any) -> RunSettings:
     return changed(settings, changes)
 
 
-def controls(temperatures=(1.0,), sweeps=4, whole=False) -> Controls:
-    """Controls before anything is known."""
-    model = small()
-    return first_controls(model.structure, 1 / np.asarray(temperatures), len(model.moves), sweeps, whole=whole)
+def tuning(temperatures=(1.0,), sweeps=4, replica_swap=False) -> TuningState:
+    """The tuning before anything is known."""
+    return first_tuning(small().spec, 1 / np.asarray(temperatures), sweeps, replica_swap=replica_swap)

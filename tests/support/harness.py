@@ -25,6 +25,7 @@ from kernels.state import LevelView, State, evaluate
 from kernels.structure.discovery import discover
 from kernels.structure.levels import Structure
 from kernels.target import Site, Target
+from tests.support.one_replica import OneReplica
 
 REPLICAS = 20_000
 FALSE_ALARM = 1e-7
@@ -129,43 +130,45 @@ def scalars(sample: Sample) -> dict[str, np.ndarray]:
 
 
 def check_kernel(
-    name: str, kernel: Any, controls: Any, sample: Sample | None = None, still: Sample | None = None
+    name: str, kernel: Any, parameters: Any, sample: Sample | None = None, still: Sample | None = None
 ) -> Report:
-    """Three steps of kernel.step(key, state, y, controls) on exact draws; the seeds come from the name.
+    """Three steps of the kernel on exact draws, each replica with data of its own; the seeds come from the name.
 
     sample, still: two independent sets of draws of the law that should stay; those of the joint law if left out.
     """
     moved = draw_joint(name) if sample is None else sample
     unmoved = draw_joint(f"{name} still") if still is None else still
-    after = three_steps(name, mover(kernel, hierarchy), controls, moved)
+    after = three_steps(name, mover(kernel, hierarchy), parameters, moved)
     return compare(scalars(moved), scalars(after), scalars(unmoved))
 
 
-def three_steps(name: str, move: Any, controls: Any, sample: Sample) -> Sample:
+def three_steps(name: str, move: Any, parameters: Any, sample: Sample) -> Sample:
     """Exact draws after three steps of what `mover` gave."""
-    return move(jax.random.split(jax.random.key(seed(name)), REPLICAS), *sample, controls), sample[1]
+    return move(jax.random.split(jax.random.key(seed(name)), REPLICAS), *sample, parameters), sample[1]
 
 
 @cache
 def mover(kernel: Any, problem: Callable[..., tuple[Target, Structure]], *arguments: Any) -> Any:
-    """(keys, positions, y, controls) -> positions after three steps on the target of problem(*arguments); compiled once
-    a kernel, whatever its controls."""
+    """(keys, positions, y, parameters) -> positions after three steps on the target of problem(*arguments); compiled
+    once a kernel, whatever its parameters."""
     target, structure = problem(*arguments)
+    one = OneReplica(kernel)
 
-    def move(key: jax.Array, position: Any, y: jax.Array, controls: Any) -> Any:
+    def move(key: jax.Array, position: Any, y: jax.Array, parameters: Any) -> Any:
         start = evaluate(target, structure, position, y)
-        steps = jax.lax.scan(lambda s, k: (kernel.step(k, s, y, controls)[0], None), start, jax.random.split(key, 3))
+        steps = jax.lax.scan(lambda s, k: (one.step(k, s, y, parameters)[0], None), start, jax.random.split(key, 3))
         return steps[0].position
 
     return jax.jit(jax.vmap(move, in_axes=(0, 0, 0, None)))
 
 
-def check_swap(name: str, kernel: Any, controls: Any, beta: float) -> Report:
+def check_swap(name: str, kernel: Any, parameters: Any, beta: float) -> Report:
     """One swap of x between a cold replica and one at `beta`, with globals of their own and the same data.
 
-    kernel.step(key, (cold, hot), y, controls); the hot x has its tempered law given the hot globals.
+    The states of the kernel are pairs (cold, hot); the hot x has its tempered law given the hot globals.
     """
     target, structure = hierarchy()
+    one = OneReplica(kernel)
 
     def draw(name: str) -> Any:
         (cold, y), (other, _) = draw_joint(name), draw_joint(f"{name} hot")
@@ -174,7 +177,7 @@ def check_swap(name: str, kernel: Any, controls: Any, beta: float) -> Report:
 
     def move(key: jax.Array, cold: Any, hot: Any, y: jax.Array) -> Any:
         pair = evaluate(target, structure, cold, y), evaluate(target, structure, hot, y)
-        swapped: tuple[State, State] = kernel.step(key, pair, y, controls)[0]
+        swapped: tuple[State, State] = one.step(key, pair, y, parameters)[0]
         return swapped[0].position, swapped[1].position, y
 
     def measure(sample: Any) -> dict[str, np.ndarray]:

@@ -109,10 +109,10 @@ def scalars(sample: Sample) -> dict[str, np.ndarray]:
     }
 
 
-def check_kernel(name: str, kernel: Any, controls: Any, *samples: Sample, of: int = SAMPLES) -> Report:
+def check_kernel(name: str, kernel: Any, parameters: Any, *samples: Sample, of: int = SAMPLES) -> Report:
     """Three steps on exact draws, as tests.support.harness.check_kernel; samples: those to move and those to stay."""
     moved, still = samples or (draw_joint(name, of), draw_joint(f"{name} still", of))
-    after = three_steps(name, mover(kernel, small, of), controls, moved)
+    after = three_steps(name, mover(kernel, small, of), parameters, moved)
     return compare(scalars(moved), scalars(after), scalars(still))
 
 

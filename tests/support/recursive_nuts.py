@@ -42,7 +42,7 @@ class Tree(NamedTuple):
     first: Point
     last: Point
     rho: np.ndarray
-    sample: np.ndarray
+    sample: Point
     score: float
     log_weight: float
     ended: str | None
@@ -72,15 +72,16 @@ def integrate(gradient: Gradient, scheme: str, point: Point, h: float) -> Point:
 
 
 class RecursiveNuts:
-    """One draw from q. Results: q; ended: cap, turn (of the whole), subtree (a turn in it) or divergence; leapfrogs;
-    depth: doublings that joined the trajectory; accepted: a probability for each leaf; nonfinite."""
+    """One draw from q. Results: q; energy: H there; ended: cap, turn (of the whole), subtree (a turn in it) or
+    divergence; leapfrogs; depth: doublings that joined the trajectory; accepted: a probability for each leaf; nonfinite."""
 
     def __init__(self, gradient: Gradient, scheme: str, q: np.ndarray, draws: Draws, step: float, depth: int) -> None:
         self.gradient, self.scheme, self.draws, self.step = gradient, scheme, draws, step
         self.start = Point(q, draws.momentum, *gradient(q))
         self.q, self.ended, self.leapfrogs, self.depth, self.nonfinite = q, "cap", 0, 0, 0
         self.accepted: list[float] = []
-        tree = Tree(self.start, self.start, draws.momentum, q, 0.0, 0.0, None)
+        self.energy = self.start.energy
+        tree = Tree(self.start, self.start, draws.momentum, self.start, 0.0, 0.0, None)
         for j in range(depth):
             tree = self.double(tree, j)
             if tree.ended:
@@ -96,7 +97,7 @@ class RecursiveNuts:
             return new
         self.depth += 1
         if self.draws.uniform[j] < min(1.0, np.exp(min(new.log_weight - old.log_weight, 0.0))):
-            self.q = new.sample
+            self.q, self.energy = new.sample.q, new.sample.energy
         joined = self.join(old, new, "turn")
         return joined if forwards else joined._replace(first=joined.last, last=joined.first)
 
@@ -125,4 +126,4 @@ class RecursiveNuts:
         self.accepted.append(np.exp(min(log_weight, 0.0)) if finite else 0.0)
         ended = None if finite and log_weight >= -DIVERGENCE else "divergence"
         score = log_weight + self.draws.gumbel[self.leapfrogs]
-        return Tree(point, point, point.p, point.q, score, log_weight, ended)
+        return Tree(point, point, point.p, point, score, log_weight, ended)

@@ -3,18 +3,20 @@
 import numpy as np
 import pytest
 
-from ensemble.adaptation import adapt as adaptation
+from ensemble.adaptation import covariance, interweaving, steering
 from ensemble.adaptation import moments as moments_module
-from ensemble.adaptation.adapt import FITTED_ROUND, SHRINKAGE
+from ensemble.adaptation.covariance import SHRINKAGE
 from ensemble.adaptation.moments import Moments, absorb_moments, extended, first_moments
-from tests.support.ensemble_models import GROUPS, controls, small
+from ensemble.run import adapt as adaptation
+from ensemble.shard.level_kernels.metropolis import FITTED_ROUND
+from tests.support.ensemble_models import GROUPS, small, tuning
 
 REPLICAS = 4
 
 
-def round_of(x, controls, level="g", rung=0):
-    """What one shard reports of states x [R, p, B]: sums and outer products about the controls' mean."""
-    offset = x - controls.levels[level][rung].mean
+def round_of(x, tuning, level="g", rung=0):
+    """What one shard reports of states x [R, p, B]: sums and outer products about the tuning's mean."""
+    offset = x - tuning.levels[level][rung].mean
     outer = np.einsum("rib,rjb->ijb", offset, offset)
     return {f"moments/{level}/{rung}/sum": offset.sum(axis=0), f"moments/{level}/{rung}/outer": outer}
 
@@ -26,13 +28,13 @@ def states(seed, replicas=REPLICAS):
 
 
 def with_mean(start, mean):
-    """Controls whose mean at level g is `mean`."""
+    """Tuning whose mean at level g is `mean`."""
     return start._replace(levels={**start.levels, "g": (start.levels["g"][0]._replace(mean=mean),)})
 
 
 def test_moments_of_a_first_round_are_those_of_all_shards():
-    """Whatever the controls' mean, about which the shards sum."""
-    start = with_mean(controls(), states(9)[0])
+    """Whatever the tuning's mean, about which the shards sum."""
+    start = with_mean(tuning(), states(9)[0])
     x = [states(seed) for seed in range(3)]
     reports = [round_of(values, start) for values in x]
     found = absorb_moments(first_moments(start), start, reports, REPLICAS, 0)["g"][0]
@@ -45,7 +47,7 @@ def test_moments_of_a_first_round_are_those_of_all_shards():
 
 def test_moments_forget_by_weights():
     """After three rounds: weighted moments of all states, each round's weight the product of what was kept since."""
-    start = controls()
+    start = tuning()
     moments = first_moments(start)
     rounds, weights = [], []
     for round_ in range(3):
@@ -63,7 +65,7 @@ def test_moments_forget_by_weights():
 
 
 def test_moments_of_the_first_round_of_a_stage_forget_everything_before():
-    start = controls()
+    start = tuning()
     old = first_moments(start)
     old["g"] = (Moments(np.asarray(1e6), old["g"][0].mean - 7, old["g"][0].scatter + 5),)
     report = [round_of(states(0), start)]
@@ -73,7 +75,7 @@ def test_moments_of_the_first_round_of_a_stage_forget_everything_before():
 
 
 def test_moments_of_a_level_that_reports_none_stay():
-    start = controls()
+    start = tuning()
     before = first_moments(start)
     after = absorb_moments(before, start, [round_of(states(0), start)], REPLICAS, 0)
     assert after["global"][0] is before["global"][0]
@@ -83,27 +85,27 @@ def test_diagonal_moments_are_variances():
     old = Moments(np.zeros(()), np.zeros((2, 3)), np.zeros((2, 3)))
     x = np.random.default_rng(0).normal(size=(6, 2, 3))
     found = moments_module._merge(old, 0.0, np.asarray(6.0), x.mean(axis=0), ((x - x.mean(axis=0)) ** 2).sum(axis=0))
-    sd = adaptation.covariance_factor(found, np.ones((2, 3)))
+    sd = covariance.covariance_factor(found, np.ones((2, 3)))
     np.testing.assert_allclose(sd, x.std(axis=0), rtol=1e-12)
 
 
 def test_cholesky_is_numpys():
     a = np.random.default_rng(0).normal(size=(7, 4, 4))
     matrices = a @ a.transpose(0, 2, 1) + 0.1 * np.eye(4)
-    found = adaptation.cholesky(np.moveaxis(matrices, 0, -1))
+    found = covariance.cholesky(np.moveaxis(matrices, 0, -1))
     np.testing.assert_allclose(np.moveaxis(found, -1, 0), np.linalg.cholesky(matrices), rtol=1e-10, atol=1e-14)
 
 
 def test_cholesky_is_nan_where_a_matrix_is_not_positive_definite():
     matrices = np.stack([np.eye(2), np.array([[1.0, 2.0], [2.0, 1.0]])], axis=-1)
-    found = adaptation.cholesky(matrices)
+    found = covariance.cholesky(matrices)
     np.testing.assert_array_equal(found[..., 0], np.eye(2))
     assert np.isnan(found[..., 1]).any()
 
 
 def test_covariance_factor_shrinks_correlations_only():
     scatter = 20 * np.array([[4.0, 3.0], [3.0, 9.0]])[:, :, None]
-    factor = adaptation.covariance_factor(Moments(np.asarray(20.0), np.zeros((2, 1)), scatter), np.zeros((2, 2, 1)))
+    factor = covariance.covariance_factor(Moments(np.asarray(20.0), np.zeros((2, 1)), scatter), np.zeros((2, 2, 1)))
     share = 20 / (20 + SHRINKAGE)
     expected = np.array([[4.0, 3.0 * share], [3.0 * share, 9.0]])
     np.testing.assert_allclose(factor[..., 0] @ factor[..., 0].T, expected, rtol=1e-12)
@@ -113,14 +115,14 @@ def test_covariance_factor_of_a_block_narrower_than_its_level():
     """The padding of a block has no spread; a unit there keeps the factor triangular and invertible."""
     scatter = np.zeros((2, 2, 1))
     scatter[0, 0] = 50.0
-    factor = adaptation.covariance_factor(Moments(np.asarray(2.0), np.zeros((2, 1)), scatter), np.zeros((2, 2, 1)))
+    factor = covariance.covariance_factor(Moments(np.asarray(2.0), np.zeros((2, 1)), scatter), np.zeros((2, 2, 1)))
     np.testing.assert_allclose(factor[..., 0], [[5.0, 0.0], [0.0, 1.0]])
 
 
 def test_covariance_factor_keeps_the_previous_where_it_cannot_be_made():
     previous = np.stack([2 * np.eye(2)] * 2, axis=-1)
     scatter = np.stack([np.eye(2), np.full((2, 2), np.nan)], axis=-1)
-    factor = adaptation.covariance_factor(Moments(np.asarray(1.0), np.zeros((2, 2)), scatter), previous)
+    factor = covariance.covariance_factor(Moments(np.asarray(1.0), np.zeros((2, 2)), scatter), previous)
     np.testing.assert_array_equal(factor[..., 1], previous[..., 1])
     np.testing.assert_allclose(factor[..., 0], np.eye(2))
 
@@ -128,7 +130,7 @@ def test_covariance_factor_keeps_the_previous_where_it_cannot_be_made():
 def test_a_step_raises_what_is_accepted_too_often():
     log_scale = np.zeros(4)
     seen = np.array([0.9, 0.1, 0.44, np.nan])
-    found = adaptation.steered(log_scale, seen, 0.44, 5)
+    found = steering.steered(log_scale, seen, 0.44, 5)
     assert found[0] > 0 > found[1]
     assert found[2] == 0
     assert found[3] == 0
@@ -136,7 +138,7 @@ def test_a_step_raises_what_is_accepted_too_often():
 
 def test_steps_become_smaller_and_their_sum_diverges():
     """The conditions of Robbins and Monro (1951): sum of gains infinite, sum of squares finite."""
-    gains = np.array([adaptation.gain(round_) for round_ in range(1000)])
+    gains = np.array([steering.gain(round_) for round_ in range(1000)])
     assert (np.diff(gains) < 0).all()
     exponent = np.polyfit(np.log(np.arange(101, 1001)), np.log(gains[100:]), 1)[0]
     assert -1 < exponent < -0.5
@@ -146,12 +148,12 @@ def test_scales_settle_where_the_wanted_acceptance_is():
     """A walk whose acceptance falls as exp(-scale): the scale settles at -log(wanted)."""
     log_scale = np.zeros(1)
     for round_ in range(400):
-        log_scale = adaptation.steered(log_scale, np.exp(-np.exp(log_scale)), 0.44, round_)
+        log_scale = steering.steered(log_scale, np.exp(-np.exp(log_scale)), 0.44, round_)
     np.testing.assert_allclose(np.exp(log_scale), -np.log(0.44), rtol=1e-3)
 
 
 def test_wanted_acceptance_falls_with_the_width_of_a_block():
-    wanted = adaptation.target_acceptance(np.array([1, 2, 6, 1000]))
+    wanted = steering.target_acceptance(np.array([1, 2, 6, 1000]))
     assert wanted[0] == pytest.approx(0.44)
     assert wanted[-1] == pytest.approx(0.234, abs=1e-3)
     assert (np.diff(wanted) < 0).all()
@@ -159,7 +161,7 @@ def test_wanted_acceptance_falls_with_the_width_of_a_block():
 
 def test_rates_are_means_over_shards_and_nan_where_nothing_was_tried():
     reports = [{"walk/g/0/0": np.array([1.0, 0.0]), "walk/g/0/1": np.array([4.0, 0.0])}] * 2
-    np.testing.assert_array_equal(adaptation.rate(reports, "walk/g/0"), [0.25, np.nan])
+    np.testing.assert_array_equal(steering.rate(reports, "walk/g/0"), [0.25, np.nan])
 
 
 def equilibrate_report(walk, fitted, interweave=(0.9, 0.1)):
@@ -173,14 +175,14 @@ def equilibrate_report(walk, fitted, interweave=(0.9, 0.1)):
 
 
 def adapted(start, walk, fitted, round_):
-    """The controls after a round in which every block had mean 1 and variance 4."""
+    """The tuning after a round in which every block had mean 1 and variance 4."""
     model = small()
     moments = {
         level.name: (Moments(np.asarray(100.0), np.ones((2, level.n_blocks)), spread(level.n_blocks, 400.0)),)
         for level in model.structure.levels
     }
     report = [equilibrate_report(walk, fitted)]
-    return adaptation.adapt(start, moments, report, model.structure, model.moves, round_)
+    return adaptation.adapt(start, moments, report, model.spec, round_)
 
 
 def spread(blocks, value):
@@ -189,7 +191,7 @@ def spread(blocks, value):
 
 
 def test_equilibrate_adapts_scale_mean_factor_and_interweaving():
-    start = controls()
+    start = tuning()
     found = adapted(start, walk=0.9, fitted=None, round_=2)
     for name in ("global", "g"):
         assert (found.levels[name][0].log_scale > start.levels[name][0].log_scale).all()
@@ -201,7 +203,7 @@ def test_equilibrate_adapts_scale_mean_factor_and_interweaving():
 
 def test_fitted_proposals_start_late_with_half_and_follow_their_acceptance():
     """Only leaf levels; never less than a tenth nor more than seven tenths, so that the walk remains."""
-    start = controls()
+    start = tuning()
     assert not adapted(start, 0.4, None, FITTED_ROUND - 1).levels["g"][0].mix.any()
     begun = adapted(start, 0.4, None, FITTED_ROUND)
     np.testing.assert_array_equal(begun.levels["g"][0].mix, 0.5)
@@ -216,7 +218,7 @@ def test_fitted_proposals_start_late_with_half_and_follow_their_acceptance():
 
 
 def test_scout_steers_steps_by_their_score_and_walks_by_their_acceptance():
-    start = controls()._replace(scout={"g": {"step": np.full(GROUPS, 0.1)}})
+    start = tuning()._replace(scout={"g": {"step_size": np.full(GROUPS, 0.1)}})
     score = np.linspace(0, 1, GROUPS) * REPLICAS
     report = [
         {
@@ -227,7 +229,7 @@ def test_scout_steers_steps_by_their_score_and_walks_by_their_acceptance():
         }
     ]
     found = adaptation.adapt_scout(start, report, 0)
-    rose = found.scout["g"]["step"] > 0.1
+    rose = found.scout["g"]["step_size"] > 0.1
     np.testing.assert_array_equal(rose, np.linspace(0, 1, GROUPS) > adaptation.SCORE)
     assert found.levels["global"][0].log_scale < start.levels["global"][0].log_scale
     assert found.levels["g"] is start.levels["g"]
@@ -235,27 +237,27 @@ def test_scout_steers_steps_by_their_score_and_walks_by_their_acceptance():
 
 def test_schedule_takes_useful_moves_in_turn_across_rounds():
     useful = np.array([True, False, True])
-    rounds = np.concatenate([adaptation.schedule(3, round_, useful) for round_ in range(4)])
+    rounds = np.concatenate([interweaving.schedule(3, round_, useful) for round_ in range(4)])
     np.testing.assert_array_equal(rounds, [0, 2] * 6)
 
 
 def test_schedule_without_useful_moves_names_none():
-    np.testing.assert_array_equal(adaptation.schedule(3, 5, np.zeros(2, bool)), [2, 2, 2])
-    np.testing.assert_array_equal(adaptation.schedule(3, 5, np.zeros(0, bool)), [0, 0, 0])
+    np.testing.assert_array_equal(interweaving.schedule(3, 5, np.zeros(2, bool)), [2, 2, 2])
+    np.testing.assert_array_equal(interweaving.schedule(3, 5, np.zeros(0, bool)), [0, 0, 0])
 
 
 def test_useful_moves_are_those_with_a_step_against_the_parents_variance():
     """Location moves mu of variance 4 by a tenth of its sd; scale moves log_sd of variance 0.01 by twice its sd."""
     model = small()
-    assert [(move.kind, move.parent) for move in model.moves] == [("location", "mu"), ("scale", "log_sd")]
-    start = controls()._replace(interweave=np.log([0.2, 0.2]))
+    assert [(move.kind, move.parent) for move in model.spec.interweavings] == [("location", "mu"), ("scale", "log_sd")]
+    start = tuning()._replace(interweave=np.log([0.2, 0.2]))
     moments = first_moments(start)
     scatter = 10 * np.array([[4.0, 0.0], [0.0, 0.01]])[:, :, None]
     moments["global"] = (Moments(np.asarray(10.0), np.zeros((2, 1)), scatter),)
     assert model.structure.level("global").sites == ("mu", "log_sd")
 
     def useful(accepted):
-        return adaptation.useful_moves(start, moments, np.asarray(accepted), model.structure, model.moves).tolist()
+        return interweaving.interweavings_to_keep(start, moments, np.asarray(accepted), model.spec).tolist()
 
     assert useful([0.5, 0.5]) == [False, True]
     assert useful([0.5, 1e-4]) == [False, False]
@@ -263,7 +265,7 @@ def test_useful_moves_are_those_with_a_step_against_the_parents_variance():
 
 
 def test_a_new_stage_carries_what_was_learned_to_more_rungs_or_fewer():
-    one, two = controls(), controls(temperatures=(1.0, 3.0))
+    one, two = tuning(), tuning(temperatures=(1.0, 3.0))
     learned = with_mean(one, states(0)[0])._replace(interweave=np.array([-5.0, 1.0]))
     moments = absorb_moments(
         first_moments(one),
@@ -272,14 +274,14 @@ def test_a_new_stage_carries_what_was_learned_to_more_rungs_or_fewer():
         REPLICAS,
         0,
     )
-    wider = adaptation.carried(learned, two, moments, small().structure, anew=False)
+    wider = adaptation.carried(learned, two, moments, small().spec, anew=False)
     assert [len(wider.levels[name]) for name in ("global", "g")] == [1, 2]
     np.testing.assert_array_equal(wider.levels["g"][1].mean, learned.levels["g"][0].mean)
     np.testing.assert_array_equal(wider.betas, two.betas)
     np.testing.assert_array_equal(wider.interweave, learned.interweave)
     assert [len(rungs) for rungs in extended(moments, wider).values()] == [1, 2]
-    fresh = adaptation.carried(learned, two, moments, small().structure, anew=True)
+    fresh = adaptation.carried(learned, two, moments, small().spec, anew=True)
     np.testing.assert_array_equal(fresh.levels["g"][0].mean, moments["g"][0].mean)
     np.testing.assert_array_equal(fresh.levels["g"][0].log_scale, two.levels["g"][0].log_scale)
-    narrower = adaptation.carried(wider, one, extended(moments, wider), small().structure, anew=False)
+    narrower = adaptation.carried(wider, one, extended(moments, wider), small().spec, anew=False)
     assert [len(narrower.levels[name]) for name in ("global", "g")] == [1, 1]

@@ -1,17 +1,16 @@
 """How long trajectories are, how steep their forces may be, and what steers their steps."""
 
-from dataclasses import replace
-
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ensemble.adaptation import adapt as adaptation
 from ensemble.adaptation.moments import FORGET_FAST, absorb_moments, first_moments
-from ensemble.protocol.tuning import first_controls
+from ensemble.protocol.sweep_spec import KernelSpec, SweepSpec
+from ensemble.run import adapt as adaptation
+from ensemble.shard.first_tuning import first_tuning
+from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import STEEP, shard_moments
 from kernels.state import LevelView, evaluate
-from kernels.structure.discovery import Move
 from kernels.structure.joining import all_sites
 from tests.support.ensemble_models import evaluated, small
 
@@ -19,69 +18,72 @@ SWEEPS = 4
 HALF = float(np.log(0.5))
 
 
-def structure(kernel="hmc", **changes):
+def spec(kernel="hmc", **changes):
     model = small()
     one = all_sites(model.target, model.structure)
-    return replace(one, levels=(replace(one.levels[0], move=Move(kernel, metric="dense", **changes)),))
+    return SweepSpec(one, {"whole": KernelSpec(kernel, metric="dense", **changes)})
 
 
-def controls(found, log_scale=HALF):
-    start = first_controls(found, np.ones(1), 0, SWEEPS)
+def tuning(found, log_scale=HALF):
+    start = first_tuning(found, np.ones(1), SWEEPS)
     return start._replace(levels={"whole": (start.levels["whole"][0]._replace(log_scale=np.array([log_scale])),)})
 
 
-def lengths(found, most=10, span=(1.0, 1.0), first=False, round_=3, log_scale=HALF):
-    chosen = controls(found, log_scale)
-    return adaptation.trajectories(chosen, found, SWEEPS, round_, most=most, span=span, first=first)["whole"]
+def lengths(found, depth_limit=10, length_range=(1.0, 1.0), first=False, round_=3, log_scale=HALF):
+    chosen = tuning(found, log_scale)
+    limits = {"depth_limit": depth_limit, "length_range": length_range}
+    return adaptation.trajectory_lengths(chosen, found, SWEEPS, round_, **limits, first=first)["whole"]
 
 
 def test_hmc_runs_for_a_quarter_of_a_period():
     """pi / 2 / 0.5 = 3.14 steps."""
-    np.testing.assert_array_equal(lengths(structure()), [[3, 3, 3, 3]])
+    np.testing.assert_array_equal(lengths(spec()), [[3, 3, 3, 3]])
 
 
-@pytest.mark.parametrize("span", [(0.5, 1.5), (1.0, 3.0)])
-def test_factors_fill_their_span_evenly(span):
-    found = np.concatenate([lengths(structure(), span=span, round_=r, log_scale=np.log(0.01))[0] for r in range(100)])
+@pytest.mark.parametrize("length_range", [(0.5, 1.5), (1.0, 3.0)])
+def test_factors_fill_their_range_evenly(length_range):
+    options = {"length_range": length_range, "log_scale": np.log(0.01)}
+    found = np.concatenate([lengths(spec(), round_=r, **options)[0] for r in range(100)])
     full = 0.5 * np.pi / 0.01
-    np.testing.assert_allclose(np.sort(found), full * np.linspace(*span, found.size), rtol=0.02)
+    np.testing.assert_allclose(np.sort(found), full * np.linspace(*length_range, found.size), rtol=0.02)
 
 
-@pytest.mark.parametrize(("most", "expected"), [(4, 16), (20, 64)])
-def test_trajectories_are_no_longer_than_the_stage_and_the_level_allow(most, expected):
-    assert (lengths(structure(max_depth=6), most=most, log_scale=-9.0) == expected).all()
+@pytest.mark.parametrize(("depth_limit", "expected"), [(4, 16), (20, 64)])
+def test_trajectories_are_no_longer_than_the_stage_and_the_level_allow(depth_limit, expected):
+    assert (lengths(spec(max_depth=6), depth_limit=depth_limit, log_scale=-9.0) == expected).all()
 
 
-@pytest.mark.parametrize(("most", "expected"), [(4, 4), (20, 6)])
-def test_nuts_is_given_its_doublings(most, expected):
-    assert (lengths(structure("nuts", max_depth=6), most=most) == expected).all()
+@pytest.mark.parametrize(("depth_limit", "expected"), [(4, 4), (20, 6)])
+def test_nuts_is_given_its_doublings(depth_limit, expected):
+    assert (lengths(spec("nuts", max_depth=6), depth_limit=depth_limit) == expected).all()
 
 
 def test_nothing_moves_in_the_first_round_of_a_run():
-    assert (lengths(structure(), first=True) == 0).all()
+    assert (lengths(spec(), first=True) == 0).all()
 
 
 def test_metropolis_has_no_trajectories():
     model = small()
-    chosen = first_controls(model.structure, np.ones(1), 0, SWEEPS)
-    found = adaptation.trajectories(chosen, model.structure, SWEEPS, 0, most=5, span=(1.0, 1.0), first=False)
+    chosen, limits = first_tuning(model.spec, np.ones(1), SWEEPS), {"depth_limit": 5, "length_range": (1.0, 1.0)}
+    found = adaptation.trajectory_lengths(chosen, model.spec, SWEEPS, 0, **limits, first=False)
     assert found == {}
 
 
 def test_the_bound_is_far_out_in_equilibrium_and_follows_an_ensemble_that_is_far_away():
-    found = structure()
-    width = found.levels[0].width
+    found = spec()
+    width = found.structure.levels[0].width
     before = {"whole": np.array([np.inf])}
     statistics = [{"moments/steepness/whole/0": np.asarray(value)} for value in (0.5 * width, 0.7 * width)]
-    assert adaptation.bounds(found, statistics, before)["whole"] == pytest.approx(3 + 2 * np.sqrt(width))
+    assert adaptation.bounds(level_kernels(found), statistics, before)["whole"] == pytest.approx(3 + 2 * np.sqrt(width))
     far = [{"moments/steepness/whole/0": np.asarray(1e6)}] * 2
-    assert adaptation.bounds(found, far, before)["whole"] == pytest.approx(3 + 2e3)
+    assert adaptation.bounds(level_kernels(found), far, before)["whole"] == pytest.approx(3 + 2e3)
 
 
 def statistics_of(states, found, chosen):
-    view = LevelView(small().target, found, found.levels[0])
+    (kernel,) = level_kernels(found).values()
+    view = LevelView(small().target, found.structure, kernel.level)
     together = {name: jnp.stack([state[name] for state in states]) for name in states[0]}
-    return shard_moments((view,), (evaluated(together, found),), chosen, small().data)
+    return shard_moments(((kernel, view),), (evaluated(together, found.structure),), chosen, small().data)
 
 
 def positions(count, scale=1.0):
@@ -93,8 +95,8 @@ def positions(count, scale=1.0):
 
 
 def test_a_straggler_counts_for_less_in_coordinates_and_gradients_alike():
-    found = structure()
-    chosen = controls(found)
+    found = spec()
+    chosen = tuning(found)
     ordinary = positions(7, 0.5)
     straggler = {name: x + 40.0 for name, x in ordinary[0].items()}
     with_it = statistics_of([*ordinary, straggler], found, chosen)
@@ -105,10 +107,10 @@ def test_a_straggler_counts_for_less_in_coordinates_and_gradients_alike():
 
 
 def test_the_virial_is_that_of_the_states():
-    found = structure()
-    chosen = controls(found)
+    found = spec()
+    chosen = tuning(found)
     states = positions(3)
-    level = found.levels[0]
+    level = found.structure.levels[0]
     x = np.stack([np.asarray(level.gather(position))[:, 0] for position in states])
     h = 1e-6
     slopes = np.zeros_like(x)
@@ -119,9 +121,8 @@ def test_the_virial_is_that_of_the_states():
                 blocks = x[row].copy()
                 blocks[i] += sign * h
                 moved = level.scatter(position, jnp.asarray(blocks[:, None]))
-                values.append(
-                    sum(float(c.sum()) for c in evaluate(small().target, found, moved, small().data).cells.values())
-                )
+                cells = evaluate(small().target, found.structure, moved, small().data).cells
+                values.append(sum(float(c.sum()) for c in cells.values()))
             slopes[row, i] = (values[0] - values[1]) / (2 * h)
     got = statistics_of(states, found, chosen)
     np.testing.assert_allclose(got["virial/whole/0"], -(x * slopes).sum(axis=1).mean() / level.width, rtol=1e-6)
@@ -131,8 +132,8 @@ def test_the_virial_is_that_of_the_states():
 
 def test_moments_forget_faster_on_the_way():
     """Weights of 10 rounds of 8: keep = 1 - f / (r + f)."""
-    found = structure()
-    chosen = controls(found)
+    found = spec()
+    chosen = tuning(found)
     one = statistics_of(positions(8), found, chosen)
     flat = {
         f"moments/{name}/{kind}": np.asarray(value)

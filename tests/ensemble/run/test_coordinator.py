@@ -56,7 +56,7 @@ def coordinator(fleet, store, **options: Any) -> Coordinator:
     own = {name: options.pop(name) for name in Sitting._fields if name in options}
     settings = run_settings(**{"goals": GOALS, **options})
     model = small()
-    return Coordinator(fleet, store, model.structure, model.moves, settings, Sitting(**own))
+    return Coordinator(fleet, store, model.spec, settings, Sitting(**own))
 
 
 def drive(path, fleet=None, **options: Any) -> tuple[FakeFleet, Outcome]:
@@ -172,7 +172,7 @@ def test_controls_adapt_before_the_freeze_and_never_after(whole):
     assert all(changed[:settled])
     assert not any(changed[held])
     assert all(changed[held.stop :])
-    assert not np.array_equal(scouts[0].controls["scout/g/step"], scouts[1].controls["scout/g/step"])
+    assert not np.array_equal(scouts[0].controls["scout/g/step_size"], scouts[1].controls["scout/g/step_size"])
     frozen = {name: values for name, values in sampling[0].controls.items() if name != "schedule"}
     assert not np.array_equal(frozen["levels/g/0/mean"], equilibrating[-1].controls["levels/g/0/mean"])
     for plan in sampling:

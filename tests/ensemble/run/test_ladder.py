@@ -24,11 +24,10 @@ from kernels.ladder import schedule as ladder
 from kernels.state import LevelView
 from kernels.transitions import block_swap, metropolis
 from kernels.transitions.block_swap import BlockSwap
-from kernels.transitions.hmc import Controls as HmcControls
-from kernels.transitions.hmc import Hmc
+from kernels.transitions.hmc import Hmc, HmcParameters
 from kernels.transitions.metropolis import Metropolis
 from tests.support import ladder_models
-from tests.support.ensemble_models import GROUPS, REPLICAS, controls, dispersed, evaluated, small
+from tests.support.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small, tuning
 from tests.support.harness import WIDTH, Sample, check_kernel, check_swap, draw_joint, hierarchy, view
 from workflows import run
 from workflows.results.inspect import inspect_store, to_json
@@ -56,9 +55,9 @@ def draw_likelihood_tempered(name: str) -> Sample:
     return {**position, "x": mean + noise / np.sqrt(weight + BETA)}, y
 
 
-def walk(beta: float) -> metropolis.Controls:
+def walk(beta: float) -> metropolis.MetropolisParameters:
     ones = jnp.ones((WIDTH, 5))
-    return metropolis.Controls(jnp.asarray(beta), jnp.zeros(5), 0.0 * ones, ones, jnp.zeros(5))
+    return metropolis.MetropolisParameters(jnp.asarray(beta), jnp.zeros(5), 0.0 * ones, ones, jnp.zeros(5))
 
 
 @pytest.mark.slow
@@ -71,7 +70,7 @@ def test_metropolis_with_the_likelihood_tempered() -> None:
 @pytest.mark.slow
 def test_hmc_with_the_likelihood_tempered() -> None:
     samples = draw_likelihood_tempered("likelihood hmc"), draw_likelihood_tempered("likelihood hmc still")
-    chosen = HmcControls(jnp.asarray(BETA), jnp.asarray(0.6), jnp.ones((WIDTH, 5)), jnp.asarray(3))
+    chosen = HmcParameters(jnp.asarray(BETA), jnp.asarray(0.6), jnp.ones((WIDTH, 5)), jnp.asarray(3))
     assert check_kernel("likelihood hmc", Hmc(tempered_view()), chosen, *samples).passed
 
 
@@ -79,7 +78,7 @@ def test_a_view_without_a_choice_tempers_everything() -> None:
     """The harness's swap between temperatures of the whole density passes, with every term named it is the same."""
     target, structure = hierarchy()
     everything = LevelView(target, structure, structure.level("group"), frozenset(target.term_kinds))
-    chosen = block_swap.Controls(jnp.asarray(1.0), jnp.asarray(0.5))
+    chosen = block_swap.BlockSwapParameters(jnp.asarray(1.0), jnp.asarray(0.5))
     named = check_swap("all terms", BlockSwap(everything), chosen, 0.5)
     assert named.passed
     assert named == check_swap("all terms", BlockSwap(view("group")), chosen, 0.5)
@@ -130,11 +129,14 @@ def whole_round() -> Any:
     """The compiled round of three rungs, without interweaving."""
     model = small()
     options = {"replicas": REPLICAS, "rungs": 3, "repeats": 1}
-    return jax.jit(Sweeps(model.target, model.structure, (), **options, whole=True, tempered=TEMPERED).round)
+    spec = model.spec._replace(interweavings=())
+    return jax.jit(Sweeps(model.target, spec, **options, replica_swap=True, tempered=TEMPERED).round)
 
 
 def whole_run(temperatures: tuple[float, ...]) -> Any:
-    chosen = controls(temperatures, SWEEPS, whole=True)._replace(interweave=np.zeros(0), schedule=np.zeros(SWEEPS, int))
+    chosen = tuning(temperatures, SWEEPS, replica_swap=True)._replace(
+        interweave=np.zeros(0), schedule=np.zeros(SWEEPS, int)
+    )
     keys = jax.random.split(jax.random.key(1), (3, REPLICAS))
     return whole_round()(dispersed(3), keys, small().data, chosen, WALKERS)
 
@@ -164,9 +166,9 @@ def test_round_trips_when_every_swap_is_accepted() -> None:
 def test_blocks_swap_by_even_and_odd_pairs() -> None:
     """Three rungs: sweeps try the cold pair and the hot pair in turn."""
     model = small()
-    sweeps = Sweeps(model.target, model.structure, (), replicas=REPLICAS, rungs=3, repeats=1)
+    sweeps = Sweeps(model.target, model.spec._replace(interweavings=()), replicas=REPLICAS, rungs=3, repeats=1)
     keys = jax.random.split(jax.random.key(3), (3, REPLICAS))
-    chosen = controls((1.0, 1.5, 2.0), 3)._replace(interweave=np.zeros(0), schedule=np.zeros(3, int))
+    chosen = tuning((1.0, 1.5, 2.0), 3)._replace(interweave=np.zeros(0), schedule=np.zeros(3, int))
     _, tally, _ = jax.jit(sweeps.round)(dispersed(3), keys, model.data, chosen)
     assert {name: float(sums[1][0]) / REPLICAS for name, sums in tally.swap.items()} == {"g/0-1": 2, "g/1-2": 1}
     assert all((sums[0] > 0).all() and sums[0].shape == (GROUPS,) for sums in tally.swap.values())

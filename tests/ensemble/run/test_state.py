@@ -41,13 +41,13 @@ def rounds() -> list[Round]:
     """Thirty rounds, through all stages and the first check of the goals."""
     model, fleet, found = small(), FakeFleet(4, swapping), []
     fleet.initialise()
-    state = first_state(model.structure, model.moves, SETTINGS)
+    state = first_state(model.spec, SETTINGS)
     for _ in range(30):
-        plan = next_plan(state, model.structure, SETTINGS)
+        plan = next_plan(state, model.spec, SETTINGS)
         results = fleet.run(plan)
         found.append(Round(state, plan, results))
-        state = absorb(state, plan, results, model.structure, model.moves, SETTINGS)
-        state = advance(state, plan, model.structure, model.moves, SETTINGS)
+        state = absorb(state, plan, results, model.spec, SETTINGS)
+        state = advance(state, plan, model.spec, SETTINGS)
     return found
 
 
@@ -77,8 +77,8 @@ def test_absorbing_changes_neither_state_nor_results_and_is_a_function_of_them(r
     model = small()
     for before, plan, results in rounds:
         state, given = copied(before), copy.deepcopy([result.statistics for result in results])
-        found = absorb(before, plan, results, model.structure, model.moves, SETTINGS)
-        again = absorb(state, plan, results, model.structure, model.moves, SETTINGS)
+        found = absorb(before, plan, results, model.spec, SETTINGS)
+        again = absorb(state, plan, results, model.spec, SETTINGS)
         assert same(found, again)
         assert same(before, state)
         for result, statistics in zip(results, given, strict=True):
@@ -91,7 +91,7 @@ def test_what_is_packed_is_unpacked_bit_for_bit(rounds):
     model = small()
     for before, _, _ in rounds:
         arrays, info = pack(before, model.structure)
-        found = unpack(arrays, json.loads(json.dumps(info)), model.structure, model.moves, SETTINGS)
+        found = unpack(arrays, json.loads(json.dumps(info)), model.spec, SETTINGS)
         assert same(found, before)
 
 

@@ -5,16 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensemble.shard.compiled import Clock, Compiled
-from tests.support.ensemble_models import controls
+from tests.support.ensemble_models import tuning
 
 
 def counted():
     """A compiled function of controls, and the list of its traces."""
     traces = []
 
-    def scaled(x, controls):
+    def scaled(x, tuning):
         traces.append(x.shape)
-        return x * jnp.sum(controls.levels["g"][0].log_scale)
+        return x * jnp.sum(tuning.levels["g"][0].log_scale)
 
     return Compiled(scaled, Clock()), traces
 
@@ -22,7 +22,7 @@ def counted():
 def test_compiled_once_for_all_values_of_the_controls():
     compiled, traces = counted()
     for value in range(4):
-        start = controls()
+        start = tuning()
         level = start.levels["g"][0]._replace(log_scale=np.full(5, float(value)))
         changed = start._replace(levels={**start.levels, "g": (level,)})
         np.testing.assert_array_equal(compiled(jnp.ones(3), changed), np.full(3, 5.0 * value))
@@ -31,15 +31,15 @@ def test_compiled_once_for_all_values_of_the_controls():
 
 def test_numpy_and_jax_arrays_share_a_program():
     compiled, traces = counted()
-    compiled(np.ones(3), controls())
-    compiled(jnp.ones(3), jax.tree.map(jnp.asarray, controls()))
+    compiled(np.ones(3), tuning())
+    compiled(jnp.ones(3), jax.tree.map(jnp.asarray, tuning()))
     assert traces == [(3,)]
 
 
 def test_compiled_anew_for_another_shape_or_dtype():
     compiled, traces = counted()
     for x in (jnp.ones(3), jnp.ones(4), jnp.ones(3, jnp.float32), jnp.ones(3)):
-        compiled(x, controls())
+        compiled(x, tuning())
     assert len(traces) == 3
 
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ensemble.shard.scouts import make_scout, scout_controls
+from ensemble.shard.scouts import make_scout, scout_tuning
 from kernels.state import State, evaluate
-from tests.support.ensemble_models import GROUPS, REPLICAS, SCOUT, controls, log_terms, small, target
+from tests.support.ensemble_models import GROUPS, REPLICAS, SCOUT, log_terms, small, target, tuning
 
 NOWHERE = {"b": np.inf, "mu": np.inf}
 """How far out the density ends: here it does not."""
@@ -34,7 +34,7 @@ def rounds(walls: dict[str, float], count: int = 3) -> tuple[State, dict[str, An
     data = {**small().data, "walls": walls}
     position = {name: jnp.zeros((REPLICAS, *site.shape)) for name, site in small().target.sites.items()}
     states = jax.vmap(lambda p: evaluate(target(walled), small().structure, p, data))(position)
-    chosen = controls()._replace(scout=scout_controls(small().structure, {**SCOUT, "step": 0.5}))
+    chosen = tuning()._replace(scout=scout_tuning(small().structure, {**SCOUT, "step": 0.5}))
     for number in range(count):
         keys = jax.random.split(jax.random.key(number), REPLICAS)
         states, statistics = scout()(states, keys, data, chosen)

@@ -11,10 +11,11 @@ import pytest
 from ensemble.protocol.flat import flatten
 from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.stages import stage_named
-from ensemble.protocol.tuning import first_controls
+from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.shard.audit import AuditError
+from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.runner import STARTS, ShardRunner, StartError
-from ensemble.shard.scouts import scout_controls
+from ensemble.shard.scouts import scout_tuning
 from ensemble.shard.sweeps import ApproximateKernelError
 from kernels.structure.discovery import discover
 from kernels.transitions.metropolis import Metropolis
@@ -42,7 +43,7 @@ def fresh(stages=COLD_SAMPLE) -> Counted:
 
     settings = shard_settings(ladder={"temperatures": TEMPERATURES, "stages": stages})
     model = small()
-    return Counted(ShardRunner(target(counting), model.structure, model.moves, settings, model.data), traces)
+    return Counted(ShardRunner(target(counting), model.spec, settings, model.data), traces)
 
 
 @cache
@@ -51,17 +52,17 @@ def runner(stages=COLD_SAMPLE, copy=0) -> ShardRunner:
     return fresh(stages).runner
 
 
-def controls(stage, stages=COLD_SAMPLE, log_scale=-0.5):
+def tuning(stage, stages=COLD_SAMPLE, log_scale=-0.5):
     """Controls of a stage with scales to be seen."""
     model = small()
     rungs = 2 if stage in stages else 1
-    start = first_controls(model.structure, 1 / np.asarray(TEMPERATURES[:rungs]), len(model.moves), SWEEPS)
+    start = first_tuning(model.spec, 1 / np.asarray(TEMPERATURES[:rungs]), SWEEPS)
     levels = {
         name: tuple(level._replace(log_scale=np.full_like(level.log_scale, log_scale)) for level in levels)
         for name, levels in start.levels.items()
     }
     start = start._replace(levels=levels)
-    return start._replace(scout=scout_controls(model.structure, SCOUT)) if stage == "scout" else start
+    return start._replace(scout=scout_tuning(model.structure, SCOUT)) if stage == "scout" else start
 
 
 ROUNDS = (("scout", 0), ("equilibrate", 0), ("equilibrate", 1), ("sample", 0), ("sample", 1), ("sample", 2))
@@ -76,7 +77,7 @@ def plan(epoch, stages=COLD_SAMPLE, **changes):
         stage=stage_named(stage),
         round=round_,
         sweeps=SWEEPS,
-        controls=flatten(controls(stage, stages)),
+        controls=flatten(tuning(stage, stages)),
         record=sampled,
         reset=sampled and round_ == 1,
         with_diagnostics=sampled,
@@ -116,7 +117,8 @@ def test_all_replicas_of_a_superchain_start_together_and_superchains_apart():
 
 def other_target(log_terms=log_terms, initial=initial, structure=None):
     model = small()
-    return ShardRunner(target(log_terms, initial), structure or model.structure, (), shard_settings(), model.data)
+    spec = SweepSpec(structure or model.structure, {})
+    return ShardRunner(target(log_terms, initial), spec, shard_settings(), model.data)
 
 
 @pytest.mark.parametrize("value", [np.nan, -np.inf])
@@ -245,7 +247,7 @@ def test_the_auxiliary_of_hot_replicas_follows_the_mean_until_the_freeze():
     carry(one, 0, 0, 2, WARM_SAMPLE)
 
     def run(epoch, mean):
-        chosen = controls(ROUNDS[epoch][0], WARM_SAMPLE)
+        chosen = tuning(ROUNDS[epoch][0], WARM_SAMPLE)
         shared = chosen.levels["global"][0]._replace(mean=np.array([[mean], [0.25]]))
         levels = {**chosen.levels, "global": (shared,)}
         one.run(0, plan(epoch, WARM_SAMPLE, controls=flatten(chosen._replace(levels=levels))))
@@ -262,7 +264,7 @@ def test_adapting_and_freezing_do_not_compile_anew():
     carry(found.runner, 0, 0, 2, WARM_SAMPLE)
     before = len(found.traces)
     for log_scale in (-1.0, 0.0):
-        changed = controls("equilibrate", WARM_SAMPLE, log_scale)
+        changed = tuning("equilibrate", WARM_SAMPLE, log_scale)
         mixed = tuple(level._replace(mix=np.full(GROUPS, 0.3)) for level in changed.levels["g"])
         changed = changed._replace(
             levels={**changed.levels, "g": mixed}, interweave=np.full(2, log_scale), schedule=np.full(SWEEPS, 2)
@@ -338,7 +340,7 @@ def test_a_sampling_round_records_only_when_asked():
 
 def first_sampling():
     """The first round of a run without interweaving that begins with stage `sample`."""
-    chosen = controls("sample")._replace(interweave=np.zeros(0), schedule=np.zeros(SWEEPS, int))
+    chosen = tuning("sample")._replace(interweave=np.zeros(0), schedule=np.zeros(SWEEPS, int))
     return plan(3, controls=flatten(chosen))._replace(epoch=0)
 
 

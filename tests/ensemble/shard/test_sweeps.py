@@ -12,20 +12,21 @@ import pytest
 
 from ensemble.errors import MaxwellError
 from ensemble.protocol.stages import EQUILIBRATE
+from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.shard.keys import replica_keys
 from ensemble.shard.sweeps import ApproximateKernelError, Sweeps
 from kernels.numerics import batching
 from kernels.state import evaluate
 from kernels.transitions.metropolis import Metropolis
 from kernels.transitions.momentum_diffusion import MomentumDiffusion
-from tests.support.ensemble_models import GROUPS, REPLICAS, controls, dispersed, evaluated, small, target
+from tests.support.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small, target, tuning
 
 REPEATS, SWEEPS = 2, 4
 
 
 def build(rungs, replicas=REPLICAS):
     model = small()
-    return Sweeps(model.target, model.structure, model.moves, replicas=replicas, rungs=rungs, repeats=REPEATS)
+    return Sweeps(model.target, model.spec, replicas=replicas, rungs=rungs, repeats=REPEATS)
 
 
 @cache
@@ -45,7 +46,7 @@ def with_mix(start, mix):
 
 
 def run(rungs, start=None, before=None, round_=0):
-    chosen = start or controls(temperatures=(1.0, 3.0)[:rungs], sweeps=SWEEPS)
+    chosen = start or tuning(temperatures=(1.0, 3.0)[:rungs], sweeps=SWEEPS)
     return program(rungs)(before or dispersed(rungs), keys(rungs, round_), small().data, chosen)[:2]
 
 
@@ -61,7 +62,7 @@ def test_structure_of_the_model_under_test():
         ("global", 1, 2, False),
         ("g", GROUPS, 2, True),
     ]
-    assert len(small().moves) == 2
+    assert len(small().spec.interweavings) == 2
 
 
 def test_tally_counts_every_proposal():
@@ -75,7 +76,7 @@ def test_tally_counts_every_proposal():
 
 
 def test_fitted_proposals_are_counted_apart():
-    chosen = with_mix(controls(sweeps=SWEEPS), 1.0)
+    chosen = with_mix(tuning(sweeps=SWEEPS), 1.0)
     _, tally = run(1, chosen)
     np.testing.assert_array_equal(tally.fitted["g"][0][1], SWEEPS * REPLICAS)
     np.testing.assert_array_equal(tally.walk["g"][0][1], 0)
@@ -88,7 +89,7 @@ def test_fitted_proposals_are_counted_apart():
 def test_totals_are_about_the_controls_mean():
     """One sweep: the totals are the last states' coordinates less the mean."""
     mean = np.random.default_rng(0).normal(size=(2, GROUPS))
-    chosen = controls(sweeps=1)
+    chosen = tuning(sweeps=1)
     chosen = chosen._replace(levels={**chosen.levels, "g": (chosen.levels["g"][0]._replace(mean=mean),)})
     (cold,), tally = run(1, chosen)
     offset = jnp.stack([cold.position["x"], cold.position["b"]], axis=1) - mean
@@ -103,7 +104,7 @@ def test_totals_are_about_the_controls_mean():
 )
 def test_interweaving_follows_the_schedule(schedule, expected):
     """Move 2 of 2 is none."""
-    _, tally = run(1, controls(sweeps=SWEEPS)._replace(schedule=np.asarray(schedule)))
+    _, tally = run(1, tuning(sweeps=SWEEPS)._replace(schedule=np.asarray(schedule)))
     np.testing.assert_array_equal(tally.interweave[1], REPLICAS * np.asarray(expected))
     np.testing.assert_array_equal(tally.interweave[0] > 0, np.asarray(expected) > 0)
 
@@ -118,7 +119,7 @@ def still(start):
 
 
 def test_a_move_without_a_step_changes_nothing():
-    chosen = still(controls(sweeps=SWEEPS))
+    chosen = still(tuning(sweeps=SWEEPS))
     (cold,), tally = run(1, chosen)
     assert_same_bits(cold.position, dispersed(1)[0].position)
     np.testing.assert_allclose(tally.walk["g"][0][0], tally.walk["g"][0][1], rtol=1e-12)
@@ -145,7 +146,7 @@ def blocks_of(rungs):
 def test_swaps_exchange_blocks_and_lose_none():
     """With every other move standing still, both rungs together hold each block's values as often as before."""
     before = dispersed(2)
-    chosen = still(controls(temperatures=(1.0, 3.0), sweeps=SWEEPS))
+    chosen = still(tuning(temperatures=(1.0, 3.0), sweeps=SWEEPS))
     (cold, hot), tally = run(2, chosen, before)
     np.testing.assert_array_equal(tally.swap["g/0-1"][1], SWEEPS * REPLICAS)
     blocks = [blocks_of(rungs) for rungs in (before, (cold, hot))]
@@ -159,7 +160,7 @@ def test_swaps_exchange_blocks_and_lose_none():
 
 def test_cached_terms_belong_to_the_positions():
     """After all kinds of moves at two temperatures: every cell as computed anew."""
-    rungs, _ = run(2, with_mix(controls(temperatures=(1.0, 3.0), sweeps=SWEEPS), 0.3))
+    rungs, _ = run(2, with_mix(tuning(temperatures=(1.0, 3.0), sweeps=SWEEPS), 0.3))
     for state in rungs:
         fresh = evaluated(state.position)
         for name, cells in state.cells.items():
@@ -177,7 +178,7 @@ def test_replicas_in_turn_do_as_replicas_together(monkeypatch):
     """On processors, large models step one replica after another: the same moves, to rounding, and the same counts."""
     together, tally = run(2)
     monkeypatch.setattr(batching, "CACHED_COORDINATES", 0)
-    chosen = controls(temperatures=(1.0, 3.0), sweeps=SWEEPS)
+    chosen = tuning(temperatures=(1.0, 3.0), sweeps=SWEEPS)
     in_turn, turns, _ = jax.jit(build(2).round)(dispersed(2), keys(2), small().data, chosen)
     for one, other in zip(jax.tree.leaves((together, tally)), jax.tree.leaves((in_turn, turns)), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
@@ -194,7 +195,7 @@ def test_replicas_with_equal_states_go_different_ways():
 @pytest.mark.parametrize("rungs", [1, 2])
 def test_the_kernels_of_a_sweep_are_exact(rungs):
     sweeps = build(rungs)
-    kernels = [*(move.kernel for move in sweeps.level_moves.values()), sweeps.interweave, *sweeps.swaps.values()]
+    kernels = [*(step.transition for step in sweeps.steps.values()), sweeps.interweave, *sweeps.swaps.values()]
     names = [type(kernel).__name__ for kernel in kernels]
     assert names == ["Metropolis", "Metropolis", "Interweave", "BlockSwap"][: 2 + rungs]
     assert [kernel.exact for kernel in kernels] == [True] * (2 + rungs)
@@ -203,7 +204,7 @@ def test_the_kernels_of_a_sweep_are_exact(rungs):
 
 def test_an_approximate_kernel_is_refused_by_name_and_with_a_remedy():
     sweeps = build(1)
-    sweeps.level_moves["g"].kernel = MomentumDiffusion(sweeps.views["g"])  # type: ignore[assignment]
+    sweeps.steps["g"].transition = MomentumDiffusion(sweeps.views["g"])
     with pytest.raises(
         ApproximateKernelError, match=r"MomentumDiffusion is approximate.*`scout`.*Metropolis"
     ) as caught:
@@ -234,14 +235,14 @@ def walled():
     position = {name: jnp.zeros((REPLICAS, *site.shape)) for name, site in found.sites.items()}
     data = {**model.data, "wall": 0.0}
     start = jax.vmap(lambda p: evaluate(found, model.structure, p, data))(position)
-    return jax.jit(Sweeps(found, model.structure, (), replicas=REPLICAS, rungs=1, repeats=1).round), start
+    return jax.jit(Sweeps(found, SweepSpec(model.structure, {}), replicas=REPLICAS, rungs=1, repeats=1).round), start
 
 
 @pytest.mark.parametrize("wall", [np.nan, np.inf, -np.inf])
 def test_a_nonfinite_density_is_rejected_and_counted(wall):
     """Nothing goes where the density is not finite, not even where it is infinite; the attempts are counted."""
     sweep, start = walled()
-    chosen = controls(sweeps=8)._replace(interweave=np.zeros(0), schedule=np.zeros(8, int))
+    chosen = tuning(sweeps=8)._replace(interweave=np.zeros(0), schedule=np.zeros(8, int))
     (cold,), tally, _ = sweep((start,), keys(1), {**small().data, "wall": wall}, chosen)
     assert int(tally.nonfinite) > 0
     assert float(jnp.abs(cold.position["b"]).max()) <= 0.5
@@ -265,11 +266,11 @@ class Spy:
 def test_no_key_is_used_twice_in_a_round():
     """Over sweeps, repeats, levels, rungs, interweaving and swaps."""
     sweeps, seen = build(2), []
-    for move in sweeps.level_moves.values():
-        move.kernel = Spy(move.kernel, seen)
+    for step in sweeps.steps.values():
+        step.transition = Spy(step.transition, seen)
     sweeps.swaps = {name: Spy(kernel, seen) for name, kernel in sweeps.swaps.items()}
     sweeps.interweave = Spy(sweeps.interweave, seen)
-    chosen = controls(temperatures=(1.0, 3.0), sweeps=SWEEPS)._replace(schedule=np.array([0, 1, 0, 1]))
+    chosen = tuning(temperatures=(1.0, 3.0), sweeps=SWEEPS)._replace(schedule=np.array([0, 1, 0, 1]))
     jax.block_until_ready(jax.jit(sweeps.round)(dispersed(2), keys(2), small().data, chosen))
     jax.effects_barrier()
     leaf, shared, interweaving, swaps = 2 * REPLICAS, REPEATS * REPLICAS, REPLICAS, REPLICAS

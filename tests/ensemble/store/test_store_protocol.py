@@ -1,13 +1,12 @@
 """The two protocols of the store say all that the program needs: a store in memory carries a run as the real one."""
 
 import inspect
-from typing import Any
 
 import numpy as np
 import pytest
 
 from ensemble.run.coordinator import Coordinator
-from ensemble.run.status import NullProgress
+from ensemble.run.sitting import Sitting
 from ensemble.store import opening as stores
 from ensemble.store.contents import Checkpoint, Layout, Variable
 from ensemble.store.protocol import RunReader, RunStore
@@ -48,8 +47,8 @@ def test_methods_and_arguments_are_those_of_the_protocol(protocol: type, kinds: 
 
 def coordinator(fleet: FakeFleet, store: RunStore, stop_after: int = 10_000) -> Coordinator:
     model, rounds = small(), iter(range(stop_after + 10_000))
-    options: dict[str, Any] = {"progress": NullProgress(), "stop_requested": lambda: next(rounds) >= stop_after}
-    return Coordinator(fleet, store, model.structure, model.moves, run_settings(**GOALS), clock=lambda: 0.0, **options)
+    sitting = Sitting(stop_requested=lambda: next(rounds) >= stop_after, clock=lambda: 0.0)
+    return Coordinator(fleet, store, model.spec, run_settings(**GOALS), sitting)
 
 
 def begin(store: RunStore) -> None:

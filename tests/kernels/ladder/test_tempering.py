@@ -76,7 +76,7 @@ def test_points_outside_the_support_stay_hot() -> None:
     for energies, round_ in (([0.0, -1.0, -jnp.inf], 1), ([0.0, -jnp.inf, -jnp.inf], 1)):
         order, swaps = tempering.swap(jax.random.key(0), round_, betas, jnp.asarray(energies))
         np.testing.assert_array_equal(order, [0, 1, 2])
-        np.testing.assert_array_equal(swaps.accepted, [0.0, 0.0])
+        np.testing.assert_array_equal(swaps.acceptance_probability, [0.0, 0.0])
         assert swaps.nonfinite == 1
 
 
@@ -87,7 +87,9 @@ def swap_acceptance(energy: np.ndarray, betas: list[float]) -> np.ndarray:
     """Probability that each pair of neighbours swaps, [n, ..., n, R - 1] over the points of the rungs, as reported."""
 
     def one(points: jax.Array, round_: int) -> jax.Array:
-        return tempering.swap(jax.random.key(0), round_, jnp.asarray(betas), jnp.asarray(energy)[points])[1].accepted
+        return tempering.swap(jax.random.key(0), round_, jnp.asarray(betas), jnp.asarray(energy)[points])[
+            1
+        ].acceptance_probability
 
     points = jnp.asarray(list(product(range(GRID.size), repeat=len(betas))))
     tables = [jax.vmap(partial(one, round_=round_))(points) for round_ in (0, 1)]
@@ -185,7 +187,7 @@ def run_gaussians(ladders: int, rounds: int) -> tuple[np.ndarray, np.ndarray, np
         energy_key, swap_key = jax.random.split(jax.random.fold_in(key, round_))
         order, swaps = tempering.swap(swap_key, round_, betas, gaussian_energies(energy_key, GEOMETRIC))
         trips = round_trips.update(trips, round_trips.rung_of_walkers(walkers[order]), rungs)
-        return (key, walkers[order], trips, accepted + swaps.accepted, tried + swaps.tried), None
+        return (key, walkers[order], trips, accepted + swaps.acceptance_probability, tried + swaps.tried), None
 
     def one(key: jax.Array) -> Any:
         start = (jnp.arange(rungs), round_trips.first_trips(jnp.arange(rungs), rungs))

@@ -17,6 +17,7 @@ from kernels.target import Site, Target
 from kernels.transitions import block_swap, metropolis
 from kernels.transitions.block_swap import BlockSwap
 from kernels.transitions.metropolis import Metropolis, fitted_log_density
+from tests.support.one_replica import OneReplica
 
 GRID = np.array([-2.0, -0.7, 0.1, 0.9, 2.4])
 LOG_MASS = np.array([-1.0, 0.3, -0.4, -2.5, 0.2])
@@ -49,10 +50,12 @@ VIEW, STRUCTURE = _view()
 
 
 class Injected(Metropolis):
-    """Metropolis with the proposed point and whether it is fitted given through `controls.mean` and `controls.mix`."""
+    """Metropolis with the proposed point and whether it is fitted given by `parameters.mean` and `mix`."""
 
-    def _propose(self, old: jax.Array, noise: jax.Array, choice: jax.Array, controls: metropolis.Controls) -> Any:
-        new, use_fit = controls.mean, controls.mix > 0.5
+    def _propose(
+        self, old: jax.Array, noise: jax.Array, choice: jax.Array, parameters: metropolis.MetropolisParameters
+    ) -> Any:
+        new, use_fit = parameters.mean, parameters.mix > 0.5
         sizes = self.view.level.sizes
         before = fitted_log_density((old - FIT["mean"]) / FIT["sd"], sizes)
         after = fitted_log_density((new - FIT["mean"]) / FIT["sd"], sizes)
@@ -66,14 +69,14 @@ def law(beta: float) -> np.ndarray:
 
 def metropolis_acceptance(beta: float, fitted: bool) -> np.ndarray:
     """alpha[i, j] of the move from grid point i to j, reported by the kernel; the second block stays in the middle."""
-    kernel = Injected(VIEW)
+    kernel = OneReplica(Injected(VIEW))
 
     def one(start: jax.Array, end: jax.Array) -> jax.Array:
         state = evaluate(VIEW.target, STRUCTURE, {"x": jnp.stack([start, jnp.asarray(0.1)])}, DATA)
         ends = jnp.stack([end, jnp.asarray(0.1)])[None]
         mix = jnp.full(2, 1.0 if fitted else 0.0)
-        controls = metropolis.Controls(jnp.asarray(beta), jnp.zeros(2), ends, jnp.ones((1, 2)), mix)
-        info = kernel.step(jax.random.key(0), state, DATA, controls)[1]
+        parameters = metropolis.MetropolisParameters(jnp.asarray(beta), jnp.zeros(2), ends, jnp.ones((1, 2)), mix)
+        info = kernel.step(jax.random.key(0), state, DATA, parameters)[1]
         return (info.fitted if fitted else info.walk)[0][0]
 
     table = jax.vmap(jax.vmap(one, (None, 0)), (0, None))
@@ -99,14 +102,14 @@ def metropolis_matrix(beta: float, fitted: bool) -> np.ndarray:
 
 def swap_acceptance() -> np.ndarray:
     """alpha[c, h] of exchanging grid point c of the cold with h of the hot replica, reported by BlockSwap."""
-    kernel = BlockSwap(VIEW)
-    controls = block_swap.Controls(jnp.asarray(1.0), jnp.asarray(BETA_HOT))
+    kernel = OneReplica(BlockSwap(VIEW))
+    parameters = block_swap.BlockSwapParameters(jnp.asarray(1.0), jnp.asarray(BETA_HOT))
 
     def one(cold: jax.Array, hot: jax.Array) -> jax.Array:
         pair = tuple(
             evaluate(VIEW.target, STRUCTURE, {"x": jnp.stack([x, jnp.asarray(0.1)])}, DATA) for x in (cold, hot)
         )
-        return kernel.step(jax.random.key(0), pair, DATA, controls)[1].accepted[0]
+        return kernel.step(jax.random.key(0), pair, DATA, parameters)[1].acceptance_probability[0]
 
     table = jax.vmap(jax.vmap(one, (None, 0)), (0, None))
     return np.asarray(table(jnp.asarray(GRID), jnp.asarray(GRID)))

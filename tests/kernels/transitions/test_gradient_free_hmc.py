@@ -14,10 +14,11 @@ from kernels.structure.discovery import discover
 from kernels.target import Site, Target
 from kernels.transitions import gradient_free_hmc
 from kernels.transitions.gradient_free_hmc import GradientFreeHMC
+from tests.support.one_replica import OneReplica
 
 
 def quartic(blocks: int, sd: tuple[float, ...], power: float = 2.0) -> tuple[LevelView, Any]:
-    """Independent blocks with density exp(-sum |x / sd|^power / power), and a controls factory."""
+    """Independent blocks with density exp(-sum |x / sd|^power / power), and a parameters factory."""
     scale = jnp.asarray(sd)
 
     def log_terms(position: Any, data: Any) -> Any:
@@ -29,17 +30,17 @@ def quartic(blocks: int, sd: tuple[float, ...], power: float = 2.0) -> tuple[Lev
     return LevelView(target, structure, structure.level("block")), structure
 
 
-def unit_controls(own: LevelView, h: float, difference: float = 1e-3) -> gradient_free_hmc.Controls:
+def unit_parameters(own: LevelView, h: float, difference: float = 1e-3) -> gradient_free_hmc.GradientFreeHmcParameters:
     scale = jnp.ones((own.level.width, own.level.n_blocks))
-    return gradient_free_hmc.Controls(jnp.asarray(1.0), jnp.asarray(h), scale, jnp.asarray(difference))
+    return gradient_free_hmc.GradientFreeHmcParameters(jnp.asarray(1.0), jnp.asarray(h), scale, jnp.asarray(difference))
 
 
 def trajectory(directions: int) -> tuple[Callable[..., Any], jax.Array, jax.Array]:
     """6 steps on two anharmonic blocks of 3, a function of (keys, offset, momentum), with its keys and a momentum."""
     own, structure = quartic(2, (1.0, 0.7, 1.5), power=4.0)
     state = evaluate(own.target, structure, {"x": 0.7 * jnp.arange(1.0, 7.0).reshape(2, 3) / 3.0}, None)
-    kernel, controls = GradientFreeHMC(own, 6, directions), unit_controls(own, 0.05, difference=0.2)
-    flow = jax.jit(lambda keys, offset, momentum: kernel.flow(keys, offset, momentum, state, None, controls))
+    kernel, parameters = GradientFreeHMC(own, 6, directions), unit_parameters(own, 0.05, difference=0.2)
+    flow = jax.jit(lambda keys, offset, momentum: kernel.flow(keys, offset, momentum, state, None, parameters))
     return flow, jax.random.split(jax.random.key(1), 6), normals(jax.random.key(2), own)
 
 
@@ -76,11 +77,11 @@ def test_gaussian_of_three_sds(directions: int, acceptance: float) -> None:
     own, structure = quartic(1000, sd)
     start = jnp.asarray(sd) * jax.random.normal(jax.random.key(3), (1000, 3))
     state = evaluate(own.target, structure, {"x": start}, None)
-    kernel, controls = GradientFreeHMC(own, 10, directions), unit_controls(own, 0.133)
+    kernel, parameters = OneReplica(GradientFreeHMC(own, 10, directions)), unit_parameters(own, 0.133)
 
     def body(state: State, key: jax.Array) -> Any:
-        state, info = kernel.step(key, state, None, controls)
-        return state, (state.position["x"] ** 2, jnp.mean(info.accepted))
+        state, info = kernel.step(key, state, None, parameters)
+        return state, (state.position["x"] ** 2, jnp.mean(info.acceptance_probability))
 
     _, (squares, accepted) = jax.jit(lambda s: jax.lax.scan(body, s, jax.random.split(jax.random.key(4), 60)))(state)
     means = np.asarray(squares).mean(axis=0)

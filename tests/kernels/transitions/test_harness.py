@@ -14,6 +14,7 @@ from kernels.transitions.block_swap import BlockSwap
 from kernels.transitions.interweaving import Interweave
 from kernels.transitions.metropolis import Metropolis
 from kernels.transitions.momentum_diffusion import MomentumDiffusion
+from kernels.transitions.per_replica import PerReplica
 from tests.support.harness import FALSE_ALARM, Report, check_kernel, check_swap, hierarchy, redraw, view
 
 
@@ -37,8 +38,8 @@ class WithoutJacobian(Interweave):
 class SeparateSwap(BlockSwap):
     """Wrong: each side takes the other's block on its own ratio p(B) / p(A)."""
 
-    def step(self, key: jax.Array, pair: Any, data: Any, controls: block_swap.Controls) -> Any:
-        cold, hot = pair
+    def one(self, key: jax.Array, state: Any, data: Any, parameters: block_swap.BlockSwapParameters) -> Any:
+        cold, hot = state
         cold_key, hot_key = jax.random.split(key)
         return (self.take(cold_key, cold, hot, data), self.take(hot_key, hot, cold, data)), None
 
@@ -50,14 +51,17 @@ class SeparateSwap(BlockSwap):
         return self.view.select(accepted, own, new, old, cells)
 
 
-class Function:
-    """A kernel made of a function (key, state, y, controls) -> state."""
+class Function(PerReplica):
+    """A kernel made of a function (key, state, y, parameters) -> state."""
+
+    exact = False
 
     def __init__(self, function: Callable[..., State]) -> None:
+        super().__init__(1)
         self.function = function
 
-    def step(self, key: jax.Array, state: State, data: jax.Array, controls: Any) -> tuple[State, None]:
-        return self.function(key, state, data, controls), None
+    def one(self, key: jax.Array, state: State, data: jax.Array, parameters: Any) -> tuple[State, None]:
+        return self.function(key, state, data, parameters), None
 
 
 def shifted(key: jax.Array, state: State, y: jax.Array, shift: jax.Array) -> State:
@@ -100,27 +104,31 @@ def test_catches_a_value_that_is_not_finite() -> None:
 
 def test_catches_metropolis_without_the_correction_of_its_proposal() -> None:
     half = jnp.full(5, 0.5)
-    controls = metropolis.Controls(jnp.ones(()), jnp.zeros(5), jnp.full((2, 5), 0.4), jnp.ones((2, 5)), half)
-    assert check_kernel("corrected", Metropolis(view("group")), controls).passed
-    assert check_kernel("uncorrected", Uncorrected(view("group")), controls).p_value < FALSE_ALARM
+    parameters = metropolis.MetropolisParameters(
+        jnp.ones(()), jnp.zeros(5), jnp.full((2, 5), 0.4), jnp.ones((2, 5)), half
+    )
+    assert check_kernel("corrected", Metropolis(view("group")), parameters).passed
+    assert check_kernel("uncorrected", Uncorrected(view("group")), parameters).p_value < FALSE_ALARM
 
 
 def test_catches_interweaving_without_its_jacobian() -> None:
     kernel = WithoutJacobian(*hierarchy(), (Interweaving("scale", "log_sd", "x", "mu"),))
-    controls = interweaving.Controls(jnp.asarray(0), jnp.asarray(-0.7))
-    assert not check_kernel("no jacobian", kernel, controls).passed
+    parameters = interweaving.InterweavingParameters(jnp.asarray(0), jnp.asarray(-0.7))
+    assert not check_kernel("no jacobian", kernel, parameters).passed
 
 
 def test_catches_swaps_accepted_separately() -> None:
-    controls = block_swap.Controls(jnp.asarray(1.0), jnp.asarray(0.4))
-    assert not check_swap("separate", SeparateSwap(view("group")), controls, 0.4).passed
+    parameters = block_swap.BlockSwapParameters(jnp.asarray(1.0), jnp.asarray(0.4))
+    assert not check_swap("separate", SeparateSwap(view("group")), parameters, 0.4).passed
 
 
 def test_catches_momentum_diffusion() -> None:
     values = (0.3, jnp.ones((2, 5)), 1e-2, 0.5, 0.1, 1.0, 10.0, 1.0, 1.0)
     kernel = MomentumDiffusion(view("group"), n_steps=4)
     assert not kernel.exact
-    assert not check_kernel("scout", kernel, momentum_diffusion.Controls(*map(jnp.asarray, values))).passed
+    assert not check_kernel(
+        "scout", kernel, momentum_diffusion.MomentumDiffusionParameters(*map(jnp.asarray, values))
+    ).passed
 
 
 def test_view_reads_only_its_own_terms() -> None:

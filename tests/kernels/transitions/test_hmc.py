@@ -17,8 +17,9 @@ from kernels.structure.discovery import discover
 from kernels.structure.joining import level_of_all_sites
 from kernels.target import Site, Target
 from kernels.transitions import hmc
-from kernels.transitions.hmc import Controls, Hmc
+from kernels.transitions.hmc import Hmc, HmcParameters
 from tests.support.harness import GROUPS, WIDTH, check_kernel, draw_tempered, hierarchy, one_draw, view
+from tests.support.one_replica import OneReplica
 
 BOTH = pytest.mark.parametrize("scheme", [LEAPFROG, TWO_STAGE], ids=lambda scheme: scheme.name)
 
@@ -45,18 +46,20 @@ def low_rank(width: int) -> LowRank:
     return LowRank(jnp.full((width, 1), 0.7), jnp.asarray(basis), jnp.asarray([1.5, 0.6]))
 
 
-def controls(h: Any, factor: Factor, steps: int = 3, beta: float = 1.0) -> Controls:
+def parameters(h: Any, factor: Factor, steps: int = 3, beta: float = 1.0) -> HmcParameters:
     """With dtypes given: an array made from a Python number alone is weakly typed and would be traced anew."""
-    return Controls(jnp.asarray(beta, jnp.float64), jnp.asarray(h, jnp.float64), factor, jnp.asarray(steps, jnp.int32))
+    return HmcParameters(
+        jnp.asarray(beta, jnp.float64), jnp.asarray(h, jnp.float64), factor, jnp.asarray(steps, jnp.int32)
+    )
 
 
-GROUP_CONTROLS = controls([0.5, 0.7, 0.9, 1.1, 1.3], dense())
+GROUP_PARAMETERS = parameters([0.5, 0.7, 0.9, 1.1, 1.3], dense())
 
 
 @BOTH
 def test_exact_on_blocks(scheme: Scheme) -> None:
     """A dense factor and a step for every block."""
-    report = check_kernel(f"blocks {scheme.name}", kernel("group", scheme), GROUP_CONTROLS)
+    report = check_kernel(f"blocks {scheme.name}", kernel("group", scheme), GROUP_PARAMETERS)
     assert report.passed, report
 
 
@@ -65,13 +68,13 @@ def test_exact_on_the_whole_vector(scheme: Scheme) -> None:
     h = 0.25 * scheme.gradients
     width = kernel("whole", scheme).view.level.width
     factor = jnp.linspace(0.6, 1.2, width)[:, None]
-    report = check_kernel(f"whole {scheme.name}", kernel("whole", scheme), controls(h, factor, 4))
+    report = check_kernel(f"whole {scheme.name}", kernel("whole", scheme), parameters(h, factor, 4))
     assert report.passed, report
 
 
 def test_exact_with_bounded_forces() -> None:
     """A bound that cuts most forces: the dynamics are wrong, the draws are right."""
-    chosen = GROUP_CONTROLS._replace(steepest=jnp.asarray(0.7))
+    chosen = GROUP_PARAMETERS._replace(steepest=jnp.asarray(0.7))
     report = check_kernel("bounded forces", kernel("group"), chosen)
     assert report.passed, report
 
@@ -97,7 +100,7 @@ def test_bounded_forces_bring_stragglers_down_where_exact_ones_overshoot() -> No
 
 
 def test_exact_with_a_low_rank_factor() -> None:
-    report = check_kernel("low rank", kernel("whole"), controls(0.3, low_rank(2 + GROUPS * WIDTH), 4))
+    report = check_kernel("low rank", kernel("whole"), parameters(0.3, low_rank(2 + GROUPS * WIDTH), 4))
     assert report.passed, report
 
 
@@ -105,9 +108,9 @@ def test_exact_with_a_low_rank_factor() -> None:
 def test_exact_when_tempered(scheme: Scheme) -> None:
     name = f"tempered {scheme.name}"
     samples = draw_tempered(name, 0.5), draw_tempered(f"{name} still", 0.5)
-    report = check_kernel(name, kernel("group", scheme), controls(1.1, dense(), 3, beta=0.5), *samples)
+    report = check_kernel(name, kernel("group", scheme), parameters(1.1, dense(), 3, beta=0.5), *samples)
     assert report.passed, report
-    assert not check_kernel(f"{name} as cold", kernel("group", scheme), controls(1.1, dense()), *samples).passed
+    assert not check_kernel(f"{name} as cold", kernel("group", scheme), parameters(1.1, dense()), *samples).passed
 
 
 def accept_always(key: jax.Array, log_ratio: jax.Array) -> tuple[jax.Array, Info]:
@@ -121,7 +124,7 @@ def accept_always(key: jax.Array, log_ratio: jax.Array) -> tuple[jax.Array, Info
 )
 def test_wrong_kernels_fail(monkeypatch: pytest.MonkeyPatch, part: str, wrong: Any) -> None:
     monkeypatch.setattr(hmc, part, wrong)
-    assert not check_kernel(f"wrong {part}", Hmc(view("group")), GROUP_CONTROLS).passed
+    assert not check_kernel(f"wrong {part}", Hmc(view("group")), GROUP_PARAMETERS).passed
 
 
 def test_lopsided_scheme_is_refused() -> None:
@@ -139,7 +142,7 @@ def phase_map(level: str, scheme: Scheme) -> tuple[Callable[[jax.Array], jax.Arr
     def flow(phase: jax.Array) -> jax.Array:
         blocks, momentum = jnp.reshape(phase, (2, width, -1))
         moved = State(own.view.level.scatter(position, blocks), state.cells)
-        end = own.flow(momentum, moved, y, controls(0.4, factor, 5))
+        end = own.flow(momentum, moved, y, parameters(0.4, factor, 5))
         return jnp.concatenate([(blocks + multiply(factor, end.offset)).ravel(), end.momentum.ravel()])
 
     parts = own.view.blocks(position), normals(jax.random.key(1), own.view)
@@ -166,7 +169,7 @@ def test_cached_cells_stay_true() -> None:
     start, keys = evaluate(target, structure, position, y), jax.random.split(jax.random.key(8), 50)
 
     def body(state: State, key: jax.Array) -> tuple[State, None]:
-        return kernel("group").step(key, state, y, GROUP_CONTROLS)[0], None
+        return OneReplica(kernel("group")).step(key, state, y, GROUP_PARAMETERS)[0], None
 
     end, _ = jax.lax.scan(body, start, keys)
     fresh = evaluate(target, structure, end.position, y)
@@ -212,11 +215,11 @@ def test_points_that_are_not_finite_are_rejected_and_counted(kind: str, h: float
     steps = jnp.full(4, 0.02).at[1].set(h)
     # The first key whose momentum leads out of the half-line: the other half of the leaps stays inside.
     key = next(k for k in jax.random.split(jax.random.key(0)) if leaves(k, own))
-    after, info = jax.jit(Hmc(own).step)(key, state, None, controls(steps, jnp.ones((2, 4)), 2))
+    after, info = jax.jit(OneReplica(Hmc(own)).step)(key, state, None, parameters(steps, jnp.ones((2, 4)), 2))
     assert int(info.nonfinite) == 1
-    assert float(info.accepted[1]) == 0.0
+    assert float(info.acceptance_probability[1]) == 0.0
     others = np.array([0, 2, 3])
-    assert (np.asarray(info.accepted)[others] > 0.99).all()
+    assert (np.asarray(info.acceptance_probability)[others] > 0.99).all()
     np.testing.assert_array_equal(after.position["x"][1], state.position["x"][1])
     assert (np.asarray(after.position["x"] != state.position["x"])[others]).all()
     fresh = start_of(own, after.position["x"]).cells
@@ -251,7 +254,7 @@ def test_padding_never_moves() -> None:
     state = start_of(own, jnp.linspace(0.4, 1.0, 7))
     factor = jnp.stack([jnp.tril(jnp.full((width, width), 0.8))] * own.level.n_blocks, axis=-1)
     momentum = normals(jax.random.key(2), own)
-    end = jax.jit(lambda used: Hmc(own).flow(momentum, state, None, used))(controls(0.2, factor, 5))
+    end = jax.jit(lambda used: Hmc(own).flow(momentum, state, None, used))(parameters(0.2, factor, 5))
     for part in (end.offset, end.momentum, end.gradient):
         np.testing.assert_array_equal(np.asarray(part)[~mask], 0.0)
         assert (np.asarray(part)[mask] != 0.0).all()
@@ -262,35 +265,37 @@ def test_acceptance_tends_to_one_as_the_square_of_h(scheme: Scheme) -> None:
     """At a fixed length of trajectory with the same momenta at every h, tempered, with a metric: the slope is 2."""
     own = independent(2000, "quartic")
     state = start_of(own, 0.9 * jax.random.normal(jax.random.key(5), (2000, 2)))
-    step = jax.jit(lambda used: Hmc(own, scheme).step(jax.random.key(6), state, None, used)[1].accepted)
+    step = jax.jit(
+        lambda used: OneReplica(Hmc(own, scheme)).step(jax.random.key(6), state, None, used)[1].acceptance_probability
+    )
     counts = np.array([16, 32, 64, 128])
     factor = jnp.broadcast_to(jnp.asarray([[1.2, 0.0], [0.4, 0.8]])[:, :, None], (2, 2, 2000))
-    lost = [1.0 - float(jnp.mean(step(controls(1.6 / count, factor, count, beta=0.5)))) for count in counts]
+    lost = [1.0 - float(jnp.mean(step(parameters(1.6 / count, factor, count, beta=0.5)))) for count in counts]
     slope = np.polyfit(np.log(1.6 / counts), np.log(lost), 1)[0]
     assert abs(slope - 2.0) < 0.1
     assert 0.0 < lost[-1] < 0.001
 
 
-def test_one_trace_whatever_the_controls() -> None:
+def test_one_trace_whatever_the_parameters() -> None:
     """New values of beta, step, factor and the number of steps compile nothing."""
     own, (position, y) = view("group"), one_draw()
     state, traces = evaluate(own.target, own.structure, position, y), []
 
     @jax.jit
-    def step(key: jax.Array, used: Controls) -> Info:
+    def step(key: jax.Array, used: HmcParameters) -> Info:
         traces.append(used)
-        return Hmc(own).step(key, state, y, used)[1]
+        return OneReplica(Hmc(own)).step(key, state, y, used)[1]
 
     key, steps = jax.random.key(9), jnp.full(GROUPS, 0.2)
-    first = step(key, controls(steps, dense()))
+    first = step(key, parameters(steps, dense()))
     changed = [
-        controls(2.0 * steps, dense()),
-        controls(steps, 1.1 * dense()),
-        controls(steps, dense(), 7),
-        controls(steps, dense(), beta=0.3),
+        parameters(2.0 * steps, dense()),
+        parameters(steps, 1.1 * dense()),
+        parameters(steps, dense(), 7),
+        parameters(steps, dense(), beta=0.3),
     ]
     for used in changed:
-        assert np.abs(step(key, used).accepted - first.accepted).max() > 1e-6
+        assert np.abs(step(key, used).acceptance_probability - first.acceptance_probability).max() > 1e-6
     assert len(traces) == 1
 
 
@@ -298,6 +303,34 @@ def test_no_steps_stay() -> None:
     """A trajectory of 0 steps proposes its start, which is accepted."""
     own, (position, y) = view("group"), one_draw()
     state = evaluate(own.target, own.structure, position, y)
-    after, info = jax.jit(kernel("group").step)(jax.random.key(3), state, y, controls(0.5, dense(), 0))
-    np.testing.assert_allclose(info.accepted, 1.0, rtol=1e-13)
+    after, info = jax.jit(OneReplica(kernel("group")).step)(jax.random.key(3), state, y, parameters(0.5, dense(), 0))
+    np.testing.assert_allclose(info.acceptance_probability, 1.0, rtol=1e-13)
     jax.tree.map(np.testing.assert_array_equal, after.position, state.position)
+
+
+def test_the_energy_is_that_of_the_point_where_the_step_ends() -> None:
+    """H of all blocks: at the end of the trajectory for those that moved there, at its start for the others."""
+    own, (position, y) = view("group"), one_draw()
+    state, used = evaluate(own.target, own.structure, position, y), parameters(1.5, dense(), 4)
+    stayed = []
+    for key in jax.random.split(jax.random.key(12), 5):
+        after, info = jax.jit(OneReplica(Hmc(own)).step)(key, state, y, used)
+        momentum = normals(jax.random.split(key)[0], own)
+        end = Hmc(own).flow(momentum, state, y, used)
+        there = end.potential + 0.5 * jnp.sum(end.momentum**2, axis=0)
+        here = own.potential(state.cells) + 0.5 * jnp.sum(momentum**2, axis=0)
+        moved = jnp.any(own.blocks(after.position) != own.blocks(state.position), axis=0)
+        np.testing.assert_allclose(info.energy, jnp.sum(jnp.where(moved, there, here)), rtol=1e-12)
+        assert (int(info.n_steps), float(info.step_size), bool(info.diverging)) == (4, 1.5, False)
+        stayed.append(~np.asarray(moved))
+    assert 0 < np.sum(stayed) < np.size(stayed)
+
+
+def test_a_trajectory_that_raises_h_by_more_than_a_thousand_diverges() -> None:
+    own = independent(4, "quartic")
+    state, steps = start_of(own, jnp.full((4, 2), 0.7)), jnp.full(4, 0.02)
+    for long, expected in ((0.02, False), (30.0, True), (1e200, True)):
+        used = parameters(steps.at[1].set(long), jnp.ones((2, 4)), 2)
+        _, info = jax.jit(OneReplica(Hmc(own)).step)(jax.random.key(0), state, None, used)
+        assert bool(info.diverging) == expected
+        assert np.isfinite(float(info.energy))

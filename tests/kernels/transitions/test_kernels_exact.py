@@ -17,8 +17,9 @@ from kernels.transitions.gradient_free_hmc import GradientFreeHMC
 from kernels.transitions.interweaving import Interweave
 from kernels.transitions.metropolis import Metropolis
 from tests.support.harness import check_kernel, check_swap, draw_tempered, hierarchy, one_draw, view
+from tests.support.one_replica import OneReplica
 
-SWAP = block_swap.Controls(jnp.asarray(1.0), jnp.asarray(0.4))
+SWAP = block_swap.BlockSwapParameters(jnp.asarray(1.0), jnp.asarray(0.4))
 MOVES = (Interweaving("scale", "log_sd", "x", "mu"), Interweaving("location", "mu", "x", None))
 
 
@@ -27,28 +28,28 @@ def metropolis_kernel(level: str) -> Metropolis:
     return Metropolis(view(level))
 
 
-def metropolis_controls(level: str, mix: float, beta: float = 1.0) -> metropolis.Controls:
+def metropolis_parameters(level: str, mix: float, beta: float = 1.0) -> metropolis.MetropolisParameters:
     shape = (view(level).level.width, view(level).level.n_blocks)
     # A tilted, off-centre fit: the correction for it is then anything but 0.
     factor = jnp.zeros((shape[0], *shape)).at[0, 0].set(0.9).at[1, 1].set(0.7).at[1, 0].set(0.4)
     scales, center, mixes = jnp.full(shape[1], -0.3), jnp.full(shape, 0.4), jnp.full(shape[1], mix)
-    return metropolis.Controls(jnp.asarray(beta), scales, center, factor, mixes)
+    return metropolis.MetropolisParameters(jnp.asarray(beta), scales, center, factor, mixes)
 
 
 @pytest.mark.parametrize("mix", [0.0, 1.0, 0.4], ids=["walk", "fitted", "mixed"])
 @pytest.mark.parametrize("level", ["global", "group"])
 def test_metropolis(level: str, mix: float) -> None:
-    report = check_kernel(f"metropolis {level} {mix}", metropolis_kernel(level), metropolis_controls(level, mix))
+    report = check_kernel(f"metropolis {level} {mix}", metropolis_kernel(level), metropolis_parameters(level, mix))
     assert report.passed, report
 
 
 @pytest.mark.parametrize("mix", [0.0, 1.0, 0.4], ids=["walk", "fitted", "mixed"])
 def test_tempered_metropolis(mix: float) -> None:
     samples = draw_tempered(f"half {mix}", 0.5), draw_tempered(f"half still {mix}", 0.5)
-    controls = metropolis_controls("group", mix, beta=0.5)
-    report = check_kernel(f"tempered {mix}", metropolis_kernel("group"), controls, *samples)
+    parameters = metropolis_parameters("group", mix, beta=0.5)
+    report = check_kernel(f"tempered {mix}", metropolis_kernel("group"), parameters, *samples)
     assert report.passed, report
-    cold = metropolis_controls("group", mix)
+    cold = metropolis_parameters("group", mix)
     assert not check_kernel(f"untempered {mix}", metropolis_kernel("group"), cold, *samples).passed
 
 
@@ -59,8 +60,8 @@ def interweave() -> Interweave:
 
 @pytest.mark.parametrize("move", [0, 1], ids=["scale", "location"])
 def test_interweaving(move: int) -> None:
-    controls = interweaving.Controls(jnp.asarray(move), jnp.asarray(-0.7))
-    report = check_kernel(f"interweaving {move}", interweave(), controls)
+    parameters = interweaving.InterweavingParameters(jnp.asarray(move), jnp.asarray(-0.7))
+    report = check_kernel(f"interweaving {move}", interweave(), parameters)
     assert report.passed, report
 
 
@@ -76,23 +77,23 @@ def hmc_kernel(level: str) -> GradientFreeHMC:
     return GradientFreeHMC(own, n_steps=3, directions=1 if level == "group" else 2)
 
 
-def hmc_controls(level: str, h: float, beta: float = 1.0) -> gradient_free_hmc.Controls:
+def hmc_parameters(level: str, h: float, beta: float = 1.0) -> gradient_free_hmc.GradientFreeHmcParameters:
     own = hmc_kernel(level).view.level
     # A coarse difference: the forces are then far from the gradient, which must not matter.
-    return gradient_free_hmc.Controls(
+    return gradient_free_hmc.GradientFreeHmcParameters(
         jnp.asarray(beta), jnp.asarray(h), jnp.full((own.width, own.n_blocks), 0.8), jnp.asarray(0.3)
     )
 
 
 @pytest.mark.parametrize(("level", "h"), [("group", 0.6), ("global", 0.2), ("whole", 0.15)])
 def test_gradient_free_hmc(level: str, h: float) -> None:
-    report = check_kernel(f"hmc {level}", hmc_kernel(level), hmc_controls(level, h))
+    report = check_kernel(f"hmc {level}", hmc_kernel(level), hmc_parameters(level, h))
     assert report.passed, report
 
 
 def test_tempered_gradient_free_hmc() -> None:
     samples = draw_tempered("half hmc", 0.5), draw_tempered("half hmc still", 0.5)
-    report = check_kernel("tempered hmc", hmc_kernel("group"), hmc_controls("group", 0.6, beta=0.5), *samples)
+    report = check_kernel("tempered hmc", hmc_kernel("group"), hmc_parameters("group", 0.6, beta=0.5), *samples)
     assert report.passed, report
 
 
@@ -101,14 +102,14 @@ def test_cached_cells_stay_true(name: str) -> None:
     """After 50 steps the carried cells are those of the position, to rounding."""
     target, structure = hierarchy()
     cases: dict[str, tuple[Any, Any]] = {
-        "metropolis": (metropolis_kernel("group"), metropolis_controls("group", 0.4)),
-        "hmc": (hmc_kernel("global"), hmc_controls("global", 0.2)),
-        "interweaving": (interweave(), interweaving.Controls(jnp.asarray(0), jnp.asarray(-0.7))),
+        "metropolis": (metropolis_kernel("group"), metropolis_parameters("group", 0.4)),
+        "hmc": (hmc_kernel("global"), hmc_parameters("global", 0.2)),
+        "interweaving": (interweave(), interweaving.InterweavingParameters(jnp.asarray(0), jnp.asarray(-0.7))),
     }
-    kernel, controls = cases[name]
+    kernel, parameters = OneReplica(cases[name][0]), cases[name][1]
     position, y = one_draw()
     start, keys = evaluate(target, structure, position, y), jax.random.split(jax.random.key(8), 50)
-    end, _ = jax.lax.scan(lambda s, k: (kernel.step(k, s, y, controls)[0], None), start, keys)
+    end, _ = jax.lax.scan(lambda s, k: (kernel.step(k, s, y, parameters)[0], None), start, keys)
     fresh = evaluate(target, structure, end.position, y)
     assert float(jnp.abs(log_density(end.cells) - log_density(start.cells))) > 1e-3
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), end.cells, fresh.cells)

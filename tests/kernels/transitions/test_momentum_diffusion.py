@@ -13,19 +13,20 @@ from kernels.state import LevelView, State, evaluate, log_density
 from kernels.structure.discovery import discover
 from kernels.structure.joining import level_of_all_sites
 from kernels.target import Site, Target
-from kernels.transitions.momentum_diffusion import Controls, MomentumDiffusion, ScoutInfo
+from kernels.transitions.momentum_diffusion import MomentumDiffusion, MomentumDiffusionParameters, ScoutInfo
 from tests.support.harness import hierarchy, one_draw, view
+from tests.support.one_replica import OneReplica
 
 REPLICAS, BLOCKS = 16, 16
 
 
-def controls(scale: Any, **changes: float) -> Controls:
-    """A plain set of controls with some changed; `scale` is [p, B]."""
-    plain = {"step": 0.2, "difference": 1e-3, "noise": 0.3, "viscosity": 0.1, "hot_start": 1.0}
+def parameters(scale: Any, **changes: float) -> MomentumDiffusionParameters:
+    """A plain set of parameters with some changed; `scale` is [p, B]."""
+    plain = {"step_size": 0.2, "difference": 1e-3, "noise": 0.3, "viscosity": 0.1, "hot_start": 1.0}
     values = plain | {"trigger": 10.0, "delta": 1.0, "slack": 1.0} | changes
     # A dtype is given because an array made from a Python number alone is weakly typed and would be traced anew.
     arrays = {name: jnp.asarray(value, jnp.float64) for name, value in values.items()}
-    return Controls(scale=jnp.asarray(scale, jnp.float64), **arrays)
+    return MomentumDiffusionParameters(scale=jnp.asarray(scale, jnp.float64), **arrays)
 
 
 def independent(width: int, kind: str, blocks: int = BLOCKS) -> LevelView:
@@ -55,22 +56,24 @@ def start(own: LevelView, x: jax.Array) -> State:
     return jax.vmap(lambda values: evaluate(own.target, own.structure, {"x": values}, None))(x)
 
 
-def rounds(kernel: MomentumDiffusion, states: State, count: int) -> tuple[State, Controls]:
+def rounds(kernel: MomentumDiffusion, states: State, count: int) -> tuple[State, MomentumDiffusionParameters]:
     """The rule of the docstring, played by a coordinator: 10 steps a round, then log h and scale adapted by block."""
 
-    def one_round(carry: tuple[State, Controls], key: jax.Array) -> tuple[tuple[State, Controls], None]:
+    def one_round(
+        carry: tuple[State, MomentumDiffusionParameters], key: jax.Array
+    ) -> tuple[tuple[State, MomentumDiffusionParameters], None]:
         def sweep(states: State, key: jax.Array) -> tuple[State, ScoutInfo]:
             keys = jax.random.split(key, REPLICAS)
-            return jax.vmap(lambda k, s: kernel.step(k, s, None, carry[1]))(keys, states)
+            return kernel.step(keys, states, None, carry[1])
 
         states, info = jax.lax.scan(sweep, carry[0], jax.random.split(key, 10))
         scale = jnp.std(states.position["x"], axis=0).T
         shrunk = jnp.mean(jnp.log(carry[1].scale / scale), axis=0)
-        log_step = jnp.log(carry[1].step) + jnp.mean(info.accepted, axis=(0, 1)) - 0.7 + shrunk
-        return (states, carry[1]._replace(step=jnp.exp(log_step), scale=scale)), None
+        log_step = jnp.log(carry[1].step_size) + jnp.mean(info.score, axis=(0, 1)) - 0.7 + shrunk
+        return (states, carry[1]._replace(step_size=jnp.exp(log_step), scale=scale)), None
 
     scale = jnp.std(states.position["x"], axis=0).T
-    used = controls(scale)._replace(step=jnp.full(scale.shape[1], 0.2, jnp.float64))
+    used = parameters(scale)._replace(step_size=jnp.full(scale.shape[1], 0.2, jnp.float64))
     keys = jax.random.split(jax.random.key(1), count)
     return jax.jit(lambda carry: jax.lax.scan(one_round, carry, keys)[0])((states, used))
 
@@ -91,7 +94,7 @@ def test_finds_the_typical_set(kind: str, width: int, spread: float, highest: fl
     potential = -np.asarray(states.cells["x"])
     assert (potential < highest).mean() > 0.99
     assert potential.max() < highest + 10.0
-    assert np.isfinite(np.asarray(used.step)).all()
+    assert np.isfinite(np.asarray(used.step_size)).all()
     assert 0.1 < float(jnp.median(jnp.std(states.position["x"], axis=0))) < 2.0
 
 
@@ -102,12 +105,10 @@ def test_hot_start_crosses_a_barrier() -> None:
 
     @jax.jit
     def crossed(hot: jax.Array) -> jax.Array:
-        used = controls(jnp.ones((1, BLOCKS)), step=0.3, viscosity=0.05)._replace(hot_start=hot)
+        used = parameters(jnp.ones((1, BLOCKS)), step_size=0.3, viscosity=0.05)._replace(hot_start=hot)
 
         def body(states: State, key: jax.Array) -> tuple[State, None]:
-            return jax.vmap(lambda k, s: kernel.step(k, s, None, used)[0])(
-                jax.random.split(key, REPLICAS), states
-            ), None
+            return kernel.step(jax.random.split(key, REPLICAS), states, None, used)[0], None
 
         states = start(own, jnp.full((REPLICAS, BLOCKS, 1), -4.0))
         states, _ = jax.lax.scan(body, states, jax.random.split(jax.random.key(3), 10))
@@ -120,13 +121,13 @@ def test_hot_start_crosses_a_barrier() -> None:
 @cache
 def half_line() -> tuple[LevelView, Any]:
     own = independent(1, "half")
-    return own, jax.jit(jax.vmap(lambda k, s, c: MomentumDiffusion(own, 10).step(k, s, None, c), (0, 0, None)))
+    return own, jax.jit(lambda keys, states, used: MomentumDiffusion(own, 10).step(keys, states, None, used))
 
 
 def test_never_enters_a_forbidden_region() -> None:
     own, step = half_line()
     states = start(own, jnp.full((REPLICAS, BLOCKS, 1), 0.3))
-    states, info = step(jax.random.split(jax.random.key(4), REPLICAS), states, controls(jnp.ones((1, BLOCKS))))
+    states, info = step(jax.random.split(jax.random.key(4), REPLICAS), states, parameters(jnp.ones((1, BLOCKS))))
     assert int(jnp.sum(info.nonfinite)) > 100
     assert float(states.position["x"].min()) > 0.0
     assert bool(jnp.isfinite(states.cells["x"]).all())
@@ -137,17 +138,17 @@ def test_stays_where_no_point_is_finite() -> None:
     """Blocks that start at a forbidden point stay there, the others go on."""
     own, step = half_line()
     x = jnp.full((REPLICAS, BLOCKS, 1), 0.3).at[:, ::2].set(-1.0)
-    states, info = step(jax.random.split(jax.random.key(4), REPLICAS), start(own, x), controls(jnp.ones((1, BLOCKS))))
+    states, info = step(jax.random.split(jax.random.key(4), REPLICAS), start(own, x), parameters(jnp.ones((1, BLOCKS))))
     assert bool((states.position["x"][:, ::2] == -1.0).all())
     assert not bool(info.moved[:, ::2].any())
     assert float(jnp.mean(info.moved[:, 1::2])) > 0.3
-    assert float(info.accepted[:, ::2].max()) == 0.0
+    assert float(info.score[:, ::2].max()) == 0.0
 
 
 @cache
 def group_step() -> Any:
     own = view("group")
-    return jax.jit(lambda key, state, y, used: MomentumDiffusion(own, 5, directions=2).step(key, state, y, used))
+    return jax.jit(OneReplica(MomentumDiffusion(own, 5, directions=2)).step)
 
 
 def test_moves_its_own_level_only_and_keeps_its_cells_true() -> None:
@@ -155,8 +156,8 @@ def test_moves_its_own_level_only_and_keeps_its_cells_true() -> None:
     first = evaluate(*hierarchy(), position, y)
     state = first
     for number in range(5):
-        state, info = group_step()(jax.random.key(number), state, y, controls(jnp.ones((2, 5))))
-        assert info.accepted.shape == info.moved.shape == info.triggered.shape == (5,)
+        state, info = group_step()(jax.random.key(number), state, y, parameters(jnp.ones((2, 5))))
+        assert info.score.shape == info.moved.shape == info.triggered.shape == (5,)
     assert float(jnp.abs(state.position["x"] - position["x"]).min()) > 0.0
     assert state.position["mu"] == position["mu"]
     assert state.position["log_sd"] == position["log_sd"]
@@ -169,7 +170,7 @@ def test_blocks_do_not_feel_each_other() -> None:
     position, y = one_draw()
     far = {**position, "x": position["x"].at[0].add(30.0)}
     ends = [
-        group_step()(jax.random.key(9), evaluate(*hierarchy(), start, y), y, controls(jnp.ones((2, 5))))[0]
+        group_step()(jax.random.key(9), evaluate(*hierarchy(), start, y), y, parameters(jnp.ones((2, 5))))[0]
         for start in (position, far)
     ]
     same = np.asarray(ends[0].position["x"] == ends[1].position["x"]).all(axis=1)
@@ -184,10 +185,10 @@ def test_whole_vector_goes_down_as_one_block() -> None:
     far = {name: values + 8.0 * (name == "x") for name, values in position.items()}
     state = evaluate(target, structure, far, y)
     before = float(log_density(state.cells))
-    step = jax.jit(lambda key, state, used: MomentumDiffusion(own, 10, 3).step(key, state, y, used))
+    step = jax.jit(lambda key, state, used: OneReplica(MomentumDiffusion(own, 10, 3)).step(key, state, y, used))
     for number in range(30):
-        state, info = step(jax.random.key(number), state, controls(jnp.ones((12, 1)), step=0.05))
-    assert info.accepted.shape == (1,)
+        state, info = step(jax.random.key(number), state, parameters(jnp.ones((12, 1)), step_size=0.05))
+    assert info.score.shape == (1,)
     assert float(log_density(state.cells)) > before + 200.0
 
 
@@ -195,23 +196,24 @@ def test_controls_never_recompile_and_the_signal_falls_with_the_step() -> None:
     own = independent(3, "gauss")
     traces = []
 
-    def step(key: jax.Array, state: State, used: Controls) -> ScoutInfo:
-        traces.append(key)
-        return MomentumDiffusion(own, 10).step(key, state, None, used)[1]
+    def step(keys: jax.Array, states: State, used: MomentumDiffusionParameters) -> ScoutInfo:
+        traces.append(keys)
+        info: ScoutInfo = MomentumDiffusion(own, 10).step(keys, states, None, used)[1]
+        return info
 
-    compiled = jax.jit(jax.vmap(step, (0, 0, None)))
+    compiled = jax.jit(step)
     states = start(own, jax.random.normal(jax.random.key(5), (REPLICAS, BLOCKS, 3)))
     keys = jax.random.split(jax.random.key(6), REPLICAS)
     signal = []
     for h in (0.01, 0.05, 0.15, 0.4, 1.0, 3.0):
-        used = controls(jnp.ones((3, BLOCKS)), step=h, hot_start=1.0 + h, noise=h, trigger=5.0 + h)
-        signal.append(float(jnp.mean(compiled(keys, states, used).accepted)))
+        used = parameters(jnp.ones((3, BLOCKS)), step_size=h, hot_start=1.0 + h, noise=h, trigger=5.0 + h)
+        signal.append(float(jnp.mean(compiled(keys, states, used).score)))
     assert len(traces) == 1
     assert all(later < earlier for earlier, later in pairwise(signal))
     assert signal[0] > 0.95
     assert signal[-1] < 0.05
-    always = compiled(keys, states, controls(jnp.ones((3, BLOCKS)), trigger=0.0)).triggered
-    never = compiled(keys, states, controls(jnp.ones((3, BLOCKS)), trigger=1e9)).triggered
+    always = compiled(keys, states, parameters(jnp.ones((3, BLOCKS)), trigger=0.0)).triggered
+    never = compiled(keys, states, parameters(jnp.ones((3, BLOCKS)), trigger=1e9)).triggered
     assert (float(always.min()), float(never.max())) == (1.0, 0.0)
 
 

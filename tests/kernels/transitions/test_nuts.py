@@ -1,4 +1,4 @@
-"""NUTS: draw for draw the recursion, one chain at a time or in a batch; exact on a hierarchy; its controls and info."""
+"""NUTS: draw for draw the recursion, one chain at a time or in a batch; exact on a hierarchy; parameters and info."""
 
 from collections.abc import Callable
 from functools import cache
@@ -15,7 +15,7 @@ from kernels.state import LevelView, State, evaluate
 from kernels.structure.discovery import discover
 from kernels.structure.joining import level_of_all_sites
 from kernels.target import Site, Target
-from kernels.transitions.nuts.sampler import Controls, Draws, Nuts, NutsInfo, together, trajectory
+from kernels.transitions.nuts.sampler import Nuts, NutsParameters, TrajectoryRandomness, together, trajectory
 from kernels.transitions.nuts.tree import NOISE
 from kernels.transitions.nuts.turning import inner, merge_turns, u_turn
 from tests.support import recursive_nuts
@@ -61,13 +61,13 @@ def random_draws(rng: np.random.Generator, d: int) -> tuple[np.ndarray, ...]:
     return rng.normal(size=(CHAINS, d)), directions, rng.gumbel(size=(CHAINS, 2**DEEPEST)), rng.random(directions.shape)
 
 
-def injected(arrays: Any) -> Draws:
+def injected(arrays: Any) -> TrajectoryRandomness:
     momentum, directions, gumbel, uniform = (jnp.asarray(values) for values in arrays)
 
     def noise(n: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice_in_dim(gumbel.T, n * NOISE, NOISE)
 
-    return Draws(momentum, directions, noise, uniform)
+    return TrajectoryRandomness(momentum, directions, noise, uniform)
 
 
 @cache
@@ -76,9 +76,7 @@ def batch(potential: Potential, scheme: Scheme) -> Any:
 
     @jax.jit
     def run(offset: Any, arrays: Any, step: Any, depth: Any) -> Any:
-        return trajectory(
-            jax.vmap(jax.value_and_grad(potential)), scheme, offset, injected(arrays), step, depth, DEEPEST
-        )
+        return trajectory(jax.vmap(jax.value_and_grad(potential)), scheme, offset, injected(arrays), step, depth)
 
     return run
 
@@ -113,16 +111,17 @@ def test_the_loop_is_the_recursion_draw_for_draw(case: str, scheme: Scheme) -> N
         draws = recursive_nuts.Draws(*(values[chain] for values in arrays))
         slow = RecursiveNuts(gradient_of(potential), scheme.name, offset[chain], draws, step, depth)
         np.testing.assert_allclose(chosen[chain], slow.q, rtol=0, atol=1e-10)
-        assert (info.leapfrogs[chain], info.depth[chain]) == (slow.leapfrogs, slow.depth)
-        assert bool(info.diverged[chain]) == (slow.ended == "divergence")
-        np.testing.assert_allclose(info.accepted[chain], np.mean(slow.accepted), atol=1e-10)
+        np.testing.assert_allclose(info.energy[chain], slow.energy, rtol=1e-10, atol=1e-10)
+        assert (info.n_steps[chain], info.tree_depth[chain]) == (slow.leapfrogs, slow.depth)
+        assert bool(info.diverging[chain]) == (slow.ended == "divergence")
+        np.testing.assert_allclose(info.acceptance_probability[chain], np.mean(slow.accepted), atol=1e-10)
         seen.add(slow.ended)
         nonfinite += slow.nonfinite
     if scheme == LEAPFROG:
         assert seen >= endings, seen
     assert (int(info.nonfinite.sum()) > 0) == (case == "box")
     assert int(info.nonfinite.sum()) == nonfinite
-    assert (np.asarray(info.executed) == int(info.leapfrogs.max())).all()
+    assert (np.asarray(info.n_steps_lockstep) == int(info.n_steps.max())).all()
 
 
 @pytest.mark.parametrize("case", ["gaussian", "funnel"])
@@ -139,7 +138,7 @@ def test_a_batch_is_its_chains_one_by_one(case: str) -> None:
     for name in ("leapfrogs", "depth", "diverged"):
         np.testing.assert_array_equal(getattr(info, name), np.concatenate([getattr(i, name) for _, i in alone]))
     longest = [int(one.executed[0]) for _, one in alone]
-    assert (np.asarray(info.executed) == max(longest)).all()
+    assert (np.asarray(info.n_steps_lockstep) == max(longest)).all()
     assert len(set(longest)) > 1
 
 
@@ -152,8 +151,8 @@ def test_another_rule_of_turning_and_the_depth_limit() -> None:
         return jnp.zeros(start.shape[0], bool)
 
     _, info = trajectory(gradient, LEAPFROG, jnp.asarray(offset), draws, 0.25, 100, 5, turning=never)
-    assert (np.asarray(info.leapfrogs) == 31).all()
-    assert (np.asarray(info.depth) == 5).all()
+    assert (np.asarray(info.n_steps) == 31).all()
+    assert (np.asarray(info.tree_depth) == 5).all()
 
 
 def test_flows_of_the_callers_own() -> None:
@@ -170,8 +169,8 @@ def test_flows_of_the_callers_own() -> None:
     chosen, info = trajectory(
         lambda q: (0.5 * inner(q, q), jnp.zeros_like(q)), STRANG, jnp.asarray(offset), draws, 1.0, 5, 5, flows=flows
     )
-    np.testing.assert_allclose(info.accepted, 1.0, atol=1e-12)
-    assert (np.asarray(info.leapfrogs) <= 7).all()
+    np.testing.assert_allclose(info.acceptance_probability, 1.0, atol=1e-12)
+    assert (np.asarray(info.n_steps) <= 7).all()
     assert np.abs(np.asarray(chosen) - offset).max() > 0.1
 
 
@@ -205,8 +204,8 @@ def plain_target() -> tuple[LevelView, list[None]]:
     return LevelView(target, structure, structure.level("global")), traces
 
 
-def controls(step: Any, depth: int = DEEPEST, beta: Any = 1.0, scale: float = 1.0) -> Controls:
-    return Controls(jnp.asarray(beta), jnp.asarray(step), jnp.full((11, 1), scale), jnp.asarray(depth))
+def parameters(step: Any, depth: int = DEEPEST, beta: Any = 1.0, scale: float = 1.0) -> NutsParameters:
+    return NutsParameters(jnp.asarray(beta), jnp.asarray(step), jnp.full((11, 1), scale), jnp.asarray(depth))
 
 
 def states_of(own: LevelView, positions: Any) -> State:
@@ -218,10 +217,10 @@ def test_new_controls_do_not_retrace() -> None:
     step = jax.jit(Nuts(own, DEEPEST).step)
     states = states_of(own, np.random.default_rng(0).normal(size=(8, 11)))
     keys = jax.random.split(jax.random.key(1), 8)
-    executed = [int(step(keys, states, jnp.asarray(1.0), controls(0.05))[1].executed.max())]
+    executed = [int(step(keys, states, jnp.asarray(1.0), parameters(0.05))[1].executed.max())]
     count = len(traces)
     for depth, size, beta in ((1, 0.05, 1.0), (3, 0.05, 1.0), (3, 0.05, 0.5), (DEEPEST, 0.2, 1.0)):
-        executed.append(int(step(keys, states, jnp.asarray(1.0), controls(size, depth, beta))[1].executed.max()))
+        executed.append(int(step(keys, states, jnp.asarray(1.0), parameters(size, depth, beta))[1].executed.max()))
     assert len(traces) == count
     assert executed[1:4] == [1, 7, 7]
     assert executed[0] > executed[4] > 7
@@ -239,13 +238,13 @@ def test_a_replica_moves_the_same_in_a_group_and_alone() -> None:
     states = states_of(own, np.random.default_rng(0).normal(size=(70, 11)))
     keys, one = jax.random.split(jax.random.key(1), 70), jnp.asarray(1.0)
     sizes = jnp.linspace(0.05, 0.6, 70)
-    found, info = step(keys, states, one, controls(sizes, 5))
-    executed = np.asarray(info.executed)
+    found, info = step(keys, states, one, parameters(sizes, 5))
+    executed = np.asarray(info.n_steps_lockstep)
     for first, last in ((0, 32), (32, 64), (64, 70)):
-        assert (executed[first:last] == int(info.leapfrogs[first:last].max())).all()
+        assert (executed[first:last] == int(info.n_steps[first:last].max())).all()
     for replica in (0, 40, 69):
         alone = jax.tree.map(lambda x, r=replica: x[r : r + 1], states)
-        moved, _ = step(keys[replica : replica + 1], alone, one, controls(sizes[replica : replica + 1], 5))
+        moved, _ = step(keys[replica : replica + 1], alone, one, parameters(sizes[replica : replica + 1], 5))
         np.testing.assert_allclose(found.position["x"][replica], moved.position["x"][0], rtol=0, atol=1e-10)
 
 
@@ -257,16 +256,16 @@ def test_units_of_the_factor_and_temperatures_by_replica() -> None:
     keys, one = jax.random.split(jax.random.key(1), 8), jnp.asarray(1.0)
     mixed, cold, hot = jnp.where(np.arange(8) < 4, 1.0, 0.25), jnp.ones(8), jnp.full(8, 0.25)
 
-    def drawn(controls: Controls, precision: float = 1.0) -> Any:
-        return np.asarray(step(keys, states, precision * one, controls)[0].position["x"])
+    def drawn(parameters: NutsParameters, precision: float = 1.0) -> Any:
+        return np.asarray(step(keys, states, precision * one, parameters)[0].position["x"])
 
-    both, at_cold, at_hot = (drawn(controls(0.2, beta=beta)) for beta in (mixed, cold, hot))
+    both, at_cold, at_hot = (drawn(parameters(0.2, beta=beta)) for beta in (mixed, cold, hot))
     np.testing.assert_array_equal(both, np.concatenate([at_cold[:4], at_hot[4:]]))
     assert not np.array_equal(at_cold[4:], at_hot[4:])
     low_rank = LowRank(jnp.full((11, 1), 0.5), jnp.eye(11), jnp.full(11, 2.0))
-    np.testing.assert_allclose(drawn(controls(0.2, beta=cold)._replace(factor=low_rank)), at_cold, atol=1e-10)
-    wide = drawn(controls(0.1, beta=hot, scale=2.0))
-    np.testing.assert_allclose(wide, drawn(controls(0.1, beta=cold, scale=2.0), precision=0.25), atol=1e-10)
+    np.testing.assert_allclose(drawn(parameters(0.2, beta=cold)._replace(factor=low_rank)), at_cold, atol=1e-10)
+    wide = drawn(parameters(0.1, beta=hot, scale=2.0))
+    np.testing.assert_allclose(wide, drawn(parameters(0.1, beta=cold, scale=2.0), precision=0.25), atol=1e-10)
 
 
 def test_cells_follow_the_position_and_stay_with_who_stays() -> None:
@@ -275,8 +274,8 @@ def test_cells_follow_the_position_and_stay_with_who_stays() -> None:
     marked = State(states.position, {"x": states.cells["x"] + 7.0})
     keys, one = jax.random.split(jax.random.key(1), 8), jnp.asarray(1.0)
     sizes = jnp.where(np.arange(8) < 4, 0.2, 1e4)
-    after, info = jax.jit(Nuts(own, DEEPEST).step)(keys, marked, one, controls(sizes))
-    np.testing.assert_array_equal(info.diverged, np.arange(8) >= 4)
+    after, info = jax.jit(Nuts(own, DEEPEST).step)(keys, marked, one, parameters(sizes))
+    np.testing.assert_array_equal(info.diverging, np.arange(8) >= 4)
     np.testing.assert_array_equal(after.position["x"][4:], states.position["x"][4:])
     np.testing.assert_array_equal(after.cells["x"][4:], marked.cells["x"][4:])
     anew = states_of(own, after.position["x"])
@@ -300,26 +299,15 @@ def whole_view() -> LevelView:
     return LevelView(target, structure, level_of_all_sites(target, structure))
 
 
-class OneChain:
-    """NUTS as a kernel of one replica, for the harness, whose replicas have data of their own."""
-
-    def __init__(self, nuts: Nuts) -> None:
-        self.nuts = nuts
-
-    def step(self, key: jax.Array, state: State, data: Any, controls: Controls) -> tuple[State, NutsInfo]:
-        states, info = self.nuts.step(key[None], jax.tree.map(lambda leaf: leaf[None], state), data, controls)
-        return jax.tree.map(lambda leaf: leaf[0], states), info
-
-
 class LastLeaf(Nuts):
     """Wrong: takes the last leaf of each subtree, whatever its weight."""
 
-    def draws(self, keys: jax.Array) -> Draws:
+    def randomness(self, keys: jax.Array) -> TrajectoryRandomness:
         def increasing(n: jax.Array) -> jax.Array:
             numbers = n * NOISE + jnp.arange(NOISE, dtype=jnp.float64)
             return jnp.broadcast_to(1e3 * numbers[:, None], (NOISE, *keys.shape))
 
-        return super().draws(keys)._replace(gumbel=increasing)
+        return super().randomness(keys)._replace(gumbel=increasing)
 
 
 def draw_powered(name: str, beta: float) -> Sample:
@@ -335,9 +323,9 @@ def draw_powered(name: str, beta: float) -> Sample:
 
 def check(name: str, nuts: Nuts, beta: float, step: float) -> Report:
     factor = jnp.full((nuts.view.level.width, 1), 0.8)
-    controls = Controls(jnp.asarray(beta), jnp.asarray(step), factor, jnp.asarray(3))
+    parameters = NutsParameters(jnp.asarray(beta), jnp.asarray(step), factor, jnp.asarray(3))
     samples = draw_powered(name, beta), draw_powered(f"{name} still", beta)
-    return check_kernel(name, OneChain(nuts), controls, *samples)
+    return check_kernel(name, nuts, parameters, *samples)
 
 
 @pytest.mark.parametrize(("scheme", "beta", "step"), [("leapfrog", 1.0, 0.8), ("two_stage", 0.8, 1.3)])

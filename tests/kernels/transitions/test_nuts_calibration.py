@@ -18,7 +18,7 @@ from kernels.state import LevelView, evaluate
 from kernels.structure.discovery import discover
 from kernels.structure.joining import level_of_all_sites
 from kernels.target import Site, Target
-from kernels.transitions.nuts.sampler import Controls, Nuts
+from kernels.transitions.nuts.sampler import Nuts, NutsParameters
 from tests.support.calibration import calibrated, neighbours, shifted, widened
 from tests.support.harness import normal
 
@@ -60,7 +60,7 @@ def simulations() -> tuple[np.ndarray, np.ndarray]:
     structure = discover(target, data, from_prior(jax.random.key(0)), key=jax.random.key(1))
     nuts = Nuts(LevelView(target, structure, level_of_all_sites(target, structure)), 4)
     factor = jnp.asarray([0.4, 0.45, *np.full(GROUPS, 0.8)])[:, None]
-    controls = Controls(jnp.asarray(1.0), jnp.asarray(0.55), factor, jnp.asarray(4))
+    parameters = NutsParameters(jnp.asarray(1.0), jnp.asarray(0.55), factor, jnp.asarray(4))
 
     def simulate(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         keys = jax.random.split(key, 4)
@@ -70,7 +70,7 @@ def simulations() -> tuple[np.ndarray, np.ndarray]:
         start = jax.tree.map(lambda leaf: leaf[None], evaluate(target, structure, from_prior(keys[2]), y))
 
         def one(state: Any, key: jax.Array) -> Any:
-            state = nuts.step(key[None], state, y, controls)[0]
+            state = nuts.step(key[None], state, y, parameters)[0]
             return state, quantities(jax.tree.map(lambda leaf: leaf[0], state.position), y)
 
         drawn = jax.lax.scan(one, start, jax.random.split(keys[3], WARM_UP + KEPT * THIN))[1]

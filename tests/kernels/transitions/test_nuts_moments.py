@@ -16,7 +16,7 @@ import pytest
 from kernels.state import LevelView, evaluate
 from kernels.structure.discovery import discover
 from kernels.target import Site, Target
-from kernels.transitions.nuts.sampler import Controls, Nuts
+from kernels.transitions.nuts.sampler import Nuts, NutsParameters
 
 pytestmark = pytest.mark.slow
 
@@ -45,10 +45,10 @@ def sample(
     structure = discover(target, data, {"x": jnp.asarray(starts[0])}, key=jax.random.key(0))
     nuts = Nuts(LevelView(target, structure, structure.level("global")), 7)
     factor = jnp.broadcast_to(jnp.asarray(scale, jnp.float64), (d,))[:, None]
-    controls = Controls(jnp.asarray(1.0), jnp.asarray(step), factor, jnp.asarray(7), jnp.asarray(steepest))
+    parameters = NutsParameters(jnp.asarray(1.0), jnp.asarray(step), factor, jnp.asarray(7), jnp.asarray(steepest))
 
     def one(states: Any, key: jax.Array) -> Any:
-        states = nuts.step(jax.random.split(key, starts.shape[0]), states, data, controls)[0]
+        states = nuts.step(jax.random.split(key, starts.shape[0]), states, data, parameters)[0]
         return states, states.position["x"]
 
     @jax.jit

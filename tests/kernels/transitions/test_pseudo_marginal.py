@@ -16,7 +16,7 @@ from kernels.dynamics.splitting import Auxiliary, Harmonic, harmonic_flows
 from kernels.state import LevelView, State, evaluate
 from kernels.structure.discovery import discover
 from kernels.target import Site, Target
-from kernels.transitions.hmc import Controls
+from kernels.transitions.hmc import HmcParameters
 from kernels.transitions.nuts.sampler import JOINT_CAP, Nuts, trajectory
 from kernels.transitions.nuts.turning import capped, u_turn
 from kernels.transitions.pseudo_marginal.metropolis import PseudoMarginalMetropolis
@@ -24,6 +24,7 @@ from kernels.transitions.pseudo_marginal.target import AUXILIARY, auxiliary_site
 from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_marginal_hmc, pseudo_marginal_nuts
 from tests.kernels.transitions.test_nuts import CHAINS, DEEPEST, gaussian, injected, start_of
 from tests.kernels.transitions.test_pseudo_marginal_exact import proposals, wrong_flows
+from tests.support.one_replica import OneReplica
 from tests.support.pseudo_marginal_models import INDIVIDUALS, SAMPLES, log_prior, log_weights, one_draw, small, view
 from workflows import run
 from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
@@ -34,10 +35,10 @@ WIDTH = 2 + INDIVIDUALS * SAMPLES
 BOTH = pytest.mark.parametrize("scheme", [ROTATION_OUTSIDE, STRANG], ids=lambda scheme: scheme.name)
 
 
-def controls(h: float, steps: int, beta: float = 1.0) -> Controls:
+def parameters(h: float, steps: int, beta: float = 1.0) -> HmcParameters:
     """With mass 10 for theta, as a factor."""
     factor = Leading(jnp.full((2, 1), MASS**-0.5))
-    return Controls(jnp.asarray(beta), jnp.asarray(h), factor, jnp.asarray(steps, jnp.int32))
+    return HmcParameters(jnp.asarray(beta), jnp.asarray(h), factor, jnp.asarray(steps, jnp.int32))
 
 
 def flow_of(scheme: Scheme, h: float, steps: int) -> tuple[Any, jax.Array]:
@@ -51,7 +52,7 @@ def flow_of(scheme: Scheme, h: float, steps: int) -> tuple[Any, jax.Array]:
     def flow(phase: jax.Array) -> jax.Array:
         coordinates, momentum = jnp.reshape(phase, (2, WIDTH, 1))
         moved = State(own.level.scatter(position, coordinates), state.cells)
-        end = hmc.flow(momentum / scale, moved, y, controls(h, steps))
+        end = hmc.flow(momentum / scale, moved, y, parameters(h, steps))
         return jnp.concatenate([(coordinates + end.offset / scale).ravel(), (end.momentum * scale).ravel()])
 
     momentum = scale[:, 0] * jax.random.normal(jax.random.key(1), (WIDTH,))
@@ -114,14 +115,14 @@ def test_a_rotation_by_the_updated_u_is_neither(monkeypatch: pytest.MonkeyPatch)
 
 @cache
 def energy_error(scheme: Scheme) -> Any:
-    """Compiled: controls -> |H - H0| at the end of a trajectory."""
+    """Compiled: parameters -> |H - H0| at the end of a trajectory."""
     position, y = one_draw()
     own, hmc = view("whole"), pseudo_marginal_hmc(view("whole"), scheme)
     state = evaluate(own.target, own.structure, position, y)
     momentum = jax.random.normal(jax.random.key(2), (WIDTH, 1))
     theta = jnp.where(jnp.arange(WIDTH) < 2, MASS**-0.5, 1.0)[:, None]
 
-    def error(used: Controls) -> jax.Array:
+    def error(used: HmcParameters) -> jax.Array:
         end = hmc.flow(momentum, state, y, used)
         moved = own.level.scatter(position, own.blocks(position) + theta * end.offset)
         change = own.change(state.cells, own.cells_at(moved, y))[0]
@@ -134,7 +135,7 @@ def energy_error(scheme: Scheme) -> Any:
 def test_energy_error_is_of_second_order(scheme: Scheme) -> None:
     """Over 2.4 units of time."""
     steps = np.array([0.1, 0.05, 0.025, 0.0125])
-    errors = [float(energy_error(scheme)(controls(h, round(2.4 / h)))) for h in steps]
+    errors = [float(energy_error(scheme)(parameters(h, round(2.4 / h)))) for h in steps]
     assert abs(np.polyfit(np.log(steps), np.log(errors), 1)[0] - 2.0) < 0.1
     assert errors[-1] > 1e-8, "errors of rounding would say nothing"
 
@@ -169,7 +170,7 @@ def test_gradients_a_trajectory(scheme: Scheme) -> None:
 
     own = joint_view(replace(target, log_terms=counted), structure)
     state = evaluate(target, structure, position, y)
-    end = pseudo_marginal_hmc(own, scheme).flow(jnp.ones((WIDTH, 1)), state, y, controls(0.1, 5))
+    end = pseudo_marginal_hmc(own, scheme).flow(jnp.ones((WIDTH, 1)), state, y, parameters(0.1, 5))
     jax.block_until_ready(end)
     jax.effects_barrier()
     assert len(calls) == (5 if scheme.stale else 6)
@@ -263,13 +264,13 @@ def test_nan_on_the_way_is_rejected_and_counted() -> None:
     keys = jax.random.split(jax.random.key(0), 200)
     walk, hmc = PseudoMarginalMetropolis(own, auxiliary), pseudo_marginal_hmc(own)
     moves = [
-        lambda key: walk.step(key, state, y, proposals(0.5)),
-        lambda key: hmc.step(key, state, y, controls(0.5, 2)),
+        lambda key: OneReplica(walk).step(key, state, y, proposals(0.5)),
+        lambda key: OneReplica(hmc).step(key, state, y, parameters(0.5, 2)),
     ]
     for move in moves:
         after, info = jax.jit(jax.vmap(move))(keys)
         assert 10 < int(info.nonfinite.sum()) < 190
-        assert not (np.asarray(info.accepted)[np.asarray(info.nonfinite) > 0] > 0.0).any()
+        assert not (np.asarray(info.acceptance_probability)[np.asarray(info.nonfinite) > 0] > 0.0).any()
         assert float(after.position["mu"].max()) <= 1.2
         assert all(np.isfinite(cells).all() for cells in after.cells.values())
 
@@ -436,12 +437,14 @@ def test_new_controls_do_not_retrace() -> None:
     state, traces = evaluate(own.target, own.structure, position, y), []
 
     @jax.jit
-    def step(key: jax.Array, used: Controls) -> jax.Array:
+    def step(key: jax.Array, used: HmcParameters) -> jax.Array:
         traces.append(used)
-        return pseudo_marginal_hmc(own).step(key, state, y, used)[1].accepted
+        return OneReplica(pseudo_marginal_hmc(own)).step(key, state, y, used)[1].acceptance_probability
 
     key = jax.random.key(1)
-    found = {float(step(key, used)[0]) for used in (controls(0.2, 3), controls(0.9, 3), controls(0.9, 9, beta=0.5))}
+    found = {
+        float(step(key, used)[0]) for used in (parameters(0.2, 3), parameters(0.9, 3), parameters(0.9, 9, beta=0.5))
+    }
     assert len(found) == 3
     assert len(traces) == 1
 

@@ -21,22 +21,21 @@ from kernels.transitions.hmc import Hmc
 from kernels.transitions.metropolis import Metropolis
 from kernels.transitions.nuts import sampler as nuts
 from kernels.transitions.nuts.sampler import Nuts
-from kernels.transitions.pseudo_marginal.metropolis import Controls, PseudoMarginalMetropolis
+from kernels.transitions.pseudo_marginal.metropolis import PseudoMarginalMetropolis, PseudoMarginalMetropolisParameters
 from kernels.transitions.pseudo_marginal.target import AUXILIARY
 from kernels.transitions.pseudo_marginal.trajectories import pseudo_marginal_hmc, pseudo_marginal_nuts
-from tests.kernels.transitions.test_nuts import OneChain
 from tests.support.pseudo_marginal_models import INDIVIDUALS, LIKELIHOOD, SAMPLES, check_kernel, draw_tempered, view
 
 THETA = jnp.asarray([[[0.5], [0.0]], [[0.1], [0.3]]])
 """A dense factor of (mu, log sd), [2, 2, 1]."""
 
 
-def trajectory_controls(h: float, steps: int, beta: float = 1.0) -> hmc.Controls:
-    return hmc.Controls(jnp.asarray(beta), jnp.asarray(h), Leading(THETA), jnp.asarray(steps))
+def trajectory_parameters(h: float, steps: int, beta: float = 1.0) -> hmc.HmcParameters:
+    return hmc.HmcParameters(jnp.asarray(beta), jnp.asarray(h), Leading(THETA), jnp.asarray(steps))
 
 
-def proposals(correlation: float, beta: float = 1.0) -> Controls:
-    return Controls(jnp.asarray(beta), jnp.asarray(0.3), THETA, jnp.asarray(correlation))
+def proposals(correlation: float, beta: float = 1.0) -> PseudoMarginalMetropolisParameters:
+    return PseudoMarginalMetropolisParameters(jnp.asarray(beta), jnp.asarray(0.3), THETA, jnp.asarray(correlation))
 
 
 @cache
@@ -46,23 +45,25 @@ def refresh(own: LevelView) -> PseudoMarginalMetropolis:
 
 @pytest.mark.parametrize("scheme", [ROTATION_OUTSIDE, STRANG], ids=lambda scheme: scheme.name)
 def test_hmc(scheme: Scheme) -> None:
-    report = check_kernel(f"hmc {scheme.name}", pseudo_marginal_hmc(view("whole"), scheme), trajectory_controls(0.7, 3))
+    report = check_kernel(
+        f"hmc {scheme.name}", pseudo_marginal_hmc(view("whole"), scheme), trajectory_parameters(0.7, 3)
+    )
     assert report.passed, report
 
 
 def test_hmc_on_the_individuals() -> None:
     """theta stays, each individual's u is accepted on its own H; a step size each."""
     factor = jnp.ones((SAMPLES, INDIVIDUALS))
-    controls = hmc.Controls(jnp.asarray(1.0), jnp.asarray([0.3, 0.7, 1.1, 1.5]), factor, jnp.asarray(2))
-    report = check_kernel("hmc individuals", pseudo_marginal_hmc(view("individual")), controls)
+    parameters = hmc.HmcParameters(jnp.asarray(1.0), jnp.asarray([0.3, 0.7, 1.1, 1.5]), factor, jnp.asarray(2))
+    report = check_kernel("hmc individuals", pseudo_marginal_hmc(view("individual")), parameters)
     assert report.passed, report
 
 
 @pytest.mark.parametrize("joint", [False, True], ids=["theta", "joint"])
 def test_nuts(joint: bool) -> None:
-    kernel = OneChain(pseudo_marginal_nuts(view("whole"), 3, joint=joint))
-    controls = nuts.Controls(jnp.asarray(1.0), jnp.asarray(0.7), Leading(THETA), jnp.asarray(3))
-    report = check_kernel(f"nuts {joint}", kernel, controls)
+    kernel = pseudo_marginal_nuts(view("whole"), 3, joint=joint)
+    parameters = nuts.NutsParameters(jnp.asarray(1.0), jnp.asarray(0.7), Leading(THETA), jnp.asarray(3))
+    report = check_kernel(f"nuts {joint}", kernel, parameters)
     assert report.passed, report
 
 
@@ -78,10 +79,10 @@ def test_kernels_of_any_target(level: str) -> None:
     """To Metropolis it is a model like others: theta given u, or u given theta."""
     own = view(level).level
     shape = own.width, own.n_blocks
-    controls = metropolis.Controls(
+    parameters = metropolis.MetropolisParameters(
         jnp.asarray(1.0), jnp.full(shape[1], -0.7), jnp.zeros(shape), jnp.ones(shape), jnp.full(shape[1], 0.3)
     )
-    report = check_kernel(f"metropolis {level}", Metropolis(view(level)), controls)
+    report = check_kernel(f"metropolis {level}", Metropolis(view(level)), parameters)
     assert report.passed, report
 
 
@@ -104,8 +105,8 @@ def test_tempered_hmc_on_the_individuals(tempered: frozenset[str] | None) -> Non
     name, weight = f"hot hmc {tempered}", 0.5 if tempered is None else 1.0
     samples = draw_tempered(name, 0.5, weight), draw_tempered(f"{name} still", 0.5, weight)
     kernel, ones = pseudo_marginal_hmc(view("individual", 1, tempered)), jnp.ones((1, INDIVIDUALS))
-    controls = hmc.Controls(jnp.asarray(0.5), jnp.asarray(0.9), ones, jnp.asarray(2))
-    report = check_kernel(name, kernel, controls, *samples, of=1)
+    parameters = hmc.HmcParameters(jnp.asarray(0.5), jnp.asarray(0.9), ones, jnp.asarray(2))
+    report = check_kernel(name, kernel, parameters, *samples, of=1)
     assert report.passed, report
 
 
@@ -125,7 +126,7 @@ def wrong_flows(evaluate: ValueAndGradient, harmonic: Harmonic) -> dict[str, Flo
 def test_a_rotation_by_the_updated_u_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(splitting, "harmonic_flows", wrong_flows)
     wrong = pseudo_marginal_hmc(view("whole"))
-    assert not check_kernel("wrong rotation", wrong, trajectory_controls(0.7, 3)).passed
+    assert not check_kernel("wrong rotation", wrong, trajectory_parameters(0.7, 3)).passed
 
 
 class KeepsThePrior(PseudoMarginalMetropolis):
@@ -136,8 +137,8 @@ class KeepsThePrior(PseudoMarginalMetropolis):
         auxiliary.weight = lambda beta: 0.0  # type: ignore[method-assign, assignment]
         super().__init__(own, auxiliary)
 
-    def _propose(self, old: jax.Array, noise: jax.Array, controls: Any) -> jax.Array:
-        return controls.correlation * old + jnp.sqrt(1.0 - controls.correlation**2) * noise
+    def _propose(self, old: jax.Array, noise: jax.Array, parameters: Any) -> jax.Array:
+        return parameters.correlation * old + jnp.sqrt(1.0 - parameters.correlation**2) * noise
 
 
 def test_a_refresh_that_counts_the_prior_twice_fails() -> None:
@@ -148,7 +149,7 @@ def test_u_drawn_anew_without_a_test_fails() -> None:
     """Wrong: u from its prior at every step, as if the estimate were the likelihood."""
 
     class Redraws:
-        def step(self, key: jax.Array, state: Any, y: Any, controls: Any) -> Any:
+        def step(self, key: jax.Array, state: Any, y: Any, parameters: Any) -> Any:
             u = jax.random.normal(key, state.position["u"].shape)
             return state._replace(position={**state.position, "u": u}), None
 

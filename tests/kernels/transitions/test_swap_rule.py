@@ -19,6 +19,7 @@ from kernels.target import Site, Target
 from kernels.transitions import block_swap, metropolis
 from kernels.transitions.block_swap import BlockSwap
 from kernels.transitions.metropolis import Metropolis
+from tests.support.one_replica import OneReplica
 
 MASSES = np.array([0.5, 0.1, 0.1, 0.3])
 MEANS = np.array([[0.0, 0.0], [4.0, 2.0], [7.0, 6.0], [5.0, 11.0]])
@@ -48,8 +49,8 @@ def scorpios() -> tuple[LevelView, Structure]:
 
 
 def right(key: jax.Array, pair: tuple[State, State]) -> tuple[State, State]:
-    controls = block_swap.Controls(jnp.asarray(1.0), jnp.asarray(BETA_HOT))
-    return BlockSwap(scorpios()[0]).step(key, pair, None, controls)[0]
+    parameters = block_swap.BlockSwapParameters(jnp.asarray(1.0), jnp.asarray(BETA_HOT))
+    return OneReplica(BlockSwap(scorpios()[0])).step(key, pair, None, parameters)[0]
 
 
 def wrong(key: jax.Array, pair: tuple[State, State]) -> tuple[State, State]:
@@ -66,20 +67,20 @@ def take(view: LevelView, key: jax.Array, own: State, other: State) -> State:
     return view.select(accepted, own, view.blocks(other.position), view.blocks(own.position), other.cells)
 
 
-def walk_controls(beta: float, log_scale: float) -> metropolis.Controls:
+def walk_parameters(beta: float, log_scale: float) -> metropolis.MetropolisParameters:
     zero = jnp.zeros(BLOCKS)
     ones = jnp.ones((2, BLOCKS))
-    return metropolis.Controls(jnp.asarray(beta), zero + log_scale, 0.0 * ones, ones, zero)
+    return metropolis.MetropolisParameters(jnp.asarray(beta), zero + log_scale, 0.0 * ones, ones, zero)
 
 
 def cold_masses(swap: Any, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean responsibilities [4] of the cold half after burn-in, and their standard errors over independent chains."""
     view, structure = scorpios()
-    kernel, controls = Metropolis(view), (walk_controls(1.0, -0.2), walk_controls(BETA_HOT, 0.7))
+    kernel, parameters = OneReplica(Metropolis(view)), (walk_parameters(1.0, -0.2), walk_parameters(BETA_HOT, 0.7))
 
     def sweep(pair: tuple[State, State], key: jax.Array) -> tuple[tuple[State, State], jax.Array]:
         keys = jax.random.split(key, 3)
-        moved = [kernel.step(k, s, None, c)[0] for k, s, c in zip(keys[:2], pair, controls, strict=True)]
+        moved = [kernel.step(k, s, None, c)[0] for k, s, c in zip(keys[:2], pair, parameters, strict=True)]
         pair = swap(keys[2], (moved[0], moved[1]))
         return pair, jax.nn.softmax(components(pair[0].position["x"]), axis=-1)
 

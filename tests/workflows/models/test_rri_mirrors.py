@@ -19,8 +19,9 @@ import numpyro.distributions as dist
 from kernels.state import LevelView, evaluate, log_density
 from kernels.structure.discovery import discover
 from kernels.structure.joining import level_of_all_sites
-from kernels.transitions.hmc import Controls, Hmc
+from kernels.transitions.hmc import Hmc, HmcParameters
 from kernels.types import Data, Position
+from tests.support.one_replica import OneReplica
 from workflows.modelling.frontends.function import function_model
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.model import Model
@@ -83,13 +84,13 @@ def chains(model: Model, starts: list[Position], factors: list[jax.Array]) -> di
     """Draws [chain, draw] of each parameter and of the log density, of one chain a start."""
     target, data = model.target, jax.tree.map(jnp.asarray, model.data)
     structure = discover(target, data, starts[0], key=jax.random.key(0))
-    kernel = Hmc(LevelView(target, structure, level_of_all_sites(target, structure)))
+    kernel = OneReplica(Hmc(LevelView(target, structure, level_of_all_sites(target, structure))))
 
     def chain(key: jax.Array, start: Position, factor: jax.Array) -> dict[str, jax.Array]:
         def one(state, number):
             steps = 4 + number % 5
-            controls = Controls(jnp.asarray(1.0), jnp.asarray(0.35), factor[:, :, None], steps)
-            state = kernel.step(jax.random.fold_in(key, number), state, data, controls)[0]
+            steering = HmcParameters(jnp.asarray(1.0), jnp.asarray(0.35), factor[:, :, None], steps)
+            state = kernel.step(jax.random.fold_in(key, number), state, data, steering)[0]
             return state, target.constrain(state.position, data) | {"lp": log_density(state.cells)}
 
         state = evaluate(target, structure, start, data)

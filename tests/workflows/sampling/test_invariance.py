@@ -107,7 +107,7 @@ def test_workers_killed_on_the_way(reference: dict[str, np.ndarray], tmp_path: P
         progress.fleet = fleet
         fleet.initialise()
         with stores.create(tmp_path / "killed.zarr", prepared.layout(settings.shard, 3), {}) as store:
-            coordinator = Coordinator(fleet, store, prepared.structure, prepared.moves, settings, Sitting(progress))
+            coordinator = Coordinator(fleet, store, prepared.spec, settings, Sitting(progress))
             coordinator.start()
             coordinator.run()
     assert progress.killed == 3
@@ -164,7 +164,7 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
 
     def coordinator(store: RunStore, limit: int = 37) -> Coordinator:
         chosen = settings._replace(limits=settings.limits._replace(sweeps=limit))
-        return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, Sitting())
+        return Coordinator(fleet, store, prepared.spec, chosen, Sitting())
 
     def begin(path: Path, limit: int) -> None:
         with stores.create(path, prepared.layout(settings.shard, 3), {}) as store:
@@ -213,9 +213,7 @@ def test_adaptation_never_recompiles(tmp_path: Path) -> None:
 
     fleet.initialise()
     with stores.create(tmp_path / "run.zarr", prepared.layout(prepared.run_settings.shard, 3), {}) as store:
-        coordinator = Coordinator(
-            fleet, store, prepared.structure, prepared.moves, prepared.run_settings, Sitting(Count())
-        )
+        coordinator = Coordinator(fleet, store, prepared.spec, prepared.run_settings, Sitting(Count()))
         coordinator.start()
         coordinator.run()
     growth = np.flatnonzero(np.diff(compiled) > 0) + 1

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ensemble.shard.level_kernels.trajectories import affordable
 from kernels.state import evaluate, log_density
 from kernels.structure.discovery import discover
 from kernels.structure.joining import all_sites, joined
 from kernels.target import Site, Target
 from tests.support.ensemble_models import GROUPS, small
-from workflows.sampling.level_kernels import KernelError, affordable, with_kernels
+from workflows.sampling.level_kernels import KernelError, with_kernels
 from workflows.settings.sections.kernels import KernelSettings
 
 
@@ -22,10 +23,15 @@ def chosen(replicas=64, target=None, structure=None, **settings):
     return with_kernels(target or model.target, structure or model.structure, KernelSettings(**settings), replicas)
 
 
+def kernels(spec):
+    """Coarse to fine."""
+    return [spec.kernel_of(level).kernel for level in spec.structure.levels]
+
+
 def test_narrow_blocks_move_by_metropolis():
-    structure = chosen()
-    assert [level.move.kernel for level in structure.levels] == ["metropolis", "metropolis"]
-    assert [level.n_blocks for level in structure.levels] == [1, GROUPS]
+    spec = chosen()
+    assert kernels(spec) == ["metropolis", "metropolis"]
+    assert [level.n_blocks for level in spec.structure.levels] == [1, GROUPS]
 
 
 @cache
@@ -44,28 +50,28 @@ def wide():
 
 def test_a_wide_block_follows_the_gradient_if_there_is_one():
     target, structure = wide()
-    assert chosen(target=target, structure=structure).levels[0].move.kernel == "nuts"
+    assert kernels(chosen(target=target, structure=structure)) == ["nuts"]
     box = replace(target, has_gradient=False)
-    assert chosen(target=box, structure=structure).levels[0].move.kernel == "metropolis"
+    assert kernels(chosen(target=box, structure=structure)) == ["metropolis"]
 
 
 def test_each_level_gets_the_kernel_it_is_given():
-    structure = chosen(levels={"global": "nuts", "g": "metropolis"}, integrator="two_stage", max_depth=7)
-    shared, leaf = structure.levels
-    assert (shared.move.kernel, leaf.move.kernel) == ("nuts", "metropolis")
-    assert (shared.move.integrator, shared.move.max_depth) == ("two_stage", 7)
-    assert leaf.n_blocks == GROUPS
+    spec = chosen(levels={"global": "nuts", "g": "metropolis"}, integrator="two_stage", max_depth=7)
+    assert kernels(spec) == ["nuts", "metropolis"]
+    assert (spec.kernels["global"].integrator, spec.kernels["global"].max_depth) == ("two_stage", 7)
+    assert spec.structure.level("g").n_blocks == GROUPS
 
 
 def test_hmc_keeps_the_blocks_and_nuts_joins_them():
-    assert chosen(levels={"g": "hmc"}).level("g").n_blocks == GROUPS
-    assert chosen(levels={"g": "nuts"}).level("g").n_blocks == 1
+    assert chosen(levels={"g": "hmc"}).structure.level("g").n_blocks == GROUPS
+    assert chosen(levels={"g": "nuts"}).structure.level("g").n_blocks == 1
 
 
 @pytest.mark.parametrize(("replicas", "metric"), [(4 * 20, "dense"), (4 * 20 - 1, "diagonal")])
 def test_a_metric_is_dense_where_the_ensemble_is_large_enough(replicas, metric):
     target, structure = wide()
-    assert chosen(replicas, target, structure).levels[0].metric == metric
+    spec = chosen(replicas, target, structure)
+    assert spec.metric_of(spec.structure.levels[0]) == metric
 
 
 @pytest.mark.parametrize(
@@ -78,7 +84,8 @@ def test_the_widest_blocks_get_a_metric_of_low_rank(width, replicas, metric):
 
 @pytest.mark.parametrize("metric", ["dense", "diagonal", "low_rank"])
 def test_a_metric_that_is_asked_for_is_used(metric):
-    assert chosen(levels={"whole": "hmc"}, metric=metric).levels[0].metric == metric
+    spec = chosen(levels={"whole": "hmc"}, metric=metric)
+    assert spec.metric_of(spec.structure.levels[0]) == metric
 
 
 @pytest.mark.parametrize("change", [all_sites, lambda target, structure: joined(target, structure, "g")])
@@ -141,5 +148,5 @@ def test_pseudo_marginal_kernels_need_auxiliary_variables(levels):
 @pytest.mark.parametrize("levels", [{"g": "hmc"}, {"whole": "nuts"}])
 def test_gradients_of_a_black_box_are_refused(levels):
     box = replace(small().target, has_gradient=False)
-    with pytest.raises(KernelError, match=r"follow the gradient .* black box without one: use metropolis, or"):
+    with pytest.raises(KernelError, match=r"follow the gradient, .* black box without one .*: allowed are metropolis$"):
         chosen(target=box, levels=levels)

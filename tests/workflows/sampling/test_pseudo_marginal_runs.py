@@ -10,31 +10,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ensemble.adaptation import adapt as adaptation
 from ensemble.adaptation.moments import first_moments
 from ensemble.diagnostics.convergence import Diagnostics, rhat_limit
 from ensemble.fleet.local import LocalFleet
-from ensemble.protocol.tuning import Controls, first_controls
+from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.protocol.tuning import TuningState
+from ensemble.run import adapt as adaptation
 from ensemble.run import summary
 from ensemble.run.coordinator import Coordinator
 from ensemble.run.sitting import Sitting
 from ensemble.shard.audit import check, staleness
-from ensemble.shard.level_kernels import level_move
+from ensemble.shard.first_tuning import first_tuning
+from ensemble.shard.level_kernels.base import LevelStep
+from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import shard_moments
 from ensemble.shard.sweeps import Sweeps
 from ensemble.store import opening as stores
 from ensemble.store.protocol import RunStore
 from kernels.dynamics.metric import Leading
 from kernels.dynamics.splitting import Auxiliary
-from kernels.numerics.batching import over_replicas
 from kernels.state import LevelView, State, evaluate, log_density
 from kernels.structure.discovery import discover
 from kernels.structure.joining import all_sites
 from kernels.structure.levels import Level, Structure
-from kernels.transitions import hmc
-from kernels.transitions.nuts import sampler as nuts
-from kernels.transitions.pseudo_marginal import metropolis as pseudo_marginal_metropolis
-from kernels.transitions.pseudo_marginal.metropolis import PseudoMarginalMetropolis
+from kernels.transitions.hmc import HmcParameters
+from kernels.transitions.nuts.sampler import NutsParameters
+from kernels.transitions.pseudo_marginal.metropolis import PseudoMarginalMetropolis, PseudoMarginalMetropolisParameters
 from kernels.transitions.pseudo_marginal.target import AUXILIARY, ESTIMATE
 from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_marginal_hmc, pseudo_marginal_nuts
 from tests.support.pseudo_marginal_models import SAMPLES, groups, log_prior, log_weights
@@ -78,20 +79,20 @@ def plated() -> Model:
     return pseudo_marginal_model(log_prior, weights, sites, (INDIVIDUALS, SAMPLES, 1), {"y": y})
 
 
-def structure(plates: tuple[str, ...] = (), gradient: bool = True, **settings: Any) -> Structure:
+def spec(plates: tuple[str, ...] = (), gradient: bool = True, **settings: Any) -> SweepSpec:
     chosen, bare = found(plates)
     return with_kernels(replace(chosen.target, has_gradient=gradient), bare, KernelSettings(**settings), 64)
 
 
-def kernels(of: Structure) -> dict[str, str]:
-    return {level.name: level.move.kernel for level in of.levels}
+def kernels(of: SweepSpec) -> dict[str, str]:
+    return {name: told.kernel for name, told in of.kernels.items()}
 
 
 def test_kernels_by_default() -> None:
-    assert kernels(structure()) == {"global": "pm_hmc", "individual": "refresh"}
-    assert kernels(structure(levels={"global": "nuts"})) == {"global": "nuts", "individual": "refresh"}
-    assert kernels(structure(gradient=False)) == {"global": "metropolis", "individual": "refresh"}
-    assert kernels(structure(plates=("group",))) == {
+    assert kernels(spec()) == {"global": "pm_hmc", "individual": "refresh"}
+    assert kernels(spec(levels={"global": "nuts"})) == {"global": "nuts", "individual": "refresh"}
+    assert kernels(spec(gradient=False)) == {"global": "metropolis", "individual": "refresh"}
+    assert kernels(spec(plates=("group",))) == {
         "global": "metropolis",
         "group": "metropolis",
         "individual": "refresh",
@@ -99,27 +100,40 @@ def test_kernels_by_default() -> None:
 
 
 def test_what_the_settings_say_reaches_the_level() -> None:
-    level = structure(levels={"global": "pm_nuts"}, correlation=0.9, joint_turning=True, max_depth=5).level("global")
-    assert (level.move.correlation, level.move.joint_turning, level.move.max_depth) == (0.9, True, 5)
-    assert level.n_blocks == 1
+    of = spec(levels={"global": "pm_nuts"}, correlation=0.9, joint_turning=True, max_depth=5)
+    told = of.kernels["global"]
+    assert (told.correlation, told.joint_turning, told.max_depth) == (0.9, True, 5)
+    assert of.structure.level("global").n_blocks == 1
 
 
 @pytest.mark.parametrize(
     ("levels", "plates", "message"),
     [
-        ({"individual": "pm_hmc"}, (), r"individual was given pm_hmc; .* individual: refresh; global: pm_hmc, pm_nuts"),
-        ({"global": "refresh"}, (), r"global was given refresh; .* metropolis, hmc and nuts fit any level"),
-        ({"whole": "pm_nuts"}, (), r"whole was given pm_nuts; .* need all of it on level global"),
+        (
+            {"individual": "pm_hmc"},
+            (),
+            r"individual was given pm_hmc, .* \(individual\): allowed are metropolis, hmc, nuts and refresh$",
+        ),
+        (
+            {"global": "refresh"},
+            (),
+            r"global was given refresh, .* allowed are metropolis, hmc, nuts, pm_hmc, pm_nuts and pm_metropolis$",
+        ),
+        (
+            {"whole": "pm_nuts"},
+            (),
+            r"whole was given pm_nuts, .* need all of theta on level global .* allowed are metropolis, hmc and nuts$",
+        ),
         (
             {"global": "pm_metropolis"},
             ("group",),
-            r"global was given pm_metropolis; .* are individual: refresh\. Those",
+            r"global was given pm_metropolis, .* \(individual\): allowed are metropolis, hmc and nuts$",
         ),
     ],
 )
 def test_kernels_out_of_place_are_refused(levels: Any, plates: tuple[str, ...], message: str) -> None:
     with pytest.raises(KernelError, match=message):
-        structure(plates, levels=levels)
+        spec(plates, levels=levels)
 
 
 @pytest.mark.parametrize("keys", [{"correlation": 1.0}, {"correlation": -0.1}, {"levels": {"global": "pmhmc"}}])
@@ -135,9 +149,9 @@ def states(count: int = REPLICAS) -> State:
     return jax.vmap(lambda one: evaluate(chosen.target, bare, one, chosen.data))(position)
 
 
-def controls(of: Structure, lengths: int = 3) -> Controls:
+def tuning(of: SweepSpec, lengths: int = 3) -> TuningState:
     """With a factor of theta that is neither diagonal nor a unit, and a bound that is felt."""
-    start = first_controls(of, np.ones(1), 0, SWEEPS)
+    start = first_tuning(of, np.ones(1), SWEEPS)
     factor = np.array([[0.4, 0.0], [0.1, 0.3]])[:, :, None]
     of_theta = start.levels["global"][0]._replace(factor=factor, log_scale=np.array([-0.7]))
     scales = np.linspace(-2.0, 1.0, INDIVIDUALS)
@@ -151,25 +165,24 @@ def controls(of: Structure, lengths: int = 3) -> Controls:
 
 def moved(kernel: str, level: str = "global", **settings: Any) -> tuple[State, Any]:
     """The states after the level's move."""
-    chosen, of = model(), structure(levels={level: kernel}, **settings)
-    move = level_move(LevelView(chosen.target, of, of.level(level)), chosen.target.dimension)
-    steering = controls(of)
+    chosen, of = model(), spec(levels={level: kernel}, **settings)
+    kernel = level_kernels(of)[level]
+    move = LevelStep(kernel, LevelView(chosen.target, of.structure, kernel.level))
+    steering = tuning(of)
 
     @jax.jit
     def step(keys: jax.Array, start: State) -> Any:
-        return move(keys, start, chosen.data, steering, rung=0, sweep=jnp.asarray(1))
+        return move(keys, start, chosen.data, steering, rung=0, sweep=jnp.asarray(1))[:2]
 
     return step(jax.random.split(jax.random.key(5), REPLICAS), states())
 
 
-def directly(kernel: Any, chosen: Any, replicas: bool = False) -> tuple[State, Any]:
-    """The same by a kernel and its own controls."""
+def directly(kernel: Any, chosen: Any) -> tuple[State, Any]:
+    """The same by a kernel and its own parameters."""
 
     @jax.jit
     def step(keys: jax.Array, start: State) -> Any:
-        if replicas:
-            return kernel.step(keys, start, model().data, chosen)
-        return over_replicas(lambda key, one: kernel.step(key, one, model().data, chosen), 1)(keys, start)
+        return kernel.step(keys, start, model().data, chosen)
 
     return step(jax.random.split(jax.random.key(5), REPLICAS), states())
 
@@ -191,25 +204,25 @@ def whole_view() -> LevelView:
 
 
 def test_pm_hmc_is_the_kernel_with_the_factor_of_theta() -> None:
-    own = hmc.Controls(jnp.asarray(1.0), jnp.exp(-0.7), Leading(FACTOR), jnp.asarray(3), 1.5)
+    own = HmcParameters(jnp.asarray(1.0), jnp.exp(-0.7), Leading(FACTOR), jnp.asarray(3), 1.5)
     (one, info), (other, expected) = moved("pm_hmc"), directly(pseudo_marginal_hmc(whole_view()), own)
     require_equal(one, other)
-    np.testing.assert_allclose(info.walk[0], jnp.sum(expected.accepted, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(info.walk[0], jnp.sum(expected.acceptance_probability, axis=0), rtol=1e-12)
     np.testing.assert_array_equal(info.gradients, [3.0, 3.0 * REPLICAS])
 
 
 @pytest.mark.parametrize("joint", [False, True])
 def test_pm_nuts_is_the_kernel_with_the_factor_of_theta(joint: bool) -> None:
-    own = nuts.Controls(jnp.asarray(1.0), jnp.exp(-0.7), Leading(FACTOR), jnp.asarray(3), 1.5)
+    own = NutsParameters(jnp.asarray(1.0), jnp.exp(-0.7), Leading(FACTOR), jnp.asarray(3), 1.5)
     kernel = pseudo_marginal_nuts(whole_view(), 10, joint=joint)
-    (one, info), (other, expected) = moved("pm_nuts", joint_turning=joint), directly(kernel, own, replicas=True)
+    (one, info), (other, expected) = moved("pm_nuts", joint_turning=joint), directly(kernel, own)
     require_equal(one, other)
-    assert float(info.gradients[1]) == REPLICAS + float(jnp.sum(expected.leapfrogs))
+    assert float(info.gradients[1]) == REPLICAS + float(jnp.sum(expected.n_steps))
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.9])
 def test_pm_metropolis_is_the_kernel_with_the_correlation(rho: float) -> None:
-    own = pseudo_marginal_metropolis.Controls(jnp.asarray(1.0), jnp.array([-0.7]), FACTOR, jnp.asarray(rho))
+    own = PseudoMarginalMetropolisParameters(jnp.asarray(1.0), jnp.array([-0.7]), FACTOR, jnp.asarray(rho))
     kernel = PseudoMarginalMetropolis(whole_view(), Auxiliary(whole_view(), AUXILIARY))
     (one, info), (other, _) = moved("pm_metropolis", correlation=rho), directly(kernel, own)
     require_equal(one, other)
@@ -222,7 +235,7 @@ def test_a_refresh_is_the_kernel_with_the_correlation_of_its_scale() -> None:
     chosen, bare = found()
     view = LevelView(chosen.target, bare, bare.level("individual"))
     rho = jnp.asarray(1.0 / np.sqrt(1.0 + np.exp(np.linspace(-2.0, 1.0, INDIVIDUALS)) ** 2))
-    own = pseudo_marginal_metropolis.Controls(jnp.asarray(1.0), jnp.zeros(INDIVIDUALS), jnp.ones((1, 1)), rho)
+    own = PseudoMarginalMetropolisParameters(jnp.asarray(1.0), jnp.zeros(INDIVIDUALS), jnp.ones((1, 1)), rho)
     kernel = PseudoMarginalMetropolis(view, Auxiliary(view, AUXILIARY))
     (one, info), (other, _) = moved("refresh", "individual"), directly(kernel, own)
     np.testing.assert_allclose(one.position["u"], other.position["u"], rtol=1e-12)
@@ -232,12 +245,12 @@ def test_a_refresh_is_the_kernel_with_the_correlation_of_its_scale() -> None:
 
 def test_cells_of_all_levels_are_those_of_the_position_after_a_sweep() -> None:
     """And what is summed for the goals is of theta alone."""
-    chosen, of = model(), structure()
-    sweeps = Sweeps(chosen.target, of, (), replicas=REPLICAS, rungs=1, repeats=1)
+    chosen, of = model(), spec()
+    sweeps = Sweeps(chosen.target, of, replicas=REPLICAS, rungs=1, repeats=1)
     keys = jax.random.split(jax.random.key(5), (1, REPLICAS))
-    steering = controls(of)._replace(schedule=np.zeros(SWEEPS, int))
+    steering = tuning(of)._replace(schedule=np.zeros(SWEEPS, int))
     (after,), tally, _ = jax.jit(sweeps.round)((states(),), keys, chosen.data, steering)
-    fresh = jax.vmap(lambda one: evaluate(chosen.target, of, one, chosen.data).cells)(after.position)
+    fresh = jax.vmap(lambda one: evaluate(chosen.target, of.structure, one, chosen.data).cells)(after.position)
     for name, cells in after.cells.items():
         np.testing.assert_allclose(cells, fresh[name], rtol=1e-12)
     assert set(tally.total) == set(tally.square) == {"global"}
@@ -246,14 +259,15 @@ def test_cells_of_all_levels_are_those_of_the_position_after_a_sweep() -> None:
 @pytest.mark.parametrize("tempered", [None, frozenset({"estimate"})])
 def test_the_bound_on_forces_counts_those_on_u(tempered: frozenset[str] | None) -> None:
     """|L' g_theta|^2 + |g_u + w u|^2 with w the weight of u's own term: by differences of the log density."""
-    chosen, of = model(), structure()
+    chosen, of = model(), spec()
     start, beta = states(), 0.5
-    steering = controls(of)._replace(betas=np.array([beta]))
-    view = LevelView(chosen.target, of, of.level("global"), tempered)
-    got = jax.jit(lambda: shard_moments((view,), (start,), steering, chosen.data))()
+    steering = tuning(of)._replace(betas=np.array([beta]))
+    kernel = level_kernels(of)["global"]
+    view = LevelView(chosen.target, of.structure, kernel.level, tempered)
+    got = jax.jit(lambda: shard_moments(((kernel, view),), (start,), steering, chosen.data))()
 
     def density(position: Any) -> jax.Array:
-        cells = evaluate(chosen.target, of, position, chosen.data).cells
+        cells = evaluate(chosen.target, of.structure, position, chosen.data).cells
         kept = {name: cells[name] * (beta if tempered is None or name in tempered else 1.0) for name in cells}
         return log_density({name: value for name, value in kept.items() if name != "auxiliary"})
 
@@ -268,17 +282,18 @@ def test_the_bound_on_forces_counts_those_on_u(tempered: frozenset[str] | None) 
     ("kernel", "seen", "grows"), [("pm_metropolis", 0.1, True), ("pm_metropolis", 0.05, False), ("metropolis", 0.1, 0)]
 )
 def test_a_noisy_walk_is_steered_to_fewer_acceptances(kernel: str, seen: float, grows: bool) -> None:
-    of = structure(levels={"global": kernel})
-    start = first_controls(of, np.ones(1), 0, SWEEPS)
+    of = spec(levels={"global": kernel})
+    start = first_tuning(of, np.ones(1), SWEEPS)
     statistics = [{}]
-    for level in of.levels:
+    for level in of.structure.levels:
         pair = {"0": np.full(level.n_blocks, 100.0 * seen), "1": np.full(level.n_blocks, 100.0)}
         statistics[0] |= {f"walk/{level.name}/0/{part}": values for part, values in pair.items()}
+        statistics[0] |= {f"fitted/{level.name}/0/{part}": np.zeros(level.n_blocks) for part in pair}
     moments = {
         name: tuple(one._replace(weight=np.ones(()), scatter=np.ones_like(one.scatter)) for one in rungs)
         for name, rungs in first_moments(start).items()
     }
-    after = adaptation.adapt(start, moments, statistics, of, (), 3)
+    after = adaptation.adapt(start, moments, statistics, of, 3)
     change = after.levels["global"][0].log_scale - start.levels["global"][0].log_scale
     assert (change > 0).all() == bool(grows)
     assert (after.levels["individual"][0].mix == 0).all()
@@ -347,7 +362,7 @@ def test_runs_of_other_kernels_are_resumed_too(kernel: str, tmp_path: Path) -> N
 
     def steered(store: RunStore, limit: int) -> Coordinator:
         chosen = settings._replace(limits=settings.limits._replace(sweeps=limit))
-        return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, Sitting())
+        return Coordinator(fleet, store, prepared.spec, chosen, Sitting())
 
     for name, limit in (("whole", 22), ("short", SHORT)):
         with stores.create(tmp_path / f"{name}.zarr", prepared.layout(settings.shard, 3), {}) as store:

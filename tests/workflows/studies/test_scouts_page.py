@@ -10,6 +10,8 @@ import pytest
 
 from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.stages import EQUILIBRATE, SCOUT, Stage
+from ensemble.protocol.sweep_spec import KernelSpec, SweepSpec
+from kernels.structure.levels import Interweaving
 from workflows.sampling.pipeline import Prepared
 from workflows.studies.scouts import page as scouts_page
 from workflows.studies.scouts import trials as scout_trials
@@ -56,30 +58,34 @@ def _plan(stage: Stage, sweeps: int, schedule: list[int]) -> RoundPlan:
     return RoundPlan(0, stage, 0, sweeps, {"schedule": np.array(schedule)})
 
 
-def _level(leaf: bool, gradients: bool = False) -> Any:
-    return SimpleNamespace(leaf=leaf, move=SimpleNamespace(gradients=gradients))
+def _level(name: str, leaf: bool) -> Any:
+    return SimpleNamespace(name=name, leaf=leaf, width=2)
 
 
-def _counted(stage: Stage, levels: list[Any], kernel: str, schedule: list[int], moves: int = 2) -> float:
+def _counted(
+    stage: Stage, levels: list[Any], kernel: str, schedule: list[int], moves: int = 2, **kernels: KernelSpec
+) -> float:
     scout = {"kernel": kernel, "trajectory": 10, "directions": 2, "repeats": 16}
     settings: Any = SimpleNamespace(shard=SimpleNamespace(scout=scout, repeats=4))
     structure: Any = SimpleNamespace(levels=levels)
-    return evaluations(_plan(stage, len(schedule), schedule), structure, moves, settings)
+    interweavings = (Interweaving("location", "mu", "x", None),) * moves
+    spec = SweepSpec(structure, kernels, interweavings)
+    return evaluations(_plan(stage, len(schedule), schedule), spec, settings)
 
 
 def test_momentum_diffusion_is_charged_its_trajectory_the_walks_and_the_terms_computed_anew() -> None:
-    levels = [_level(leaf=False), _level(leaf=True)]
+    levels = [_level("global", leaf=False), _level("g", leaf=True)]
     assert _counted(SCOUT, levels, "momentum_diffusion", [2]) == 10 * 5 + 1 + 16 + 1
 
 
 def test_a_sweep_of_metropolis_is_one_evaluation_an_update() -> None:
-    levels = [_level(leaf=False), _level(leaf=True)]
+    levels = [_level("global", leaf=False), _level("g", leaf=True)]
     assert _counted(EQUILIBRATE, levels, "momentum_diffusion", [0, 1, 2]) == 3 * (4 + 1) + 2
     assert _counted(EQUILIBRATE, levels, "none", [0, 0], moves=0) == 2 * (4 + 1)
 
 
 def test_levels_that_follow_the_gradient_have_their_densities_with_it() -> None:
-    assert _counted(SCOUT, [_level(leaf=True, gradients=True)], "short", [0], moves=0) == 0
+    assert _counted(SCOUT, [_level("g", leaf=True)], "short", [0], moves=0, g=KernelSpec("hmc")) == 0
 
 
 def test_a_path_is_charged_to_those_who_start_from_it() -> None:

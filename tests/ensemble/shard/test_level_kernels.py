@@ -1,6 +1,5 @@
 """Levels that choose kernels: a Gibbs scan of NUTS, HMC and Metropolis, what it counts and what it keeps."""
 
-from dataclasses import replace
 from functools import cache
 
 import jax
@@ -9,10 +8,10 @@ import numpy as np
 import pytest
 
 from ensemble.protocol.stages import EQUILIBRATE
-from ensemble.protocol.tuning import first_controls
+from ensemble.protocol.sweep_spec import KernelSpec, SweepSpec
+from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.keys import replica_keys
 from ensemble.shard.sweeps import Sweeps
-from kernels.structure.discovery import Move
 from kernels.structure.joining import joined
 from tests.support.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small
 
@@ -20,22 +19,24 @@ SWEEPS = 4
 
 
 @cache
-def structure(shared, leaf):
-    """The small model with these kernels on its global and its leaf level."""
+def spec(shared, leaf):
+    """The small model with these kernels on its global and its leaf level, and no interweaving."""
     model = small()
-    found = model.structure
+    found, kernels = model.structure, {}
     for name, kernel in (("global", shared), ("g", leaf)):
         if kernel == "nuts":
             found = joined(model.target, found, name)
-        level = found.level(name)
-        moved = replace(level, move=Move(kernel, max_depth=4))
-        found = replace(found, levels=tuple(moved if old is level else old for old in found.levels))
-    return found
+        kernels[name] = KernelSpec(kernel, max_depth=4)
+    return SweepSpec(found, kernels)
+
+
+def structure(shared, leaf):
+    return spec(shared, leaf).structure
 
 
 @cache
 def sweeps(shared, leaf):
-    return Sweeps(small().target, structure(shared, leaf), (), replicas=REPLICAS, rungs=1, repeats=2)
+    return Sweeps(small().target, spec(shared, leaf), replicas=REPLICAS, rungs=1, repeats=2)
 
 
 @cache
@@ -47,8 +48,8 @@ def start(shared, leaf):
     return dispersed(1, structure(shared, leaf))
 
 
-def controls(shared, leaf, lengths, log_step=-1.0):
-    found = first_controls(structure(shared, leaf), np.ones(1), 0, SWEEPS)
+def tuning(shared, leaf, lengths, log_step=-1.0):
+    found = first_tuning(spec(shared, leaf), np.ones(1), SWEEPS)
     levels = {
         name: (rungs[0]._replace(log_scale=np.full_like(rungs[0].log_scale, log_step)),)
         for name, rungs in found.levels.items()
@@ -62,9 +63,7 @@ def controls(shared, leaf, lengths, log_step=-1.0):
 
 def run(shared, leaf, lengths=2, **changes):
     keys = replica_keys(0, EQUILIBRATE, 0, 0, REPLICAS).reshape(1, REPLICAS)
-    return program(shared, leaf)(start(shared, leaf), keys, small().data, controls(shared, leaf, lengths, **changes))[
-        :2
-    ]
+    return program(shared, leaf)(start(shared, leaf), keys, small().data, tuning(shared, leaf, lengths, **changes))[:2]
 
 
 CHOICES = [("metropolis", "hmc"), ("nuts", "metropolis")]
@@ -130,5 +129,5 @@ def test_adaptation_compiles_nothing_anew():
     compiled = jax.jit(counted)
     keys = replica_keys(0, EQUILIBRATE, 0, 0, REPLICAS).reshape(1, REPLICAS)
     for lengths, log_step in ((1, -1.0), (3, -2.0), (0, 0.5)):
-        compiled(start("nuts", "hmc"), keys, small().data, controls("nuts", "hmc", lengths, log_step))
+        compiled(start("nuts", "hmc"), keys, small().data, tuning("nuts", "hmc", lengths, log_step))
     assert len(traces) == 1
