@@ -48,7 +48,7 @@ def test_methods_and_arguments_are_those_of_the_protocol(protocol: type, kinds: 
 def coordinator(fleet: FakeFleet, store: RunStore, stop_after: int = 10_000) -> Coordinator:
     model, rounds = small(), iter(range(stop_after + 10_000))
     sitting = Sitting(stop_requested=lambda: next(rounds) >= stop_after, clock=lambda: 0.0)
-    return Coordinator(fleet, store, model.spec, run_settings(**GOALS), sitting)
+    return Coordinator(fleet, store, model.spec, run_settings(goals=GOALS), sitting)
 
 
 def begin(store: RunStore) -> None:
