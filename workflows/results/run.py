@@ -7,8 +7,8 @@ import numpy as np
 import xarray
 
 from ensemble.store import writer as stores
-from workflows.results import tables as reports
 from workflows.results.inspect import inspect_store
+from workflows.results.tables import own
 
 
 class Run:
@@ -55,7 +55,7 @@ class Run:
 
     def report_lines(self) -> list[str]:
         """What the model itself has to say of its posterior: a table, or nothing."""
-        return reports.lines(self)
+        return own.lines(self)
 
 
 def _dims(posterior: Any, site: str, values: np.ndarray) -> tuple[str, ...]:

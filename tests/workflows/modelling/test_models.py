@@ -10,14 +10,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from workflows.modelling.model import (
-    ModelError,
-    available,
-    build,
-    compare_fingerprints,
-    fingerprint,
-    require_same,
-)
+from workflows.modelling.errors import ModelError
+from workflows.modelling.fingerprint import compare_fingerprints, fingerprint, require_same
+from workflows.modelling.registry import available, build
 from workflows.models.airway.dataset import load
 from workflows.models.airway.negative_binomial import NegativeBinomial, count_constant, log_probability
 from workflows.models.scorpio import model as scorpio

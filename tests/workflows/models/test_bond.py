@@ -12,7 +12,7 @@ import scipy.stats
 import xarray
 from scipy.stats import multivariate_normal, norm
 
-from workflows.modelling.model import ModelError
+from workflows.modelling.errors import ModelError
 from workflows.models.bond import bridges, simulate
 from workflows.models.bond import table as report
 from workflows.models.bond.dynamics import Theta

@@ -14,7 +14,8 @@ from scipy.stats import norm
 
 from kernels.transitions.pseudo_marginal.target import LogWeights, Precision, log_estimate, rounded
 from workflows import run
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.errors import ModelError
+from workflows.modelling.model import Model
 from workflows.models.glmm import hand_gradient
 from workflows.models.glmm.estimators import ESTIMATORS, wide
 from workflows.models.glmm.model import build

@@ -19,8 +19,9 @@ from blackjax.adaptation import laps as laps_module
 from blackjax.adaptation import laps_burn_in
 from jax.flatten_util import ravel_pytree
 
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.function import function_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 from workflows.studies.depth import (
     brownian,
     gaussian,
