@@ -36,7 +36,7 @@ from workflows.studies.depth.logistic import log_sigmoid
 from workflows.studies.depth.references import Run, moments_of, sample
 from workflows.studies.depth.targets import BUILDERS, EXACT, DepthTarget, build, depth_target, probe, reference_file
 
-REFERENCES = Path(__file__).parent / "references"
+REFERENCES = Path(__file__).parents[2] / "references"
 DIMENSIONS = {"icg": 100, "german_credit": 51, "brownian": 32, "item_response": 501, "stochastic_volatility": 2429}
 
 

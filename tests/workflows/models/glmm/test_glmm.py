@@ -293,7 +293,7 @@ def test_pseudo_marginal_runs_agree_with_the_exact_posterior(case: str, tmp_path
     The largest z alone raises a false alarm with 1e-6, the bounds of rms with some per cent of seeds (this is one).
     """
     name, *overrides = AGREEING[case]
-    path = Path(__file__).parent / "references" / f"{name}.npz"
+    path = Path(__file__).parents[3] / "references" / f"{name}.npz"
     goals = ["goals.ess=1000", "goals.shared_ess=1000", "goals.draws=192", "model.precision=float32"]
     ours = of_run(run("configs/glmm.yaml", [*goals, *overrides], out=tmp_path / "store.zarr"), sites_of(path))
     reference = of_reference(path)
