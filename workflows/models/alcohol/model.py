@@ -1,7 +1,7 @@
 """Drinks per drinking day: a propensity for every person, pooled over groups of people, and counts that heap.
 
-    y_i ~ heaped counts given x_i                       (see workflows.models.alcohol.heaping; exp(x) drinks beyond
-    the first) x_i = mu + region + sex + education + ethnicity + marital status + age group of person i + u_i
+    y_i ~ heaped counts given x_i                       exp(x) drinks beyond the first (see heaping.py)
+    x_i = mu + region + sex + education + ethnicity + marital status + age group of person i + u_i
     u_i ~ N(0, sd_person)                               x_i is the propensity of person i, u_i its own part
     each effect ~ N(0, sd of its group), summing to zero over the group's categories
     age: step_g ~ N(0, sd_age) from each age group to the next, their sum centred to a mean of zero
