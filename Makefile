@@ -56,10 +56,11 @@ run: setup ## sample the airway posterior; CONFIG=... for another configuration,
 bench-depth: setup ## gradients to equilibrium beside other samplers (hours; ARGS chooses)
 	$(BIN)/python -m workflows.studies.depth.benchmark $(ARGS)
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy and the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --cache-dir $(CACHE)/import-linter
 
 format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

@@ -228,7 +228,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _models(_: argparse.Namespace) -> int:
-    from workflows.modelling.model import available
+    from workflows.modelling.registry import available
 
     models = available()
     width = max(map(len, models))

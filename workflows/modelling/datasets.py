@@ -5,6 +5,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 from ensemble.errors import MaxwellError
+from workflows.modelling.registry import HOME
 
 
 class DatasetError(MaxwellError):
@@ -13,7 +14,7 @@ class DatasetError(MaxwellError):
 
 def folder(dataset: str) -> Traversable:
     """Where the files of a data set lie: in the folder of the model of its name."""
-    return files("workflows.models").joinpath(dataset, "data")
+    return files(f"{HOME}.{dataset}").joinpath("data")
 
 
 def checksums(dataset: str) -> dict[str, str]:

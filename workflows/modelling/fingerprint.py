@@ -2,23 +2,22 @@
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from kernels.target import Target
-
-if TYPE_CHECKING:
-    from workflows.modelling.model import Model
+from workflows.modelling.errors import ModelError
+from workflows.modelling.model import Model
 
 TOLERANCE, OF_SINGLE = 1e-10, 1e-4
 """Relative difference of a term at the probe position above which two models are different; of one computed in
 float32."""
 
 
-def fingerprint(model: "Model") -> dict[str, Any]:
+def fingerprint(model: Model) -> dict[str, Any]:
     """Sites, supports, settings, checksums of the data, and every term at a fixed probe position; fits JSON.
 
     Numbers that are not finite appear as text ("nan", "inf"), which JSON can hold.
@@ -37,7 +36,7 @@ def fingerprint(model: "Model") -> dict[str, Any]:
     }
 
 
-def probe(model: "Model") -> dict[str, jax.Array]:
+def probe(model: Model) -> dict[str, jax.Array]:
     """A position that depends on the sites' names and shapes only: values between -1/2 and 1/2, all different."""
     position = {}
     for rank, (name, site) in enumerate(sorted(model.target.sites.items())):
@@ -70,6 +69,15 @@ def compare_fingerprints(recorded: dict[str, Any], present: dict[str, Any]) -> l
     """One sentence for each difference; empty for the same model. Terms may differ by TOLERANCE or OF_SINGLE."""
     loose = {f"terms.{name}" for name in recorded.get("single", ())}
     return _differences("", recorded, present, loose)
+
+
+def require_same(recorded: dict[str, Any], model: Model) -> None:
+    """Raise ModelError unless the model has the recorded fingerprint."""
+    if differences := compare_fingerprints(recorded, fingerprint(model)):
+        raise ModelError(
+            f"model {model.name!r} is not the one that was recorded: {'; '.join(differences)}. "
+            "Give the same model, settings and data, or start a new run"
+        )
 
 
 def _differences(path: str, recorded: Any, present: Any, loose: set[str]) -> list[str]:

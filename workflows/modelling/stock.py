@@ -2,18 +2,25 @@
 importance sampling of those with few coordinates.
 
 They share data, grids and priors with the models of this project and no arithmetic, so that agreement of the two is
-evidence for both. One file a posterior, each with a function `stock() -> Stock`.
+evidence for both. Each is a function `stock() -> Stock` in its model's folder, named in the model's entry.
 """
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from workflows.modelling.registry import entries, part
+
 
 class Stock(NamedTuple):
-    """A NumPyro model and its arguments; the sites that are compared, scalars first; a start for a chain's number."""
+    """A posterior in stock distributions.
+
+    model: the NumPyro model.
+    arguments: of the model, by position.
+    sites: names of those that are compared, scalars first.
+    start: of a chain's number, values by site, in constrained coordinates.
+    """
 
     model: Callable[..., None]
     arguments: tuple[Any, ...]
@@ -21,12 +28,12 @@ class Stock(NamedTuple):
     start: Callable[[int], dict[str, np.ndarray]]
 
 
-NAMES = ("airway_small", "alcohol_small", "census", "glmm", "glmm_informed")
-HOMES: Mapping[str, str] = {name: f"workflows.modelling.stock.{name}" for name in NAMES}
-"""Configuration, or a variant of one -> module."""
+def stock_names() -> dict[str, str]:
+    """Configuration, or a variant of one -> where its stock model is (module:function), of all shipped models."""
+    return {name: home for shipped in entries().values() for name, home in shipped.stock.items()}
 
 
 def stock(name: str) -> Stock:
     """The stock model of a configuration. Raises KeyError for one without."""
-    build: Callable[[], Stock] = importlib.import_module(HOMES[name]).stock
-    return build()
+    found: Stock = part(stock_names()[name])()
+    return found

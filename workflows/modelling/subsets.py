@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from workflows.modelling.model import ModelError
+from workflows.modelling.errors import ModelError
 
 Data = TypeVar("Data")
 

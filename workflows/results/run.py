@@ -7,9 +7,9 @@ import xarray
 
 from ensemble.store.opening import reader
 from ensemble.store.protocol import RunReader
-from workflows.results import tables as reports
 from workflows.results.diagnostics import diagnostics
 from workflows.results.inspect import summary_of
+from workflows.results.tables import own
 
 
 class Run:
@@ -49,4 +49,4 @@ class Run:
 
     def report_lines(self) -> list[str]:
         """What the model itself has to say of its posterior: a table, or nothing."""
-        return reports.lines(self)
+        return own.lines(self)

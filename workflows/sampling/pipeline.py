@@ -33,8 +33,10 @@ from kernels.structure.interweaving_discovery import find_interweavings
 from kernels.structure.joining import ALL_SITES
 from kernels.structure.levels import Structure
 from kernels.types import Position
-from workflows.modelling import model as models
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.errors import ModelError
+from workflows.modelling.fingerprint import fingerprint, require_same
+from workflows.modelling.model import Model
+from workflows.modelling.registry import build
 from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.interrupt import StopOnSignal
@@ -74,7 +76,7 @@ class Prepared:
     def __init__(self, settings: Settings, generation: int = 0) -> None:
         """generation: how many runs the run descends from (start.store)."""
         self.settings, self.generation = settings, generation
-        self.model: Model = models.build(settings.model.name, settings.model.keys)
+        self.model: Model = build(settings.model.name, settings.model.keys)
         starts.require_gradient(settings.start.kind, self.model)
         _require_likelihood(settings, self.model)
         target, data = self.model.target, self.model.data
@@ -199,7 +201,7 @@ class Prepared:
     def runner_spec(self, shard: ShardSettings) -> RunnerSpec:
         """How workers build their runner."""
         arguments = {
-            "model_factory": "workflows.modelling.model:build",
+            "model_factory": "workflows.modelling.registry:build",
             "name": self.settings.model.name,
             "keys": self.settings.model.keys,
             "spec": self.spec,
@@ -275,7 +277,7 @@ def resume(
     attributes = stores.reader(path).attributes
     settings = resume_settings(attributes["settings"], overrides, name=path.stem)
     prepared = Prepared(settings, attributes.get(starts.GENERATION, 0))
-    models.require_same(attributes["fingerprint"], prepared.model)
+    require_same(attributes["fingerprint"], prepared.model)
     with stores.reopen(path) as opened:
         for line in _changed_versions(attributes["versions"]):
             shown.message(line)
@@ -351,7 +353,7 @@ def _attributes(prepared: Prepared) -> dict[str, Any]:
         starts.GENERATION: prepared.generation,
         "settings": settings.model_dump(mode="json"),
         "config_name": settings.config_name,
-        "fingerprint": models.fingerprint(prepared.model),
+        "fingerprint": fingerprint(prepared.model),
         "versions": _versions(),
     }
 

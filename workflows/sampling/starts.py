@@ -13,8 +13,9 @@ from ensemble.shard.settings import ShardSettings
 from ensemble.shard.starts import APPROXIMATIONS
 from ensemble.store.opening import reader
 from kernels.target import Site
+from workflows.modelling.errors import ModelError
 from workflows.modelling.fingerprint import compare_fingerprints, fingerprint
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 from workflows.settings.loading import Settings, SettingsError
 from workflows.settings.sections.start import StartSettings
 

@@ -21,7 +21,7 @@ from ensemble.shard.starts import make_start
 from kernels.target import Site
 from tests.support.runs import SETTINGS
 from workflows import function_model, run
-from workflows.modelling.model import ModelError
+from workflows.modelling.errors import ModelError
 from workflows.sampling import starts
 from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import SettingsError, make_settings

@@ -27,8 +27,8 @@ from tests.kernels.transitions.test_pseudo_marginal_exact import proposals, wron
 from tests.support.one_replica import OneReplica
 from tests.support.pseudo_marginal_models import INDIVIDUALS, SAMPLES, log_prior, log_weights, one_draw, small, view
 from workflows import run
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
-from workflows.modelling.model import ModelError
 
 MASS = 10.0
 WIDTH = 2 + INDIVIDUALS * SAMPLES

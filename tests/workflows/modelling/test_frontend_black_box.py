@@ -10,7 +10,8 @@ import pytest
 from ensemble.errors import MaxwellError
 from kernels.structure.discovery import discover
 from workflows import black_box_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.errors import ModelError
+from workflows.modelling.model import Model
 from workflows.sampling.pipeline import run
 
 Y = np.array([1.0, -0.5, 2.0, 0.0])

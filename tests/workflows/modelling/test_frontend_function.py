@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.function import function_model
-from workflows.modelling.model import ModelError
 
 
 def terms(position, data):

@@ -12,8 +12,9 @@ import pytest
 from numpyro import handlers
 from numpyro.infer.util import potential_energy
 
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 
 RNG = np.random.default_rng(0)
 SCHOOLS = {"y": np.array([28.0, 8, -3, 7, -1, 1, 18, 12]), "sigma": np.array([15.0, 10, 16, 11, 9, 11, 10, 18])}

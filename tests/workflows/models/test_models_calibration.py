@@ -38,7 +38,7 @@ from tests.support.calibration import (
     widened,
 )
 from workflows.modelling.frontends.numpyro import numpyro_model
-from workflows.modelling.model import build
+from workflows.modelling.registry import build
 from workflows.models.alcohol import heaping
 from workflows.models.alcohol.model import FIRST, GROUPS, alcohol
 from workflows.models.census.model import COEFFICIENTS, census, covariates_of

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from matplotlib import image
 
@@ -23,11 +22,9 @@ from tests.support.report_models import NAMES
 from tests.support.runs import SETTINGS
 from workflows import open_run, run
 from workflows.cli.main import main
-from workflows.models.airway.pictures import Effects, raw_fold_changes, shrinkage, volcano
 from workflows.results.inspect import number
 from workflows.results.report.facts import Facts
 from workflows.results.report.page import page
-from workflows.results.report.pictures import HOMES
 from workflows.results.report.pictures.__main__ import save
 from workflows.results.report.write import ReportError, default_output, write_report
 from workflows.settings.loading import make_settings
@@ -253,27 +250,6 @@ def test_a_report_that_fails_leaves_the_one_before(
         write_report(users, out)
     assert out.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [out]
-
-
-def test_every_model_in_the_registry_of_pictures_has_them() -> None:
-    for home in HOMES.values():
-        module = __import__(home, fromlist=["pictures"])
-        assert callable(module.pictures)
-
-
-def test_pictures_of_all_genes_are_small() -> None:
-    rng, genes = np.random.default_rng(0), 22_369
-    raw = rng.normal(size=genes)
-    effects = Effects(0.2 * raw, np.full(genes, 0.1), raw, rng.lognormal(4.0, 2.0, genes), 1032)
-    assert sum(len(picture.source) for picture in (volcano(effects), shrinkage(effects))) < 1e6
-
-
-def test_raw_fold_changes_allow_for_the_library() -> None:
-    """Twice the reads from a library of twice the size are no change; without reads the change is finite."""
-    counts = np.array([[100, 100, 0], [200, 800, 0]])
-    library = np.log([1.0, 2.0])
-    found = raw_fold_changes(counts, library, np.array([0.0, 1.0]))
-    np.testing.assert_allclose(found, [0.0, np.log2(400.5 / 100.5), 0.0], atol=1e-12)
 
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", "chrome-headless-shell")

@@ -18,7 +18,7 @@ from ensemble.store.root import read_root
 from tests.support.runs import draws, same
 from tests.support.start_models import means
 from workflows import open_run, resume, run
-from workflows.modelling.model import ModelError
+from workflows.modelling.errors import ModelError
 from workflows.settings.loading import SettingsError
 
 SETTINGS: dict[str, Any] = {

@@ -11,7 +11,7 @@ import pytest
 from workflows import run
 from workflows.studies.references.agreement import Moments, biased, compare, moments, of_reference, of_run, sites_of
 
-REFERENCES = Path(__file__).resolve().parents[2] / "references"
+REFERENCES = Path(__file__).parents[2] / "references"
 CHAINS, DRAWS, D = 32, 120, 500
 
 

@@ -24,7 +24,7 @@ from workflows.studies.references.importance import (
     weighed,
 )
 
-REFERENCES = Path(__file__).resolve().parents[2] / "references"
+REFERENCES = Path(__file__).parents[2] / "references"
 MAIN, SMALL = np.zeros(3), np.array([5.0, 0.0, -4.0])
 SHARE = 0.02
 PARTS = ((1.0 - SHARE, multivariate_normal(MAIN, np.eye(3))), (SHARE, multivariate_normal(SMALL, 0.16 * np.eye(3))))

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from kernels.types import Data, Position, Terms
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.function import DENSITY_TERM, SiteSpec, function_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 
 Values = Mapping[str, np.ndarray]
 Function = Callable[[dict[str, np.ndarray]], Values | np.ndarray]

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from workflows.modelling.model import ModelError, Static
+from workflows.modelling.errors import ModelError
+from workflows.modelling.model import Static
 
 
 def traced_and_static(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Static]]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from kernels.target import Site, Target, TermKind
 from kernels.types import Data, Position, Terms
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.data import traced_and_static
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 
 Shape = tuple[int, ...]
 SiteSpec = int | Shape | tuple[Shape, tuple[str, ...]]

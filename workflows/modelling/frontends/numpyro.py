@@ -28,10 +28,11 @@ from numpyro.distributions.util import sum_rightmost
 
 from kernels.target import Site, Target, TermKind
 from kernels.types import Data, Position, Terms
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.axes import Layout, layout_of, value_layout
 from workflows.modelling.frontends.data import traced_and_static
 from workflows.modelling.frontends.generative import Impute, generative
-from workflows.modelling.model import Model, ModelError, Static
+from workflows.modelling.model import Model, Static
 
 ModelFunction = Callable[..., Any]
 Message = dict[str, Any]

@@ -19,8 +19,9 @@ from kernels.transitions.pseudo_marginal.target import (
     rounded,
 )
 from kernels.types import Data, Position
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.function import SiteSpec, function_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 
 
 def pseudo_marginal_model(

@@ -14,8 +14,9 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 from workflows.modelling.subsets import all_or_some
 from workflows.models.airway.dataset import load
 from workflows.models.airway.negative_binomial import NegativeBinomial, count_constant

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from workflows.results.inspect import number
 from workflows.results.report.drawing import BLUE, INK, RED, Picture, finished, panels
 from workflows.results.report.facts import Facts
-from workflows.results.tables import ROWS
+from workflows.results.tables.draws import ROWS
 
 PSEUDO = 0.5
 """Added to mean counts, so that a gene without reads under one condition has a fold change."""

@@ -1,18 +1,14 @@
 """Airway: the genes on which dexamethasone acts most surely."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from workflows.results.tables import INTERVAL, ROWS
-from workflows.results.tables.draws import ends, interval, pooled
-
-if TYPE_CHECKING:
-    from workflows.results.run import Run
+from workflows.results.protocol import StoredRun
+from workflows.results.tables.draws import INTERVAL, ROWS, ends, interval, pooled
 
 
-def lines(run: "Run") -> list[str]:
+def lines(run: StoredRun) -> list[str]:
     """The strongest effects: log2 fold change, interval, probability of the sign.
 
     Ordered by |mean| / sd of d over all stored draws. The probability counts draws; where every draw agrees it is

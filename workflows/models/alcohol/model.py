@@ -1,7 +1,7 @@
 """Drinks per drinking day: a propensity for every person, pooled over groups of people, and counts that heap.
 
-    y_i ~ heaped counts given x_i                       (see workflows.models.alcohol.heaping; exp(x) drinks beyond
-    the first) x_i = mu + region + sex + education + ethnicity + marital status + age group of person i + u_i
+    y_i ~ heaped counts given x_i                       exp(x) drinks beyond the first (see heaping.py)
+    x_i = mu + region + sex + education + ethnicity + marital status + age group of person i + u_i
     u_i ~ N(0, sd_person)                               x_i is the propensity of person i, u_i its own part
     each effect ~ N(0, sd of its group), summing to zero over the group's categories
     age: step_g ~ N(0, sd_age) from each age group to the next, their sum centred to a mean of zero
@@ -25,7 +25,7 @@ sd near 0 finds out. With propensities as sites it stays there for ever, for the
 A person whose count is not known has no likelihood term: the propensity is drawn from its prior given the groups, and
 the count follows from it: `maxwell export` draws these counts (group predictions). Nobody is left out.
 
-Data: NESARC wave 1 (workflows/datasets/alcohol). d is about 27,000.
+Data: NESARC wave 1 (workflows/models/alcohol/data). d is about 27,000.
 """
 
 from itertools import pairwise
@@ -54,22 +54,16 @@ def alcohol(
     known: Tables,
     answered: jax.Array,
     combinations: tuple[jax.Array, jax.Array],
-    region: int,
-    sex: int,
-    education: int,
-    ethnicity: int,
-    marital: int,
-    age: int,
+    **categories: int,
 ) -> None:
     """The NumPyro model.
 
     drinks: [respondent] reported counts, known: their tables, answered: [respondent] which people they are.
     combinations: [person] indices into the tables of all combinations of the categories of the first four groups and of
-    the last two; the numbers of categories are the other arguments.
+    the last two. categories: their numbers, by group, age among them.
     """
     mu = numpyro.sample("mu", dist.Normal(0.0, 1.0))
-    sizes = dict(zip(GROUPS, (region, sex, education, ethnicity, marital), strict=True))
-    effects = [*(_effect(name, size) for name, size in sizes.items()), _age_effect(age)]
+    effects = [*(_effect(name, categories[name]) for name in GROUPS), _age_effect(categories["age"])]
     sd_person = _sd("person", 1.0)
     weights = numpyro.sample("reporting", dist.Dirichlet(jnp.full(len(WAYS), 2.0)))
     with numpyro.plate("person", combinations[0].shape[0]):

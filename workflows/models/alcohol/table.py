@@ -1,7 +1,7 @@
 """Alcohol: what each group of people adds to the drinks beyond the first, how people report, who did not answer."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,8 @@ import numpy as np
 
 from workflows.models.alcohol.heaping import WAYS, true_counts
 from workflows.models.alcohol.model import GROUPS
-from workflows.results.tables import INTERVAL
-from workflows.results.tables.draws import ends, interval, pooled
-
-if TYPE_CHECKING:
-    from workflows.results.run import Run
+from workflows.results.protocol import StoredRun
+from workflows.results.tables.draws import INTERVAL, ends, interval, pooled
 
 EVERY = (*GROUPS, "age")
 """All groups, in the order of the model."""
@@ -21,7 +18,7 @@ IMPUTED = 400
 """Draws from which unknown counts are imputed, at most; one of each chain at least."""
 
 
-def lines(run: "Run") -> list[str]:
+def lines(run: StoredRun) -> list[str]:
     """Effects as ratios, weights of the ways of reporting, and the people whose count is not known."""
     data = run.data()
     posterior = data["posterior"]

@@ -22,9 +22,10 @@ import numpyro
 import numpyro.distributions as dist
 
 from kernels.types import Data, Position
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 from workflows.models.bond.bridges import PROPOSALS, log_weights
 from workflows.models.bond.dynamics import Theta, price_drift, rate_drift
 from workflows.models.bond.kalman import filtered

@@ -1,7 +1,7 @@
 """Bonds: the parameters beside the true ones of simulated data, and what makes the curve flat."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,17 +10,14 @@ from workflows.models.bond.dynamics import Theta
 from workflows.models.bond.explanations import NONE, Explained, explained
 from workflows.models.bond.published import LABELS, TRUTH
 from workflows.models.bond.simulate import simulate
-from workflows.results.tables import INTERVAL
-from workflows.results.tables.draws import ends, interval, pooled
-
-if TYPE_CHECKING:
-    from workflows.results.run import Run
+from workflows.results.protocol import StoredRun
+from workflows.results.tables.draws import INTERVAL, ends, interval, pooled
 
 DIGITS = "#.3g"
 PER_CENT = "+.2f"
 
 
-def lines(run: "Run") -> list[str]:
+def lines(run: StoredRun) -> list[str]:
     """Mean and interval of every parameter, and the four explanations of the slope at the last observed week."""
     data = run.data()
     theta = Theta(*(pooled(data["posterior"][name]) for name in Theta._fields))

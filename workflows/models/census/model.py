@@ -23,7 +23,7 @@ four coefficients that their scales and correlations, given the coefficients, wo
 smallest ESS with centred areas was a tenth, of the sd_area and the correlations. An area with a single worker stays in:
 it gets its state's coefficients, with the spread that its worker leaves.
 
-Data: US Census 2000 (workflows/datasets/census). d is about 8,300.
+Data: US Census 2000 (workflows/models/census/data). d is about 8,300.
 """
 
 import jax
@@ -33,8 +33,9 @@ import numpyro
 import numpyro.distributions as dist
 
 from kernels.numerics.special import materialised
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 from workflows.modelling.subsets import all_or_some
 from workflows.models.census.dataset import load
 from workflows.models.census.student_t import StudentT

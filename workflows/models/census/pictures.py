@@ -20,7 +20,12 @@ ROW = 0.135
 
 
 class Areas(NamedTuple):
-    """Intercepts of all areas, their numbers of workers [area], and the country's mean intercept (a median)."""
+    """All areas.
+
+    intercepts: [area], in log weekly income.
+    workers: [area] how many live there.
+    country: the mean intercept of the country, a median.
+    """
 
     intercepts: Intervals
     workers: np.ndarray
@@ -31,9 +36,25 @@ class Areas(NamedTuple):
         """Of the 95% intervals, [area]."""
         return self.intercepts.high - self.intercepts.low
 
+    @property
+    def single(self) -> np.ndarray:
+        """Which areas [area] have a single worker."""
+        return self.workers == 1
+
+    @property
+    def ordered(self) -> "Areas":
+        """The areas in the order of their medians, the lowest first."""
+        order = np.argsort(self.intercepts.median, kind="stable")
+        return Areas(self.intercepts.of(order), self.workers[order], self.country)
+
 
 class Profiles(NamedTuple):
-    """Expected log weekly income over years of experience [year]: intervals for the country, medians of some states."""
+    """Expected log weekly income over experience.
+
+    years: [year] of experience.
+    country: [year]
+    states: by name, medians [year].
+    """
 
     years: np.ndarray
     country: Intervals
@@ -56,13 +77,19 @@ def areas_of(posterior: Any, constant: Any) -> Areas:
     return Areas(intervals(draws), workers, float(np.median(posterior["mu_intercept"].values)))
 
 
+def in_order(names: np.ndarray, found: Intervals) -> tuple[np.ndarray, Intervals]:
+    """Names and intervals in the order of the medians, the lowest first."""
+    order = np.argsort(found.median, kind="stable")
+    return names[order], found.of(order)
+
+
 def states(names: np.ndarray, intercepts: Intervals, returns: Intervals) -> Picture:
     """Two panels of all states, each in the order of its medians, the highest on top."""
     figure, (axes,) = panels(1, 2, 1.0 + ROW * len(names))
     labels = ("log weekly income at 13 years of education", "return to a year of education (%)")
     for axis, found, label in zip(axes, (intercepts, returns), labels, strict=True):
-        order = np.argsort(found.median, kind="stable")
-        draw_rows(axis, found.of(order), names[order])
+        ordered, rows = in_order(names, found)
+        draw_rows(axis, rows, ordered)
         axis.tick_params(axis="y", labelsize=7, length=0)
         axis.set_xlabel(label)
     _dollars(axes[0])
@@ -76,20 +103,25 @@ def states(names: np.ndarray, intercepts: Intervals, returns: Intervals) -> Pict
 
 def _dollars(axis: Axes) -> None:
     """A second scale on top of one of log incomes."""
-    low, high = np.exp(axis.get_xlim())
-    ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+    ticks = dollar_ticks(*axis.get_xlim())
     # Ticks at their logarithms on a linear axis: a scale of logarithms would be tried from 0 on.
     axis.secondary_xaxis("top").set_xticks(np.log(ticks), labels=[f"{tick:,.0f}" for tick in ticks])
     axis.set_title("dollars a week")
+
+
+def dollar_ticks(low: float, high: float) -> list[float]:
+    """Round numbers of dollars within an axis of log incomes from low to high."""
+    ends = np.exp([low, high])
+    return [float(tick) for tick in MaxNLocator(5).tick_values(*ends) if ends[0] <= tick <= ends[1]]
 
 
 def areas(found: Areas) -> Picture:
     """All areas in order, and how wide their intervals are by number of workers."""
     figure, ((ribbon, pooling),) = panels(1, 2, 2.9, width_ratios=[1.6, 1])
     _ribbon(ribbon, found)
-    single = found.workers == 1
     pooling.plot(found.workers, found.widths, ".", color=GREY, markersize=3, rasterized=True)
-    pooling.plot(found.workers[single], found.widths[single], "^", color=INK, markerfacecolor="none", markersize=3.5)
+    alone = found.workers[found.single], found.widths[found.single]
+    pooling.plot(*alone, "^", color=INK, markerfacecolor="none", markersize=3.5)
     pooling.set(xscale="log", xlabel="workers in the area", ylabel="width of the 95% interval", ylim=(0, None))
     ticks = [number for number in (1, 2, 5, 10, 20, 50) if number <= max(1, found.workers.max())]
     pooling.set_xticks(ticks, labels=[str(tick) for tick in ticks])
@@ -102,20 +134,19 @@ def areas(found: Areas) -> Picture:
 
 
 def _ribbon(axis: Axes, found: Areas) -> None:
-    order = np.argsort(found.intercepts.median, kind="stable")
-    ordered, ranks = found.intercepts.of(order), 1 + np.arange(len(order))
-    draw_band(axis, ranks, ordered)
+    ordered, ranks = found.ordered, 1 + np.arange(len(found.workers))
+    draw_band(axis, ranks, ordered.intercepts)
     axis.axhline(found.country, color=RED, linestyle="--", label="country")
-    single = found.workers[order] == 1
-    if single.any():
-        axis.plot(ranks[single], ordered.median[single], "^", color=INK, markerfacecolor="white", markersize=3.5)
+    if ordered.single.any():
+        alone = ranks[ordered.single], ordered.intercepts.median[ordered.single]
+        axis.plot(*alone, "^", color=INK, markerfacecolor="white", markersize=3.5)
     axis.set(xlabel="area, in order", ylabel="intercept (log weekly income)")
     axis.legend(loc="upper left", fontsize=7)
 
 
 def _pooled(found: Areas) -> str:
     """How many areas have a single worker, and how wide their intervals are beside the others'."""
-    single = found.workers == 1
+    single = found.single
     if not single.any() or single.all():
         return f"{'Every' if single.all() else 'No'} area has a single worker."
     one, more = (float(np.median(found.widths[chosen])) for chosen in (single, ~single))
@@ -149,8 +180,7 @@ def _linear(posterior: Any, prefix: str, covariates: np.ndarray) -> np.ndarray:
 def profile(found: Profiles) -> Picture:
     """Income over experience."""
     figure, ((axis,),) = panels(1, 1, 2.8)
-    draw_band(axis, found.years, found.country)
-    axis.lines[0].set_label("country")
+    draw_band(axis, found.years, found.country, label="country")
     for (name, line), dashes in zip(found.states.items(), ("--", "-.", ":"), strict=False):
         axis.plot(found.years, line, color=BLUE, linestyle=dashes, linewidth=1.2, label=axis_label(name))
     axis.set(xlabel="years of experience", ylabel="expected log weekly income")

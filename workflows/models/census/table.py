@@ -1,15 +1,10 @@
 """Census: where a year of education earns most."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from workflows.models.census.model import COEFFICIENTS, UNIT_EDUCATION
-from workflows.results.tables import INTERVAL, ROWS
-from workflows.results.tables.draws import ends, interval, pooled
-
-if TYPE_CHECKING:
-    from workflows.results.run import Run
+from workflows.results.protocol import StoredRun
+from workflows.results.tables.draws import INTERVAL, ROWS, ends, interval, pooled
 
 EDUCATION = COEFFICIENTS.index("education")
 
@@ -24,7 +19,7 @@ def workers_of(areas: int, area_of_worker: np.ndarray) -> np.ndarray:
     return np.bincount(area_of_worker, minlength=areas)
 
 
-def lines(run: "Run") -> list[str]:
+def lines(run: StoredRun) -> list[str]:
     """Return to a year of education of the country, and of the areas with the highest medians."""
     data = run.data()
     posterior, area_of_worker = data["posterior"], data["constant_data"]["area_of_worker"].values

@@ -16,9 +16,10 @@ import numpy as np
 
 from kernels.transitions.pseudo_marginal.target import Precision
 from kernels.types import Data, Position, Terms
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.function import function_model
 from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 from workflows.models.glmm import hand_gradient
 from workflows.models.glmm.estimators import ESTIMATORS
 from workflows.models.glmm.likelihood import PRIOR_VARIANCE, SITES, log_prior

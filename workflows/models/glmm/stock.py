@@ -46,6 +46,11 @@ def stock(log_l_sd: float = 10.0) -> Stock:
     return Stock(model, (*arguments, log_l_sd), ("logit_w", "b", "mu", "log_l"), _start)
 
 
+def informed() -> Stock:
+    """The same with model.log_l_variance = 1: log precisions N(0, 1) a priori, which leaves no plateau."""
+    return stock(log_l_sd=1.0)
+
+
 def _start(chain: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(500 + chain)
     return {name: np.asarray(value + SPREAD * rng.standard_normal(np.shape(value))) for name, value in TRUTH.items()}

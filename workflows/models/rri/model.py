@@ -21,8 +21,9 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 from workflows.models.rri import simulate
 from workflows.models.rri.curve import Curve, mean
 from workflows.models.rri.heights import LINEAR, Heights, linear

@@ -31,20 +31,62 @@ FINE = 600
 
 
 class Fit(NamedTuple):
-    """A recording t, y [N] with the curve and the standard deviation under draws, [draw, N]."""
+    """A recording with its posterior curve.
+
+    t: [N] minutes.
+    y: [N] intervals, ms.
+    curve: [draw, N], ms.
+    sd: [draw, N] standard deviation of the noise, ms.
+    """
 
     t: np.ndarray
     y: np.ndarray
     curve: np.ndarray
     sd: np.ndarray
 
+    @property
+    def center(self) -> np.ndarray:
+        """The mean of the curve, [N]."""
+        return np.asarray(self.curve.mean(axis=0))
+
+    @property
+    def noise(self) -> np.ndarray:
+        """The mean of its standard deviation, [N]."""
+        return np.asarray(self.sd.mean(axis=0))
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """What the mean of the curve leaves, [N]."""
+        return self.y - self.center
+
+
+def middle_95(draws: np.ndarray) -> np.ndarray:
+    """Ends [2, N] of the middle 95% of draws [draw, N]."""
+    return np.asarray(np.quantile(draws, [0.025, 0.975], axis=0))
+
 
 class Phase(NamedTuple):
-    """Draws [draw] of the parameters of one subject's curve and, where they are known, the true ones."""
+    """The parameters of one subject's curve.
+
+    draws: [draw], by name.
+    minutes: length of the recording.
+    truth: the true values, where they are known.
+    """
 
     draws: Mapping[str, np.ndarray]
     minutes: float
     truth: Mapping[str, float]
+
+    @property
+    def middle(self) -> Curve:
+        """The curve of the mean of the parameters."""
+        return Curve(*(float(self.draws[name].mean()) for name in NAMES))
+
+    @property
+    def shown(self) -> dict[str, np.ndarray]:
+        """The draws whose trajectories are shown, evenly spaced."""
+        every = -(-len(self.draws["tau"]) // TRAJECTORIES)
+        return {name: values[::every] for name, values in self.draws.items()}
 
 
 def pictures(facts: Facts) -> list[Picture]:
@@ -63,10 +105,14 @@ def _of_one(data: Any) -> list[Picture]:
 def _of_many(data: Any) -> list[Picture]:
     posterior, time, y = data["posterior"], data["constant_data"]["time"].values, data["observed_data"]["y"].values
     labels = posterior["alpha"].coords["subject"].values
-    chosen = np.unique(np.linspace(0, len(labels) - 1, SUBJECTS).round().astype(int))
-    fits = {str(labels[subject]): fit(posterior, time, y[:, subject], subject) for subject in chosen}
+    fits = {str(labels[subject]): fit(posterior, time, y[:, subject], subject) for subject in chosen(len(labels))}
     location, spread = (intervals(pooled(posterior[name])) for name in ("location", "spread"))
     return [population(location, spread, len(labels)), subjects(fits, len(labels))]
+
+
+def chosen(total: int) -> np.ndarray:
+    """The subjects that are shown by themselves, evenly spaced: numbers from 0."""
+    return np.unique(np.linspace(0, total - 1, SUBJECTS).round().astype(int))
 
 
 def fit(posterior: Any, t: np.ndarray, y: np.ndarray, subject: int | None = None) -> Fit:
@@ -88,18 +134,17 @@ def recording(found: Fit, varying: bool) -> Picture:
     """The curve over the data, the residuals under it, and the standard deviation of the noise where that varies."""
     heights = [2.0, 1.2, 1.0] if varying else [2.0, 1.2]
     figure, rows = panels(len(heights), 1, 1.3 * sum(heights), sharex=True, height_ratios=heights)
-    axes, center = [row[0] for row in rows], found.curve.mean(axis=0)
+    axes = [row[0] for row in rows]
     draw_fit(axes[0], found)
     axes[0].set_ylabel("interval (ms)")
     axes[0].legend(loc="lower right", fontsize=7, markerscale=3)
-    _residuals(axes[1], found, center)
+    _residuals(axes[1], found)
     if varying:
-        low, high = np.quantile(found.sd, [0.025, 0.975], axis=0)
-        axes[2].fill_between(found.t, low, high, color=GREY, alpha=0.5, linewidth=0)
-        axes[2].plot(found.t, found.sd.mean(axis=0), color=INK, linestyle="--")
+        axes[2].fill_between(found.t, *middle_95(found.sd), color=GREY, alpha=0.5, linewidth=0)
+        axes[2].plot(found.t, found.noise, color=INK, linestyle="--")
         axes[2].set(ylabel="noise sd (ms)", ylim=(0, None))
     axes[-1].set_xlabel("minutes")
-    beyond = np.abs(found.y - center) > 2 * found.sd.mean(axis=0)
+    beyond = np.abs(found.residuals) > 2 * found.noise
     caption = (
         f"Above, {len(found.t):,} intervals (dots), the posterior mean of the curve with its 95% band, and two "
         "standard deviations of the noise about it (dashed). Below, what the curve leaves: "
@@ -111,22 +156,18 @@ def recording(found: Fit, varying: bool) -> Picture:
 
 def draw_fit(axis: Axes, found: Fit) -> None:
     """Data, the mean curve with its 95% band, and two standard deviations of the noise."""
-    center, sd = found.curve.mean(axis=0), found.sd.mean(axis=0)
-    low, high = np.quantile(found.curve, [0.025, 0.975], axis=0)
     axis.plot(found.t, found.y, ".", color=GREY, markersize=1.5, rasterized=True, label="intervals")
-    axis.fill_between(found.t, low, high, color=BLUE, alpha=0.5, linewidth=0, label="curve, 95%")
-    axis.plot(found.t, center, color=INK, linewidth=0.8, label="curve, mean")
+    axis.fill_between(found.t, *middle_95(found.curve), color=BLUE, alpha=0.5, linewidth=0, label="curve, 95%")
+    axis.plot(found.t, found.center, color=INK, linewidth=0.8, label="curve, mean")
     for side, label in ((-2, None), (2, "two sd of noise")):
-        axis.plot(found.t, center + side * sd, color=INK, linestyle="--", linewidth=0.6, label=label)
+        axis.plot(found.t, found.center + side * found.noise, color=INK, linestyle="--", linewidth=0.6, label=label)
 
 
-def _residuals(axis: Axes, found: Fit, center: np.ndarray) -> None:
-    low, high = np.quantile(found.curve - center, [0.025, 0.975], axis=0)
-    sd = found.sd.mean(axis=0)
-    axis.plot(found.t, found.y - center, ".", color=INK, markersize=1.5, alpha=0.6, rasterized=True)
-    axis.fill_between(found.t, low, high, color=GREY, linewidth=0, zorder=3)
-    axis.plot(found.t, 2 * sd, color=INK, linestyle="--", linewidth=0.6)
-    axis.plot(found.t, -2 * sd, color=INK, linestyle="--", linewidth=0.6)
+def _residuals(axis: Axes, found: Fit) -> None:
+    axis.plot(found.t, found.residuals, ".", color=INK, markersize=1.5, alpha=0.6, rasterized=True)
+    axis.fill_between(found.t, *middle_95(found.curve - found.center), color=GREY, linewidth=0, zorder=3)
+    axis.plot(found.t, 2 * found.noise, color=INK, linestyle="--", linewidth=0.6)
+    axis.plot(found.t, -2 * found.noise, color=INK, linestyle="--", linewidth=0.6)
     axis.set_ylabel("residual (ms)")
 
 
@@ -155,14 +196,11 @@ def phase_space(found: Phase) -> Picture:
 def _trajectories(axis: Axes, found: Phase) -> int:
     """The curves of some draws and of the mean in phase space; of how many draws."""
     t = np.linspace(0.0, found.minutes, FINE)
-    every = -(-len(found.draws["tau"]) // TRAJECTORIES)
-    some = {name: jnp.asarray(values[::every, None]) for name, values in found.draws.items()}
-    center = {name: float(values.mean()) for name, values in found.draws.items()}
-    place, speed = motion(Curve(*(some[name] for name in NAMES)), t)
+    some, middle = found.shown, found.middle
+    place, speed = motion(Curve(*(jnp.asarray(some[name][:, None]) for name in NAMES)), t)
     axis.plot(place.T, speed.T, color=GREY, linewidth=0.4, rasterized=True)
-    middle = Curve(*(center[name] for name in NAMES))
     axis.plot(*motion(middle, t), color=INK, linewidth=0.9)
-    for marker, time in (("o", center["tau"]), ("s", center["tau"] + center["delta"])):
+    for marker, time in (("o", middle.tau), ("s", middle.tau + middle.delta)):
         axis.plot(*motion(middle, np.array([time])), marker, color=RED, markersize=4)
     axis.set(xlabel="interval (ms)", ylabel="its change (ms a minute)")
     return len(place)
@@ -183,10 +221,15 @@ def _joint(axis: Axes, found: Phase, one: str, other: str) -> None:
     axis.set(xlabel=f"{one} (ms)", ylabel=f"{other} (minutes)" if other == "delta" else other)
 
 
+def in_published_units(location: Intervals, spread: Intervals) -> tuple[Intervals, Intervals]:
+    """Locations from the published means, and spreads, both [parameter] in published standard deviations."""
+    return Intervals(*((end - MEANS) / SDS for end in location)), Intervals(*(end / SDS for end in spread))
+
+
 def population(location: Intervals, spread: Intervals, subjects: int) -> Picture:
     """Locations and spreads of the population in units of the published standard deviations."""
     figure, (axes,) = panels(1, 2, 2.6)
-    places = (Intervals(*((end - MEANS) / SDS for end in location)), Intervals(*(end / SDS for end in spread)))
+    places = in_published_units(location, spread)
     labels = ("location: (value - published mean) / published sd", "spread / published sd")
     for axis, found, label, line in zip(axes, places, labels, (0.0, 1.0), strict=True):
         draw_rows(axis, found, PARAMETERS)

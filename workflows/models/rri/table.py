@@ -1,7 +1,7 @@
 """Heart-beat intervals: the parameters of one subject or of the population, beside the true ones of simulated data."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -9,18 +9,15 @@ import kernels  # noqa: F401  (turns 64-bit floats on: recordings are simulated 
 from workflows.models.rri import simulate
 from workflows.models.rri.curve import NAMES
 from workflows.models.rri.published import MEANS, PARAMETERS, SDS
-from workflows.results.tables import INTERVAL
-from workflows.results.tables.draws import ends, interval, pooled
-
-if TYPE_CHECKING:
-    from workflows.results.run import Run
+from workflows.results.protocol import StoredRun
+from workflows.results.tables.draws import INTERVAL, ends, interval, pooled
 
 NOISE = tuple(f"sigma_{name}" for name in NAMES)
 """The parameters of noise that varies."""
 DIGITS = "#.4g"
 
 
-def lines(run: "Run") -> list[str]:
+def lines(run: StoredRun) -> list[str]:
     """Mean and interval of every parameter of one subject, or of the population's."""
     data = run.data()
     return _population(data) if of_many(data["posterior"]) else _single(data)

@@ -11,8 +11,9 @@ import numpy as np
 
 from kernels.numerics.special import log
 from kernels.types import Data, Position, Terms
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.function import function_model
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.model import Model
 
 WEIGHTS = np.array([0.5, 0.1, 0.1, 0.3])
 MEANS = np.array([[0.0, 0.0], [4.0, 2.0], [7.0, 6.0], [5.0, 11.0]])

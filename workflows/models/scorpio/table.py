@@ -1,17 +1,14 @@
 """Scorpio: the mass of each mode beside its weight."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workflows.models.scorpio.model import WEIGHTS, responsibilities
-
-if TYPE_CHECKING:
-    from workflows.results.run import Run
+from workflows.results.protocol import StoredRun
 
 
-def lines(run: "Run") -> list[str]:
+def lines(run: StoredRun) -> list[str]:
     """The mass of each mode: its mean responsibility over draws and copies, whose expectation is its weight.
 
     The Monte Carlo error comes from the superchains, which are independent.

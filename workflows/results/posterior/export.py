@@ -1,18 +1,17 @@
 """A run with its predictive groups as one ArviZ object or file."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray
 
 from ensemble.store.arviz_object import for_arviz
 from ensemble.store.arviz_schema import now, schema_attributes
-from workflows.modelling.model import build, require_same
+from workflows.modelling.fingerprint import require_same
+from workflows.modelling.registry import build
 from workflows.results.posterior.groups import Posterior, PosteriorError
-
-if TYPE_CHECKING:
-    from workflows.results.run import Run
+from workflows.results.protocol import StoredRun
 
 SUFFIXES = (".nc", ".zarr")
 
@@ -21,7 +20,7 @@ _DRAWN = ("posterior", "sample_stats")
 
 
 def export(
-    run: "Run", *, draws: int | None = 100, prior: int = 0, predictive: bool = True, integrate: bool = True
+    run: StoredRun, *, draws: int | None = 100, prior: int = 0, predictive: bool = True, integrate: bool = True
 ) -> Any:
     """The run's groups with log_likelihood, posterior_predictive and, where `prior` draws are asked for, the prior's.
 

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from workflows.results import tables as reports
 from workflows.results.inspect import goal_values, number, to_json
 from workflows.results.inspect_ladder import ladder_rows, ladder_tables
 from workflows.results.progress import duration
@@ -15,11 +14,12 @@ from workflows.results.report.coordinates import by_site, drawn, everything, rha
 from workflows.results.report.drawing import Picture
 from workflows.results.report.facts import Facts
 from workflows.results.report.markup import Markup, bullets, element, figure, joined, pairs, paragraphs, table
-from workflows.results.report.pictures import own_pictures
+from workflows.results.report.pictures.own import own_pictures
 from workflows.results.report.pooling import groups
 from workflows.results.report.shared import shared_rows
 from workflows.results.report.timeline import course, stages
 from workflows.results.report.verdicts import headline, next_command, next_steps, verdicts
+from workflows.results.tables import own
 
 NOT_YET = "Nothing to show yet: no draws have been committed."
 UNCHECKED = "Not known yet: the goals are looked at after some rounds of stage sample."
@@ -234,7 +234,7 @@ def _shared(facts: Facts) -> Markup:
 
 
 def _own(facts: Facts) -> Markup:
-    lines = reports.lines(facts.run) if facts.draws else []
+    lines = own.lines(facts.run) if facts.draws else []
     parts = [element("pre", "\n".join(lines))] if lines else []
     parts += [_figure(picture) for picture in own_pictures(facts)]
     nothing = "This model has no pictures of its own." if facts.draws else NOT_YET

@@ -3,7 +3,10 @@
 import numpy as np
 import xarray
 
-from workflows.results.tables import INTERVAL
+ROWS = 10
+"""Rows of a table of strongest effects."""
+INTERVAL = 0.95
+"""Probability of the intervals of a table."""
 
 
 def pooled(variable: xarray.DataArray, most: int | None = None) -> np.ndarray:

@@ -29,7 +29,7 @@ from kernels.structure.interweaving_discovery import find_interweavings
 from kernels.structure.levels import Level
 from kernels.target import Target
 from kernels.transitions.metropolis import Metropolis
-from workflows.modelling import model as models
+from workflows.modelling.registry import build
 from workflows.studies.benchmarks.timing import medians
 
 REPLICAS = 4
@@ -54,7 +54,7 @@ class Row(NamedTuple):
 
 def measure(name: str, keys: dict[str, Any], rungs: int) -> Row:
     """Time one model's shard of REPLICAS replicas a rung."""
-    model = models.build(name, keys)
+    model = build(name, keys)
     target, data, key = model.target, jax.tree.map(jnp.asarray, model.data), jax.random.key(0)
     start = target.initial(key, data)
     structure = discover(target, data, start, key=key)

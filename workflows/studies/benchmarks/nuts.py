@@ -1,4 +1,7 @@
-"""What a NUTS draw of many chains costs: against its gradients, and beside BlackJAX's vectorised NUTS."""
+"""What a NUTS draw of many chains costs: against its gradients, and beside BlackJAX's vectorised NUTS.
+
+python -m workflows.studies.benchmarks.nuts            (make bench)
+"""
 
 from collections.abc import Callable
 from functools import partial

@@ -21,7 +21,8 @@ import numpy as np
 from numpyro.infer import MCMC, NUTS
 
 from kernels.types import Position
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.errors import ModelError
+from workflows.modelling.model import Model
 from workflows.studies.depth import item_response, stochastic_volatility
 from workflows.studies.depth.bias import Moments, own_b2
 from workflows.studies.depth.targets import EXACT, build, flat_log_density, flatten, probe, reference_file

@@ -21,7 +21,7 @@ from blackjax.adaptation import laps as laps_module
 from blackjax.mcmc import dynamic_hmc
 
 from kernels.types import Position
-from workflows.modelling.model import ModelError
+from workflows.modelling.errors import ModelError
 from workflows.studies.depth.bias import Trace, trace_of
 from workflows.studies.depth.targets import DepthTarget
 

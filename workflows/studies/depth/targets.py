@@ -17,7 +17,8 @@ from jax.flatten_util import ravel_pytree
 
 from kernels.target import Target
 from kernels.types import Position
-from workflows.modelling.model import Model, ModelError
+from workflows.modelling.errors import ModelError
+from workflows.modelling.model import Model
 from workflows.studies.depth import brownian, gaussian, german_credit, item_response, stochastic_volatility
 from workflows.studies.depth.bias import Moments
 from workflows.studies.depth.chunks import chunked

@@ -3,13 +3,12 @@
     python -m workflows.studies.references.importance glmm --out tests/references/glmm.npz
 
 The density is that of workflows.modelling.stock. Points are drawn from a mixture of multivariate t distributions and
-weighed by
-density over proposal; the mixture is then fitted to them, round by round. In early rounds the log weights are
-multiplied by the power that leaves an effective share of SHARE, so that the mixture follows the density from a flat one
-to its own; rounds end when SETTLED in a row needed no such power (population Monte Carlo; Cappe, Douc, Guillin, Marin
-and Robert 2008, Statistics and Computing 18, 447-459). Moments are of a last sample, whose mixture is fixed: its points
-are independent, and their errors estimated from the weights. Unlike chains it has no parts that it gets into seldom and
-stays in long; what no round has ever seen it misses as they do.
+weighed by density over proposal; the mixture is then fitted to them, round by round. In early rounds the log weights
+are multiplied by the power that leaves an effective share of SHARE, so that the mixture follows the density from a flat
+one to its own; rounds end when SETTLED in a row needed no such power (population Monte Carlo; Cappe, Douc, Guillin,
+Marin and Robert 2008, Statistics and Computing 18, 447-459). Moments are of a last sample, whose mixture is fixed: its
+points are independent, and their errors estimated from the weights. Unlike chains it has no parts that it gets into
+seldom and stays in long; what no round has ever seen it misses as they do.
 """
 
 import argparse

@@ -21,7 +21,7 @@ import numpy as np
 from numpyro.infer import MCMC, NUTS, init_to_value
 
 import kernels  # noqa: F401  (turns 64-bit floats on)
-from workflows.modelling.stock import HOMES, Stock, stock
+from workflows.modelling.stock import Stock, stock, stock_names
 
 
 def sample_chain(of: Stock, chain: int, *, seed: int, warmup: int, draws: int) -> dict[str, np.ndarray]:
@@ -98,7 +98,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m workflows.studies.references.nuts", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("name", choices=HOMES, help="configuration whose posterior it is")
+    parser.add_argument("name", choices=stock_names(), help="configuration whose posterior it is")
     parser.add_argument("--out", type=Path, required=True, help="summary to write (.npz)")
     parser.add_argument("--work", type=Path, required=True, help="folder of the draws, one file a chain")
     for name, default in (("chains", 6), ("warmup", 1000), ("draws", 2000), ("seed", 20240601)):

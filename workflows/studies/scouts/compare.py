@@ -1,8 +1,7 @@
-"""Which scout brings an ensemble soonest into the typical set: python -m workflows.studies.scouts.compare regenerates
-docs/scouts.md.
+"""Which scout brings an ensemble soonest into the typical set: makes docs/scouts.md.
 
-    python -m workflows.studies.scouts.compare [TARGET ...] [--scouts SCOUT ...] [--rounds 1000] [--seconds 30] [--out
-    docs/scouts.md]
+    python -m workflows.studies.scouts.compare [TARGET ...] [--scouts SCOUT ...] [--rounds 1000] [--seconds 30]
+        [--out docs/scouts.md]
 
 Every run is the real coordinator on the fleet of this process, looked at after every round of one sweep until the
 ensemble has arrived (see workflows.studies.scouts.arrival). The page is written anew after every row.

@@ -13,7 +13,7 @@ from pathlib import Path
 from ensemble.errors import MaxwellError
 from workflows.results.report.drawing import style
 from workflows.results.report.facts import Facts
-from workflows.results.report.pictures import own_pictures
+from workflows.results.report.pictures.own import own_pictures
 
 
 def save(store: str | Path, folder: str | Path) -> list[Path]:

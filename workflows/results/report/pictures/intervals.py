@@ -40,8 +40,8 @@ def draw_rows(axis: Axes, found: Intervals, labels: Iterable[object]) -> None:
     axis.set_yticklabels([axis_label(str(label)) for label in labels])
 
 
-def draw_band(axis: Axes, x: np.ndarray, found: Intervals) -> None:
-    """A band along x: light for 95%, dark for 50%, a line for the median."""
+def draw_band(axis: Axes, x: np.ndarray, found: Intervals, label: str | None = None) -> None:
+    """A band along x: light for 95%, dark for 50%, a line for the median, with its label for the legend."""
     axis.fill_between(x, found.low, found.high, color=GREY, alpha=0.35, linewidth=0)
     axis.fill_between(x, found.lower, found.upper, color=GREY, alpha=0.7, linewidth=0)
-    axis.plot(x, found.median, color=INK)
+    axis.plot(x, found.median, color=INK, label=label)

@@ -1,6 +1,6 @@
 """Chains in the mirror images of an rri posterior: without the signs each stays in its own, with them all agree.
 
-tests/workflows/models/test_rri.py shows that the 16 images have one likelihood and that searches for its largest
+test_rri.py shows that the 16 images have one likelihood and that searches for its largest
 value end in different
 ones. Here chains run: HMC on the whole vector, as the shipped configuration has it, with a metric from the Fisher
 information at the image. R-hat of the constrained chains exceeds 1.1 only if means of 200 draws with little correlation

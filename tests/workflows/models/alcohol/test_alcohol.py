@@ -12,7 +12,9 @@ from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import find_interweavings
 from tests.support.flipped import flip_a_bit
 from workflows.modelling.datasets import DatasetError
-from workflows.modelling.model import Model, ModelError, build
+from workflows.modelling.errors import ModelError
+from workflows.modelling.model import Model
+from workflows.modelling.registry import build
 from workflows.models.alcohol import dataset as alcohol
 from workflows.models.alcohol import heaping
 from workflows.models.alcohol.model import GROUPS

@@ -11,7 +11,9 @@ import scipy.optimize
 import scipy.stats
 
 from kernels.structure.discovery import discover
-from workflows.modelling.model import ModelError, build, fingerprint
+from workflows.modelling.errors import ModelError
+from workflows.modelling.fingerprint import fingerprint
+from workflows.modelling.registry import build
 from workflows.models.rri import curve as curves
 from workflows.models.rri import heights, mirrors, noise, polish, simulate
 from workflows.models.rri.curve import Curve

@@ -1,0 +1,25 @@
+"""What a model's table, and an export, need of a run; `workflows.results.run.Run` is one."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from ensemble.store.protocol import RunReader
+
+
+class StoredRun(Protocol):
+    """A run that is stored.
+
+    path: where.
+    """
+
+    path: Path
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The committed attributes: settings, seed, versions, fingerprint, summary."""
+
+    def reader(self) -> RunReader:
+        """The store as it is committed now."""
+
+    def data(self) -> Any:
+        """The draws as the installed ArviZ wants them (InferenceData, or a DataTree with ArviZ 1)."""
