@@ -72,8 +72,9 @@ def integrate(gradient: Gradient, scheme: str, point: Point, h: float) -> Point:
 
 
 class RecursiveNuts:
-    """One draw from q. Results: q; energy: H there; ended: cap, turn (of the whole), subtree (a turn in it) or divergence; leapfrogs;
-    depth: doublings that joined the trajectory; accepted: a probability for each leaf; nonfinite."""
+    """One draw from q. Results: q; energy: H there; ended: cap, turn (of the whole), subtree (a turn in it) or
+    divergence; leapfrogs; depth: doublings that joined the trajectory; accepted: a probability for each leaf;
+    nonfinite."""
 
     def __init__(self, gradient: Gradient, scheme: str, q: np.ndarray, draws: Draws, step: float, depth: int) -> None:
         self.gradient, self.scheme, self.draws, self.step = gradient, scheme, draws, step
