@@ -82,7 +82,7 @@ class Sweeps:
         self.views = {level.name: LevelView(target, spec.structure, level, tempered) for level in levels}
         self.steps = {name: LevelStep(kernel, self.views[name]) for name, kernel in level_kernels(spec).items()}
         self.watched = [level for level in levels if not target.auxiliary.issuperset(level.sites)]
-        self.moves = len(spec.interweavings)
+        self.n_interweavings = len(spec.interweavings)
         self.interweave = Interweave(target, spec.structure, spec.interweavings)
         blocks = rungs > 1 and not replica_swap
         self.swaps = {name: BlockSwap(view) for name, view in self.views.items() if view.level.leaf and blocks}
@@ -139,7 +139,7 @@ class Sweeps:
             fresh, repeated = _purpose(keys, purpose), self.steps[level.name].kernel.is_repeated
             states, tally = self._repeated(update, states, tally, fresh) if repeated else update(states, tally, fresh)
             purpose += 1
-        if self.moves:
+        if self.n_interweavings:
             states, tally = self._interweave(states, tally, _purpose(keys, purpose)[0], move, data, tuning)
         return states, tally, purpose
 
@@ -184,16 +184,16 @@ class Sweeps:
         self, states: Rungs, tally: RoundTally, keys: jax.Array, move: jax.Array, data: Data, tuning: TuningState
     ) -> tuple[Rungs, RoundTally]:
         """The scheduled move on the cold replicas; the index past the last move does nothing."""
-        which = jnp.minimum(move, self.moves - 1)
+        which = jnp.minimum(move, self.n_interweavings - 1)
         parameters = InterweavingParameters(which, tuning.interweave[which])
         nothing = Info(jnp.zeros(self.replicas), jnp.zeros(self.replicas, jnp.int64))
         cold, info = jax.lax.cond(
-            move < self.moves,
+            move < self.n_interweavings,
             lambda cold: self.interweave.step(keys, cold, data, parameters),
             lambda cold: (cold, nothing),
             states[0],
         )
-        here = jnp.arange(self.moves) == move
+        here = jnp.arange(self.n_interweavings) == move
         sums = _add(tally.interweave, (jnp.sum(info.acceptance_probability) * here, self.replicas * here))
         tally = tally._replace(interweave=sums, nonfinite=tally.nonfinite + jnp.sum(info.nonfinite))
         return (cold, *states[1:]), tally
@@ -328,7 +328,7 @@ class Sweeps:
         return RoundTally(
             walk=empty,
             fitted=empty,
-            interweave=pairs((self.moves,)),
+            interweave=pairs((self.n_interweavings,)),
             swap=self._no_swaps(),
             energy=jnp.zeros(self.rungs),
             flow=jnp.zeros(()),

@@ -288,7 +288,7 @@ def _around(
 
     both: the sweeps, and those with the levels in reverse order.
     """
-    if plan.thin * plan.sweeps % len(STEPS) or both[0].moves:
+    if plan.thin * plan.sweeps % len(STEPS) or both[0].n_interweavings:
         raise ValueError("the kernels between two draws must always be the same ones, and have no interweaving moves")
     place_key, *keys = jax.random.split(key, 3)
 
@@ -321,7 +321,7 @@ def _scheduled(tuning: TuningState, sweeps: Sweeps, turns: jax.Array) -> TuningS
     steps, depth = jnp.asarray(STEPS)[turns % len(STEPS)], jnp.full(turns.shape, DEPTH)
     doubles = {name: step.kernel.needs.doubles for name, step in sweeps.steps.items()}
     lengths = {name: (depth if doubles[name] else steps)[None] for name in tuning.lengths}
-    return tuning._replace(schedule=turns % (sweeps.moves + 1), lengths=lengths)
+    return tuning._replace(schedule=turns % (sweeps.n_interweavings + 1), lengths=lengths)
 
 
 def _steered(tuning: TuningState, kernels: dict[str, LevelKernel], tally: Any, share: jax.Array) -> TuningState:
