@@ -1,4 +1,4 @@
-"""What a user installs: the wheel carries the four packages and their data; the lock files pin all that they need."""
+"""What a user installs: maxwell.py and the four packages with their data, and locks of all that they need."""
 
 import re
 import tomllib
@@ -11,6 +11,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
+FACE = "maxwell.py"
 PACKAGES = ("kernels", "ensemble", "workflows", "configs")
 SHIPPED = {".py", ".gz", ".tsv", ".json", ".md", ".yaml"}
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -36,10 +37,10 @@ def pins(lock: str) -> set[str]:
 
 def test_the_wheel_holds_every_module_and_data_file_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     files = (file for package in PACKAGES for file in (ROOT / package).rglob("*") if file.suffix in SHIPPED)
-    expected = {file.relative_to(ROOT).as_posix() for file in files}
+    expected = {FACE, *(file.relative_to(ROOT).as_posix() for file in files)}
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert expected - packed == set()
-    assert {name.split("/")[0] for name in packed} == set(PACKAGES)
+    assert {name.split("/")[0] for name in packed} == {FACE, *PACKAGES}
 
 
 def test_the_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workflows import open_run
+from maxwell import open_run
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def example() -> str:
@@ -28,7 +28,7 @@ def test_the_users_model_runs(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(README.parent)}
     subprocess.run([sys.executable, "clinics.py"], cwd=tmp_path, check=True, capture_output=True, env=environment)
     run = open_run(tmp_path / "runs" / "clinics.zarr")
-    posterior = run.data()["posterior"]
+    posterior = run.data["posterior"]
     assert posterior["effect"].dims == ("chain", "draw", "clinic")
     assert posterior.sizes["clinic"] == 1000
     assert all(run.summary()["goals_met"].values())

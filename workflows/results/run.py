@@ -1,7 +1,7 @@
 """A stored run as Python sees it: its path, numbers and draws."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray
@@ -9,23 +9,55 @@ import xarray
 from ensemble.store import writer as stores
 from workflows.results import tables as reports
 from workflows.results.inspect import inspect_store
+from workflows.results.run_text import as_html, as_text
+from workflows.results.temporary import TemporaryFolder
+
+if TYPE_CHECKING:
+    from workflows.modelling.model import Model
 
 
 class Run:
-    """What `run`, `resume` and `open_run` return; reads the store anew at every call, so it follows a live run."""
+    """A stored run, finished or still going: reads the store anew at every call, so it follows a live run.
 
-    def __init__(self, path: str | Path) -> None:
+    given: the model where it was given as an object, which a store does not hold. folder: around a store that lives as
+    long as this object.
+    """
+
+    def __init__(self, path: str | Path, given: "Model | None" = None, folder: TemporaryFolder | None = None) -> None:
         self.path = Path(path)
+        self.given, self.folder = given, folder
         stores.read_attributes(self.path)
+
+    def __repr__(self) -> str:
+        return as_text(self.summary(), self.is_temporary)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.summary(), self.is_temporary)
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the store is removed with this object."""
+        return self.folder is not None
 
     @property
     def attributes(self) -> dict[str, Any]:
         """The committed attributes: settings, seed, versions, fingerprint, summary."""
         return stores.read_attributes(self.path)
 
+    @property
     def data(self) -> Any:
-        """The draws as the installed ArviZ wants them (InferenceData, or a DataTree with ArviZ 1)."""
-        return stores.open(self.path)
+        """The draws as the installed ArviZ wants them (InferenceData, or a DataTree with ArviZ 1).
+
+        Values are read from the store when they are used; those of a temporary store at once, to outlive it.
+        """
+        opened = stores.open(self.path)
+        return opened.load() if self.is_temporary else opened
+
+    def model(self) -> "Model":
+        """The model, given or built anew. Raises ModelError where it is not the one that was recorded."""
+        from workflows.modelling.given import recorded_model  # JAX takes a second
+
+        return recorded_model(self.path, self.attributes, self.given)
 
     def summary(self) -> dict[str, Any]:
         """What `maxwell inspect --json` prints."""
@@ -38,7 +70,7 @@ class Run:
         path = self.path / "checkpoint" / str(checkpoints[-1]["epoch"]) / "coordinator.npz"
         with np.load(path, allow_pickle=False) as arrays:
             found = {name.split("/", 1)[1]: arrays[name] for name in arrays if name.startswith("diagnostics/")}
-        posterior = self.data()["posterior"]
+        posterior = self.data["posterior"]
         variables = {}
         for name, values in found.items():
             kind, _, site = name.partition("/")

@@ -85,7 +85,7 @@ def test_a_run_ends_with_what_was_reached_and_where_to_go_on(pipeline, capsys):
     ((_, settings, out, local),) = pipeline.calls
     assert (settings.goals.ess, settings.seed, out, local) == (100, 3, Path("x.zarr"), True)
     captured = capsys.readouterr()
-    for part in ("1:05", "ESS", "strongest effects: none", "maxwell inspect x.zarr", "open_run('x.zarr').data()"):
+    for part in ("1:05", "ESS", "strongest effects: none", "maxwell inspect x.zarr", "maxwell.open_run('x.zarr').data"):
         assert part in captured.out
     assert captured.err == "scout: finding the typical set\n"
 

@@ -14,9 +14,9 @@ import pytest
 
 from ensemble.run.status import NullProgress
 from ensemble.store.writer import Store
+from maxwell import numpyro_model, open_run
 from tests.support import user_model
 from tests.support.runs import SignalAt, command, config, contents, draws, same
-from workflows import numpyro_model, open_run
 from workflows.cli.main import main
 from workflows.modelling import datasets
 

@@ -35,14 +35,13 @@ from kernels.transitions.pseudo_marginal import metropolis as pseudo_marginal_me
 from kernels.transitions.pseudo_marginal.metropolis import PseudoMarginalMetropolis
 from kernels.transitions.pseudo_marginal.target import AUXILIARY, ESTIMATE
 from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_marginal_hmc, pseudo_marginal_nuts
+from maxwell import open_run, pseudo_marginal_model, resume, run
 from tests.support.pseudo_marginal_models import SAMPLES, groups, log_prior, log_weights
-from tests.support.runs import SETTINGS, draws, same
-from workflows import open_run, pseudo_marginal_model, resume, run
+from tests.support.runs import SETTINGS, draws, parts, same
 from workflows.modelling.model import Model
 from workflows.results.report.coordinates import sites_of
 from workflows.results.run import Run
 from workflows.sampling.level_kernels import KernelError, with_kernels
-from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import SettingsError, make_settings
 from workflows.settings.sections.kernels import KernelSettings
 from workflows.studies.demos import glmm_trace
@@ -339,16 +338,15 @@ def test_a_run_stopped_and_resumed_is_one_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kernel", ["pm_nuts", "pm_metropolis"])
 def test_runs_of_other_kernels_are_resumed_too(kernel: str, tmp_path: Path) -> None:
     """On a fleet that is compiled once, with swaps of whole replicas."""
-    prepared = Prepared(make_settings(glmm(kernel, "whole")))
-    settings = prepared.run_settings
-    fleet = LocalFleet(prepared.runner_spec(settings.shard), 4)
+    problem, settings, spec, layout = parts(glmm(kernel, "whole"))
+    fleet = LocalFleet(spec, 4)
 
     def steered(store: Store, limit: int) -> Coordinator:
         chosen = settings._replace(limit_sweeps=limit)
-        return Coordinator(fleet, store, prepared.structure, prepared.moves, chosen, progress=NullProgress())
+        return Coordinator(fleet, store, problem.structure, problem.interweavings, chosen, progress=NullProgress())
 
     for name, limit in (("whole", 22), ("short", SHORT)):
-        with Store.create(tmp_path / f"{name}.zarr", prepared.layout(settings.shard, 3), {}) as store:
+        with Store.create(tmp_path / f"{name}.zarr", layout, {}) as store:
             fleet.initialise()
             coordinator = steered(store, limit)
             coordinator.start()

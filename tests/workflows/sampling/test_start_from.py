@@ -14,9 +14,9 @@ from ensemble.store import checkpoint as checkpoints
 from ensemble.store.checkpoint import Checkpoint
 from ensemble.store.reader import last_checkpoint
 from ensemble.store.root import read_root
+from maxwell import open_run, resume, run
 from tests.support.runs import draws, same
 from tests.support.start_models import means
-from workflows import open_run, resume, run
 from workflows.modelling.model import ModelError
 from workflows.settings.loading import SettingsError
 

@@ -16,7 +16,7 @@ def lines(run: "Run") -> list[str]:
 
     The Monte Carlo error comes from the superchains, which are independent.
     """
-    posterior = run.data()["posterior"]
+    posterior = run.data["posterior"]
     superchains = run.attributes["settings"]["ensemble"]["superchains"]
     copies = posterior.sizes["copy"]
     by_superchain = np.stack(

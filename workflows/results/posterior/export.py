@@ -7,7 +7,6 @@ import numpy as np
 import xarray
 
 from ensemble.store import writer as stores
-from workflows.modelling.model import build, require_same
 from workflows.results.posterior.groups import Posterior, PosteriorError
 
 if TYPE_CHECKING:
@@ -32,9 +31,7 @@ def export(
     if (draws is not None and draws < 1) or prior < 0:
         raise PosteriorError(f"draws = {draws} and prior = {prior} were given: take 1 draw a chain or more, 0 or more")
     attributes = run.attributes
-    settings = attributes["settings"]["model"]
-    model = build(settings["name"], {key: value for key, value in settings.items() if key != "name"})
-    require_same(attributes["fingerprint"], model)
+    model = run.model()
     groups = stores.datasets(run.path)
     kept = _spaced(groups["posterior"].sizes.get("draw", 0), draws)
     groups = {name: group.isel(draw=kept) if name in _DRAWN else group for name, group in groups.items()}

@@ -38,7 +38,7 @@ class Facts:
     @cached_property
     def data(self) -> Any:
         """The groups of the store as the installed ArviZ has them; draws are read when used."""
-        return self.run.data()
+        return self.run.data
 
     @property
     def draws(self) -> int:

@@ -71,7 +71,7 @@ def _error(values: np.ndarray) -> np.ndarray:
 
 def of_run(run: Run, sites: Sequence[str]) -> Moments:
     """The run's moments; a site log_x that the run does not have is the logarithm of its x."""
-    posterior = run.data()["posterior"]
+    posterior = run.data["posterior"]
     columns = []
     for site in sites:
         values = posterior[site] if site in posterior else np.log(posterior[site.removeprefix("log_")].astype(float))
