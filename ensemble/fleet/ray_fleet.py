@@ -5,8 +5,9 @@ is replaced by a new one, which loads that state, replays those plans and is ask
 state and plan, so the reports are the same bits as if nothing had died.
 
 Run as a program (`python -m ensemble.fleet.ray_fleet FOLDER WORKERS BYTES`) this file holds a private Ray on this
-machine until its standard input closes. It is a process of its own because Ray forks to start its processes, which a driver
-that has used JAX must not do; and so that nothing of Ray outlives a killed driver and no Ctrl-C reaches the workers.
+machine until its standard input closes. It is a process of its own because Ray forks to start its processes, which a
+driver that has used JAX must not do; and so that nothing of Ray outlives a killed driver and no Ctrl-C reaches the
+workers.
 """
 
 import logging
