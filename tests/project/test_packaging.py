@@ -1,6 +1,9 @@
 """What a user installs: maxwell.py and the four packages with their data, and locks of all that they need."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -46,6 +49,16 @@ def test_the_wheel_holds_every_module_and_data_file_and_nothing_else(wheel: zipf
 def test_the_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:
     entry_points = next(name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
     assert "maxwell = workflows.cli.main:main" in wheel.read(entry_points).decode()
+
+
+def test_the_wheel_is_imported_from_outside_the_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path / "site")
+    code = "import maxwell; print(maxwell.__file__, maxwell.sample.__module__, 'airway' in maxwell.models())"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{tmp_path / 'site' / 'maxwell.py'} workflows.sampling.session True\n"
 
 
 @pytest.mark.parametrize("lock", LOCKS)
