@@ -49,8 +49,8 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     """The draws of the small run of tests.support.runs, undisturbed and in this process."""
+    from maxwell import run
     from tests.support.runs import SETTINGS, draws
-    from workflows import run
 
     return draws(run(SETTINGS, out=tmp_path_factory.mktemp("runs") / "local.zarr", local=True))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 OBJECT_STORE_BYTES = 2 << 30
-PACKAGES = ("kernels", "ensemble", "workflows", "configs")
+CODE = ("kernels", "ensemble", "workflows", "configs", "maxwell.py")
 NOT_SHIPPED = [".venv", ".git", ".cache", "runs", "*.zarr"]
 
 
@@ -39,8 +39,8 @@ def shipped_code() -> dict[str, Any]:
         return {}
     here, root = Path.cwd(), Path(__file__).resolve().parents[2]
     found = root == here or str(root) in site.getsitepackages()
-    packages = [] if found else [str(root / name) for name in PACKAGES if (root / name).is_dir()]
-    return {"working_dir": str(here), "excludes": NOT_SHIPPED, "py_modules": packages}
+    modules = [] if found else [str(root / name) for name in CODE if (root / name).exists()]
+    return {"working_dir": str(here), "excludes": NOT_SHIPPED, "py_modules": modules}
 
 
 def private_environment(folder: Path) -> dict[str, str]:

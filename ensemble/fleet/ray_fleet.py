@@ -5,9 +5,9 @@ is replaced by a new one, which loads that state, replays those plans and is ask
 state and plan, so the results are the same bits as if nothing had died.
 
 Run as a program (`python -m ensemble.fleet.ray_fleet FOLDER WORKERS BYTES`) this file holds a private Ray on this
-machine
-until its standard input closes. It is a process of its own because Ray forks to start its processes, which a driver
-that has used JAX must not do; and so that nothing of Ray outlives a killed driver and no Ctrl-C reaches the workers.
+machine until its standard input closes. It is a process of its own because Ray forks to start its processes, which a
+driver that has used JAX must not do; and so that nothing of Ray outlives a killed driver and no Ctrl-C reaches the
+workers.
 """
 
 import logging
@@ -97,7 +97,7 @@ class RayFleet:
         with ExitStack() as undo:
             undo.enter_context(_connection(address, workers))
             undo.callback(self._dismiss)
-            self._spec, self._data = spec._replace(data=None), ray.put(spec.data)
+            self._spec, self._data = _shipped(spec._replace(data=None)), ray.put(spec.data)
             self._actor_type: Any = ray.remote(**_actor_options(gpus))(Worker)
             self._require_all_placed(self._hire(range(workers)))
             self._undo = undo.pop_all()
@@ -301,6 +301,17 @@ class RayFleet:
                 f"`{action}` needs every shard at one epoch, and the shards were never started or their last round "
                 "did not finish. Call `initialise` or `load` with committed states first."
             )
+
+
+def _shipped(spec: RunnerSpec) -> ray.ObjectRef:
+    """A reference to the spec in Ray's object store, its functions by value where no other machine finds them."""
+    try:
+        return ray.put(spec)
+    except TypeError as error:
+        raise FleetError(
+            f"The model cannot be sent to other processes: {error.__cause__ or error}. Make it of plain functions that "
+            "get their data as arguments and open files inside; or run in this process (local=True)."
+        ) from error
 
 
 def _actor_options(gpus: int) -> dict[str, Any]:

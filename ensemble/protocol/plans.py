@@ -11,7 +11,8 @@ Arrays = dict[str, np.ndarray]
 
 
 class RunnerSpec(NamedTuple):
-    """How a worker builds its runner, by names and arrays, so that any machine with the code can do it.
+    """How a worker builds its runner: by names and arrays, so that any machine with the code can do it, or by functions
+    that were given as objects, which a fleet ships by value.
 
     factory: "module:function", called as factory(**arguments, data=data) and returning a Runner.
     arguments: names, numbers and arrays that any machine can be sent.

@@ -89,6 +89,8 @@ def complaint_of_text(path: str, named: str) -> str | None:
     top, home = module.split(".")[0], "/".join(module.split(".")[:3])
     if top in LAYERS and LAYERS.index(top) > LAYERS.index(layer):
         return f"{layer} is below {top}"
+    if top == "maxwell":
+        return "maxwell is the face of all layers, for users"
     if top == "ray" and path != RAY_FILE:
         return f"only {RAY_FILE} imports ray"
     if path.startswith("workflows/studies/"):

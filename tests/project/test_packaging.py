@@ -1,6 +1,9 @@
-"""What a user installs: the wheel carries the four packages and their data; the lock files pin all that they need."""
+"""What a user installs: maxwell.py and the four packages with their data, and locks of all that they need."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parents[2]
+FACE = "maxwell.py"
 PACKAGES = ("kernels", "ensemble", "workflows", "configs")
 SHIPPED = {".py", ".gz", ".tsv", ".json", ".md", ".yaml"}
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -36,15 +40,25 @@ def pins(lock: str) -> set[str]:
 
 def test_the_wheel_holds_every_module_and_data_file_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     files = (file for package in PACKAGES for file in (ROOT / package).rglob("*") if file.suffix in SHIPPED)
-    expected = {file.relative_to(ROOT).as_posix() for file in files}
+    expected = {FACE, *(file.relative_to(ROOT).as_posix() for file in files)}
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert expected - packed == set()
-    assert {name.split("/")[0] for name in packed} == set(PACKAGES)
+    assert {name.split("/")[0] for name in packed} == {FACE, *PACKAGES}
 
 
 def test_the_wheel_installs_the_command(wheel: zipfile.ZipFile) -> None:
     entry_points = next(name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
     assert "maxwell = workflows.cli.main:main" in wheel.read(entry_points).decode()
+
+
+def test_the_wheel_is_imported_from_outside_the_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path / "site")
+    code = "import maxwell; print(maxwell.__file__, maxwell.sample.__module__, 'airway' in maxwell.models())"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{tmp_path / 'site' / 'maxwell.py'} workflows.sampling.session True\n"
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from workflows import open_run
+from maxwell import open_run
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -14,21 +14,23 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 def example() -> str:
     """The code block that defines a user's model."""
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    (code,) = [block for block in blocks if "numpyro_model" in block]
+    (code,) = [block for block in blocks if "maxwell.sample" in block]
     return code
 
 
 def test_the_users_model_runs(tmp_path: Path) -> None:
-    call = 'out="runs/clinics.zarr"'
-    code = example()
+    code, call = example(), "seed=1)"
     assert call in code
-    # In this process and with small goals, to keep the test short.
-    quick = code.replace(call, f'("goals.ess=50", "goals.shared_ess=50", "goals.draws=8"), local=True, {call}')
-    (tmp_path / "clinics.py").write_text(quick)
+    # In this process and with small goals, to keep the test short; to a store, to be looked at.
+    options = 'local=True, out="clinics.zarr", goals={"ess": 50, "shared_ess": 50, "draws": 8}'
+    (tmp_path / "script.py").write_text(code.replace(call, f"seed=1, {options})"))
     environment = {**os.environ, "PYTHONPATH": str(README.parent)}
-    subprocess.run([sys.executable, "clinics.py"], cwd=tmp_path, check=True, capture_output=True, env=environment)
-    run = open_run(tmp_path / "runs" / "clinics.zarr")
-    posterior = run.data()["posterior"]
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, check=True, capture_output=True, text=True, env=environment
+    )
+    assert re.search(r"^mu +\d", done.stdout, flags=re.MULTILINE)
+    run = open_run(tmp_path / "clinics.zarr")
+    posterior = run.data["posterior"]
     assert posterior["effect"].dims == ("chain", "draw", "clinic")
     assert posterior.sizes["clinic"] == 1000
     assert all(run.summary()["goals_met"].values())

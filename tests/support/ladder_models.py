@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from workflows import function_model
+from maxwell import function_model
 from workflows.modelling.model import Model
 
 MODE, WIDTH, BLOCKS = 2.0, 0.4, 3

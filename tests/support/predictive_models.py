@@ -6,7 +6,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from workflows import numpyro_model
+from maxwell import numpyro_model
 from workflows.modelling.model import Model
 
 PEOPLE = 40

@@ -4,7 +4,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from workflows import numpyro_model
+from maxwell import numpyro_model
 
 NAMES = (
     "<script>alert('x')</script>",

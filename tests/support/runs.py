@@ -7,16 +7,25 @@ in a process that sends itself a signal after a round.
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import yaml
 
+from ensemble.protocol.plans import RunnerSpec
+from ensemble.run.settings import RunSettings
 from ensemble.run.status import NullProgress, Status
+from ensemble.store.contents import Layout
 from workflows.cli import main as cli
 from workflows.results import progress
+from workflows.sampling.fleets import runner_spec
+from workflows.sampling.problem import Problem, named_problem
+from workflows.sampling.run_settings import run_settings
+from workflows.sampling.store_plan import layout
+from workflows.settings.loading import make_settings
 
 GROUPS = ("posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats")
 SETTINGS: dict[str, Any] = {
@@ -35,6 +44,24 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+class Parts(NamedTuple):
+    """What a test needs that steers a fleet by hand: problem, settings of the run, what builds a runner, arrays."""
+
+    problem: Problem
+    settings: RunSettings
+    spec: RunnerSpec
+    layout: Layout
+
+
+def parts(content: Mapping[str, Any]) -> Parts:
+    """Of a run with these settings; three draws in a chunk."""
+    chosen = make_settings(content)
+    problem = named_problem(chosen)
+    settings = run_settings(chosen, problem)
+    arrays = layout(problem, settings.shard, settings.superchains, 3)
+    return Parts(problem, settings, runner_spec(problem, chosen, settings.shard), arrays)
+
+
 def config(folder: Path, **changes: Any) -> Path:
     """The settings as a YAML file in a folder, with some sections changed."""
     path = folder / "small.yaml"
@@ -44,7 +71,7 @@ def config(folder: Path, **changes: Any) -> Path:
 
 def draws(run: Any) -> dict[str, np.ndarray]:
     """Every recorded variable of every group."""
-    data = run.data()
+    data = run.data
     return {f"{group}/{name}": data[group][name].values for group in GROUPS for name in data[group].data_vars}
 
 

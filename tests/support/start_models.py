@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from workflows import function_model
+from maxwell import function_model
 
 GROUPS = 6
 PRIOR, NOISE = 1.0, 1e-3

@@ -36,7 +36,7 @@ def build(*, scale=1.0):
 """,
     "table.py": """
 def lines(run):
-    return [f"The toy has {run.data()['observed_data']['y'].size} numbers."]
+    return [f"The toy has {run.data['observed_data']['y'].size} numbers."]
 """,
     "pictures.py": """
 from workflows.results.report.drawing import finished, panels

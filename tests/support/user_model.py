@@ -5,7 +5,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from workflows import function_model, numpyro_model
+from maxwell import function_model, numpyro_model
 
 GROUPS = 6
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from numpyro import handlers
-from workflows import function_model, numpyro_model
+from maxwell import function_model, numpyro_model
 
 Y = np.arange(4.0)
 

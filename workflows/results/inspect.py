@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ensemble.store.protocol import RunReader
 
+from workflows.modelling.naming import AS_OBJECT
+
 SUMMARY_KEYS = (
     "model",
     "stage",
@@ -63,7 +65,8 @@ def summarise(attributes: Mapping[str, Any], path: str | Path, size: int) -> dic
     result: dict[str, Any] = plain(
         {"path": str(path), **known, **found, "settings": attributes.get("settings"), "bytes": size}
     )
-    return {**result, "resume_command": resume_command(path, overrides=higher_limits(result))}
+    command = _python_call if attributes.get(AS_OBJECT) else resume_command
+    return {**result, "resume_command": command(path, overrides=higher_limits(result))}
 
 
 def plain(value: Any) -> Any:
@@ -83,6 +86,12 @@ def to_json(summary: Mapping[str, Any]) -> str:
 def resume_command(path: str | Path, local: bool = False, overrides: Iterable[str] = ()) -> str:
     """The command that goes on with the run at `path`."""
     return shlex.join(["maxwell", "resume", str(path), *overrides, *(["--local"] if local else [])])
+
+
+def _python_call(path: str | Path, overrides: Iterable[str] = ()) -> str:
+    """The call that goes on with a run whose model was given as an object."""
+    changes = list(overrides)
+    return f"maxwell.resume({str(path)!r}, model, data{f', settings={changes}' if changes else ''})"
 
 
 def higher_limits(summary: Mapping[str, Any]) -> list[str]:

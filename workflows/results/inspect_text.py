@@ -28,8 +28,8 @@ def closing_lines(summary: Mapping[str, Any], report: Iterable[str], local: bool
         "",
         f"Stored in {path}. Look at it again, or open the draws in ArviZ:",
         f"  {shlex.join(['maxwell', 'inspect', path])}",
-        "  from workflows import open_run",
-        f"  data = open_run({path!r}).data()",
+        "  import maxwell",
+        f"  data = maxwell.open_run({path!r}).data",
     ]
 
 

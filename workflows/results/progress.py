@@ -1,9 +1,11 @@
-"""How a run shows itself: a live table on a terminal, now and then a plain line anywhere else."""
+"""How a run shows itself: live on a terminal and in a notebook, now and then a plain line anywhere else."""
 
+import importlib
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from html import escape
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -15,15 +17,27 @@ from ensemble.run.status import Progress, Status
 
 PLAIN_SECONDS = 10.0
 """At most one plain line of numbers in this time: a log of an hour stays readable."""
+NOTEBOOK_SECONDS = 0.5
+"""At most one update of a notebook's output in this time, new stages and messages apart."""
 
 
 def make_progress(stream: TextIO | None = None) -> Progress:
-    """The display that fits `stream` (standard error unless given): live on a terminal, plain lines otherwise."""
+    """The display that fits `stream` (standard error unless given): live on a terminal, plain lines otherwise; in a
+    notebook, unless a stream is given, an output of the cell that changes in place."""
+    if stream is None and in_notebook():
+        return NotebookProgress(importlib.import_module("IPython.display").display)
     stream = sys.stderr if stream is None else stream
     console = Console(file=stream, highlight=False)
     # isatty, not console.is_terminal: FORCE_COLOR asks for colours, it does not make a log file a terminal.
     live = stream.isatty() and not console.is_dumb_terminal
     return RichProgress(console) if live else PlainProgress(stream)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return hasattr(shell, "kernel")
 
 
 class PlainProgress:
@@ -99,6 +113,61 @@ class RichProgress:
         if self._last is not None:
             self._console.print(Text(status_line(self._last), style="dim"))
             self._last = None
+
+
+class NotebookProgress:
+    """One output of a cell: finished stages and messages, a line each, then the stage at work and its numbers.
+
+    display: as IPython's, called as display(bundle, raw=True, display_id=True); what it returns is updated.
+    """
+
+    def __init__(
+        self,
+        display: Callable[..., Any],
+        seconds: float = NOTEBOOK_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._display, self._seconds, self._clock = display, seconds, clock
+        self._handle: Any = None
+        self._lines: list[str] = []
+        self._stage: str | None = None
+        self._last: Status | None = None
+        self._next = float("-inf")
+
+    def stage(self, name: str, text: str) -> None:
+        self._finish_stage()
+        self._stage = f"{name}: {text}"
+        self._show()
+
+    def update(self, status: Status) -> None:
+        self._last = status
+        if self._clock() >= self._next:
+            self._show()
+
+    def message(self, text: str) -> None:
+        self._lines.append(text)
+        self._show()
+
+    def close(self) -> None:
+        if self._stage is not None:
+            self._finish_stage()
+            self._show()
+
+    def _finish_stage(self) -> None:
+        if self._last is not None:
+            self._lines.append(status_line(self._last))
+        self._stage = self._last = None
+
+    def _show(self) -> None:
+        rows = [] if self._last is None else _rows(self._last)
+        below = [] if self._stage is None else [self._stage, *(f"  {label:12} {text}" for label, text in rows)]
+        text = "\n".join(self._lines + below)
+        bundle = {"text/plain": text, "text/html": f"<pre>{escape(text)}</pre>"}
+        if self._handle is None:
+            self._handle = self._display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+        self._next = self._clock() + self._seconds
 
 
 def status_table(status: Status, head: Spinner) -> Table:

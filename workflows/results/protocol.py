@@ -1,9 +1,12 @@
 """What a model's table, and an export, need of a run; `workflows.results.run.Run` is one."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ensemble.store.protocol import RunReader
+
+if TYPE_CHECKING:
+    from workflows.modelling.model import Model
 
 
 class StoredRun(Protocol):
@@ -21,5 +24,9 @@ class StoredRun(Protocol):
     def reader(self) -> RunReader:
         """The store as it is committed now."""
 
+    def model(self) -> "Model":
+        """The model that was sampled, given or built anew."""
+
+    @property
     def data(self) -> Any:
         """The draws as the installed ArviZ wants them (InferenceData, or a DataTree with ArviZ 1)."""

@@ -5,7 +5,25 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from ensemble.errors import MaxwellError
+from workflows.results.run import Run
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(MaxwellError):
+    """The user stopped a run before its goals were met; everything up to its last round is committed.
+
+    run: the run as it stands, from which one can go on.
+    """
+
+    def __init__(self, run: Run) -> None:
+        where = "" if run.is_temporary else f" in {run.path}"
+        super().__init__(
+            f"interrupted; every finished round is kept{where}: go on with the method resume() of this run, which is "
+            "also the attribute `run` of this exception"
+        )
+        self.run = run
 
 
 class StopOnSignal:

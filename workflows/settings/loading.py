@@ -1,6 +1,6 @@
 """The settings of a run, from a file, from a dictionary, or for going on with a stored run."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 
 from workflows.settings.errors import SettingsError, allowed, section_of
 from workflows.settings.schema import Settings
-from workflows.settings.source import KeyPath, lookup, merge, read_config, read_overrides, short
+from workflows.settings.source import Changes, KeyPath, lookup, merge, read_config, read_overrides, short
 
 __all__ = ["Settings", "SettingsError", "describe", "load_settings", "make_settings", "resume_settings"]
 
@@ -18,7 +18,7 @@ RESUMABLE = ("goals", "limits", "ensemble.workers", "ensemble.address")
 MAY_CHANGE = "goals.*, limits.*, ensemble.workers and ensemble.address"
 
 
-def load_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
+def load_settings(path: Path, overrides: Changes = ()) -> Settings:
     """The settings in a YAML file, or in a shipped config named without its ending, changed by `a.b=c` overrides.
 
     Raises SettingsError, which lists everything that is wrong, not only the first thing.
@@ -30,7 +30,7 @@ def load_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
 
 
 def make_settings(
-    content: Mapping[str, Any], overrides: Iterable[str] = (), name: str = "run", source: str = "the settings"
+    content: Mapping[str, Any], overrides: Changes = (), name: str = "run", source: str = "the settings"
 ) -> Settings:
     """The settings in a nested dictionary, changed by `a.b=c` overrides; raises SettingsError as `load_settings`."""
     leaves, problems = read_overrides(overrides)
@@ -40,7 +40,7 @@ def make_settings(
     return settings
 
 
-def resume_settings(stored: Mapping[str, Any], overrides: Iterable[str] = (), name: str = "run") -> Settings:
+def resume_settings(stored: Mapping[str, Any], overrides: Changes = (), name: str = "run") -> Settings:
     """The settings of a stored run with new goals, limits or workers; raises SettingsError on any other change.
 
     stored: what `Settings.model_dump(mode="json")` gave when the run began.

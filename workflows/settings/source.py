@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -85,29 +85,42 @@ def _missing(path: Path) -> str:
     return f"there is no file {path}, and no shipped config of that name; {hint}"
 
 
-def read_overrides(overrides: Iterable[str]) -> tuple[list[tuple[KeyPath, Any]], list[str]]:
-    """The (path, value) pairs of `a.b=c` texts, whole sections taken apart key by key, and the problems met."""
+Changes = Mapping[str, Any] | Iterable[str | Mapping[str, Any]]
+"""Changed settings: texts `a.b=c`, or dictionaries whose keys may be dotted and whose values may be dictionaries."""
+
+
+def read_overrides(overrides: Changes) -> tuple[list[tuple[KeyPath, Any]], list[str]]:
+    """The (path, value) pairs of changed settings, whole sections taken apart key by key, and the problems met."""
     leaves: list[tuple[KeyPath, Any]] = []
     problems: list[str] = []
-    for text in overrides:
+    for change in [overrides] if isinstance(overrides, Mapping) else overrides:
         try:
-            leaves.extend(_read_override(text))
+            leaves.extend(_read_override(change) if isinstance(change, str) else _read_dictionary(change))
         except ValueError as error:
-            problems.append(f"override {text!r}: {error}")
+            problems.append(f"override {change!r}: {error}")
     return leaves, problems
+
+
+def _read_dictionary(changes: Mapping[str, Any]) -> list[tuple[KeyPath, Any]]:
+    return [leaf for name, value in changes.items() for leaf in _leaves(_key_path(name), value)]
 
 
 def _read_override(text: str) -> list[tuple[KeyPath, Any]]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError("has no =; write section.key=value, as in goals.ess=200")
-    path = tuple(part.strip() for part in name.split("."))
-    if not all(path):
-        raise ValueError("has an empty key; write section.key=value, as in goals.ess=200")
+    path = _key_path(name)
     try:
         return _leaves(path, parse_yaml(value))
     except yaml.YAMLError as error:
         raise ValueError(f"the value is not valid YAML: {yaml_problem(error)}") from None
+
+
+def _key_path(name: str) -> KeyPath:
+    path = tuple(part.strip() for part in name.split("."))
+    if not all(path):
+        raise ValueError("has an empty key; write section.key=value, as in goals.ess=200")
+    return path
 
 
 def _leaves(path: KeyPath, value: Any) -> list[tuple[KeyPath, Any]]:

@@ -12,7 +12,11 @@ from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from ensemble.run.coordinator import Coordinator
 from ensemble.run.sitting import Sitting
 from ensemble.store.opening import create
-from workflows.sampling.pipeline import Prepared
+from workflows.sampling.fleets import runner_spec
+from workflows.sampling.problem import Problem
+from workflows.sampling.run_settings import run_settings
+from workflows.sampling.store_plan import layout
+from workflows.settings.loading import Settings
 
 Look = Callable[[Fleet, RoundPlan, list[RoundResult]], None]
 """What is done after every round, with the fleet as the round left it."""
@@ -43,7 +47,8 @@ class Watched:
 
 
 def run(
-    prepared: Prepared,
+    chosen: Settings,
+    problem: Problem,
     look: Look,
     starts: list[Arrays] | None = None,
     stop_requested: Callable[[], bool] = lambda: False,
@@ -52,15 +57,15 @@ def run(
 
     Raises StartError where no start has a finite density.
     """
-    settings = prepared.run_settings
-    fleet = Watched(LocalFleet(prepared.runner_spec(settings.shard), settings.superchains), look)
+    settings = run_settings(chosen, problem)
+    fleet = Watched(LocalFleet(runner_spec(problem, chosen, settings.shard), settings.superchains), look)
     fleet.initialise(starts)
+    arrays = layout(problem, settings.shard, settings.superchains, CHUNK_DRAWS)
     with (
         tempfile.TemporaryDirectory() as folder,
-        create(Path(folder) / "run.zarr", prepared.layout(settings.shard, CHUNK_DRAWS), {}) as store,
+        create(Path(folder) / "run.zarr", arrays, {}) as store,
     ):
-        sitting = Sitting(stop_requested=stop_requested)
-        Coordinator(fleet, store, prepared.spec, settings, sitting).run()
+        Coordinator(fleet, store, problem.spec, settings, Sitting(stop_requested=stop_requested)).run()
 
 
 def gradients(results: list[RoundResult]) -> float:

@@ -72,7 +72,7 @@ def test_a_lost_machine_leaves_its_shards_to_the_others(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The runner is a module in the current folder only: it reaches the machines with the code that is shipped."""
-    shutil.copy(ROOT / "tests" / "fake_runner.py", tmp_path / "runner_of_the_user.py")
+    shutil.copy(ROOT / "tests" / "support" / "fake_runner.py", tmp_path / "runner_of_the_user.py")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = RunnerSpec("runner_of_the_user:build", {"folder": str(tmp_path)}, np.ones(3))

@@ -26,10 +26,10 @@ from kernels.transitions import block_swap, metropolis
 from kernels.transitions.block_swap import BlockSwap
 from kernels.transitions.hmc import Hmc, HmcParameters
 from kernels.transitions.metropolis import Metropolis
+from maxwell import run
 from tests.support import ladder_models
 from tests.support.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small, tuning
 from tests.support.harness import WIDTH, Sample, check_kernel, check_swap, draw_joint, hierarchy, view
-from workflows import run
 from workflows.results.inspect import inspect_store, to_json
 from workflows.results.inspect_text import closing_lines, render
 from workflows.settings.loading import SettingsError
@@ -278,9 +278,9 @@ def test_the_ladder_adapts_to_equal_swaps_and_carries_replicas(modes: Path) -> N
 @pytest.mark.slow
 def test_the_cold_slots_hold_both_modes_and_many_walkers(modes: Path) -> None:
     """All chains began in one mode of eight; replicas are numbered over all rungs of their superchain, 5 x 4."""
-    from workflows import open_run
+    from maxwell import open_run
 
-    data = open_run(modes).data()
+    data = open_run(modes).data
     x, replica = data["posterior"]["x"].values, data["sample_stats"]["replica"].values
     shares = (x > 0).mean(axis=(0, 1))
     assert (np.abs(shares - 0.5) < 0.15).all()

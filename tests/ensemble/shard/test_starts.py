@@ -19,11 +19,13 @@ from ensemble.shard.keys import run_seed
 from ensemble.shard.runner import StartError
 from ensemble.shard.starts import make_start
 from kernels.target import Site
+from maxwell import function_model, run
 from tests.support.runs import SETTINGS
-from workflows import function_model, run
 from workflows.modelling.errors import ModelError
 from workflows.sampling import starts
-from workflows.sampling.pipeline import Prepared
+from workflows.sampling.fleets import runner_spec
+from workflows.sampling.problem import named_problem
+from workflows.sampling.run_settings import run_settings
 from workflows.settings.loading import SettingsError, make_settings
 
 SUPERCHAINS, REPLICAS, GROUPS = 4, 2, 6
@@ -37,8 +39,9 @@ CENTRE = np.array([3.0, -1.0, 10.0])
 def spec(kind, seed=0, radius=2.0):
     """How a runner of the small run with starts of a kind is built."""
     start = {"kind": kind, "radius": radius, "file": "not read here" if kind == "given" else None}
-    prepared = Prepared(make_settings({**SETTINGS, "seed": seed, "start": start}))
-    return prepared.runner_spec(prepared.run_settings.shard)
+    settings = make_settings({**SETTINGS, "seed": seed, "start": start})
+    problem = named_problem(settings)
+    return runner_spec(problem, settings, run_settings(settings, problem).shard)
 
 
 @cache

@@ -22,11 +22,11 @@ from kernels.transitions.nuts.turning import capped, u_turn
 from kernels.transitions.pseudo_marginal.metropolis import PseudoMarginalMetropolis
 from kernels.transitions.pseudo_marginal.target import AUXILIARY, auxiliary_site, estimated_terms, log_estimate
 from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_marginal_hmc, pseudo_marginal_nuts
+from maxwell import run
 from tests.kernels.transitions.test_nuts import CHAINS, DEEPEST, gaussian, injected, start_of
 from tests.kernels.transitions.test_pseudo_marginal_exact import proposals, wrong_flows
 from tests.support.one_replica import OneReplica
 from tests.support.pseudo_marginal_models import INDIVIDUALS, SAMPLES, log_prior, log_weights, one_draw, small, view
-from workflows import run
 from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
 
@@ -460,7 +460,7 @@ def test_a_run_with_tempering(tmp_path: Any) -> None:
     }
     settings = {**SETTINGS, "model": {"name": "tests.support.pseudo_marginal_models:groups"}, **short}
     result = run(settings, out=tmp_path / "run.zarr", local=True)
-    posterior = result.data()["posterior"]
+    posterior = result.data["posterior"]
     assert set(posterior.data_vars) == {"mu", "log_sd"}
     assert np.isfinite(posterior["mu"].values).all()
     assert float(posterior["mu"].std()) > 0.05

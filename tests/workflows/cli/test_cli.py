@@ -1,16 +1,18 @@
 """The command line: exit status, what goes to which stream, no traceback on bad input, nothing heavy too early."""
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
-import workflows
 from ensemble.errors import MaxwellError
 from workflows.cli.main import main
+from workflows.modelling import model as models
 from workflows.results.inspect import SUMMARY_KEYS, summarise
 from workflows.settings.loading import make_settings, resume_settings
 
@@ -38,26 +40,23 @@ class FakeRun:
         return ["strongest effects: none"]
 
 
-class FakePipeline(ModuleType):
-    """Stands in for workflows.sampling.pipeline: notes its calls, raises `failure` if there is one."""
-
-    Interrupted = Interrupted
+class FakeSampling:
+    """Stands in for sample and resume: notes its calls, raises `failure` if there is one."""
 
     def __init__(self) -> None:
-        super().__init__("workflows.sampling.pipeline")
         self.calls: list[tuple] = []
         self.failure: BaseException | None = None
         self.met = True
 
-    def run(self, config, overrides=(), out=None, local=False, progress=None):
+    def sample(self, settings, path, *, local=None, progress=None):
         progress.stage("scout", "finding the typical set")
-        self.calls.append(("run", config, out, local))
-        return self._end(out)
+        self.calls.append(("sample", settings, path, local))
+        return self._end(path)
 
-    def resume(self, store, overrides=(), local=False, progress=None):
-        self.calls.append(("resume", store, list(overrides), local))
-        resume_settings(STORED, overrides)
-        return self._end(store)
+    def resume(self, path, changes=(), *, local=None, progress=None):
+        self.calls.append(("resume", path, list(changes), local))
+        resume_settings(STORED, changes)
+        return self._end(path)
 
     def _end(self, path):
         if self.failure is not None:
@@ -66,10 +65,12 @@ class FakePipeline(ModuleType):
 
 
 @pytest.fixture
-def pipeline(monkeypatch):
-    stand_in = FakePipeline()
-    monkeypatch.setitem(sys.modules, "workflows.sampling.pipeline", stand_in)
-    monkeypatch.setattr(workflows, "pipeline", stand_in, raising=False)
+def sampling(monkeypatch):
+    stand_in = FakeSampling()
+    package = "workflows.sampling"
+    stand_in_module(monkeypatch, package, "sample", sample=stand_in.sample)
+    stand_in_module(monkeypatch, package, "resume", resume=stand_in.resume)
+    stand_in_module(monkeypatch, package, "interrupt", Interrupted=Interrupted)
     return stand_in
 
 
@@ -77,52 +78,52 @@ def stand_in_module(monkeypatch, package: str, name: str, **members) -> None:
     module = ModuleType(f"{package}.{name}")
     vars(module).update(members)
     monkeypatch.setitem(sys.modules, f"{package}.{name}", module)
-    monkeypatch.setattr(sys.modules[package], name, module, raising=False)
+    monkeypatch.setattr(importlib.import_module(package), name, module, raising=False)
 
 
-def test_a_run_ends_with_what_was_reached_and_where_to_go_on(pipeline, capsys):
+def test_a_run_ends_with_what_was_reached_and_where_to_go_on(sampling, capsys):
     assert main(["run", "airway_small", "goals.ess=100", "--local", "seed=3", "--out", "x.zarr"]) == 0
-    ((_, settings, out, local),) = pipeline.calls
+    ((_, settings, out, local),) = sampling.calls
     assert (settings.goals.ess, settings.seed, out, local) == (100, 3, Path("x.zarr"), True)
     captured = capsys.readouterr()
-    for part in ("1:05", "ESS", "strongest effects: none", "maxwell inspect x.zarr", "open_run('x.zarr').data()"):
+    for part in ("1:05", "ESS", "strongest effects: none", "maxwell inspect x.zarr", "maxwell.open_run('x.zarr').data"):
         assert part in captured.out
     assert captured.err == "scout: finding the typical set\n"
 
 
-def test_the_store_is_named_after_the_config(pipeline, tmp_path):
+def test_the_store_is_named_after_the_config(sampling, tmp_path):
     config = tmp_path / "mine.yaml"
     config.write_text("model: {name: scorpio}\n")
     assert main(["run", str(config)]) == 0
-    assert pipeline.calls[0][2:] == (Path("runs/mine.zarr"), False)
+    assert sampling.calls[0][2:] == (Path("runs/mine.zarr"), False)
 
 
-def test_a_limit_is_no_failure_but_says_what_is_missing(pipeline, capsys):
-    pipeline.met = False
+def test_a_limit_is_no_failure_but_says_what_is_missing(sampling, capsys):
+    sampling.met = False
     assert main(["run", "scorpio"]) == 0
     out = capsys.readouterr().out
     assert "goals.ess: 312, wanted 400" in out
     assert "  maxwell resume runs/scorpio.zarr\n" in out
 
 
-def test_bad_settings_are_all_told_without_a_traceback(pipeline, capsys):
+def test_bad_settings_are_all_told_without_a_traceback(sampling, capsys):
     assert main(["run", "airway", "goals.ess=-1", "roundd.sweeps=3", "seed"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("maxwell: 3 problems in airway:")
     assert "Traceback" not in captured.err
-    assert pipeline.calls == []
+    assert sampling.calls == []
 
 
-def test_errors_meant_for_people_have_status_two(pipeline, capsys):
-    pipeline.failure = StoreDamaged("x.zarr is damaged: restore it from a copy")
+def test_errors_meant_for_people_have_status_two(sampling, capsys):
+    sampling.failure = StoreDamaged("x.zarr is damaged: restore it from a copy")
     assert main(["resume", "x.zarr"]) == 2
     assert capsys.readouterr().err == "maxwell: x.zarr is damaged: restore it from a copy\n"
 
 
-def test_resume_passes_its_changes_on_and_refuses_others(pipeline, capsys):
+def test_resume_passes_its_changes_on_and_refuses_others(sampling, capsys):
     assert main(["resume", "x.zarr", "--local", "goals.ess=50"]) == 0
-    assert pipeline.calls == [("resume", Path("x.zarr"), ["goals.ess=50"], True)]
+    assert sampling.calls == [("resume", Path("x.zarr"), ["goals.ess=50"], True)]
     assert main(["resume", "x.zarr", "seed=5"]) == 2
     assert "seed: asked for 5, the stored value is 0" in capsys.readouterr().err
 
@@ -131,10 +132,10 @@ def test_resume_passes_its_changes_on_and_refuses_others(pipeline, capsys):
 @pytest.mark.parametrize(
     ("failure", "kept"), [(Interrupted("stopped"), "all finished rounds"), (KeyboardInterrupt(), "the last commit")]
 )
-def test_an_interrupted_run_prints_the_resume_command(pipeline, capsys, tmp_path, failure, kept, options, end):
+def test_an_interrupted_run_prints_the_resume_command(sampling, capsys, tmp_path, failure, kept, options, end):
     store = tmp_path / "a b.zarr"
     store.mkdir()
-    pipeline.failure = failure
+    sampling.failure = failure
     assert main(["resume", str(store), *options]) == 130
     err = capsys.readouterr().err
     assert (
@@ -142,26 +143,26 @@ def test_an_interrupted_run_prints_the_resume_command(pipeline, capsys, tmp_path
     )
 
 
-def test_an_interrupt_before_there_is_a_store_is_quiet(pipeline, capsys, tmp_path):
-    pipeline.failure = KeyboardInterrupt()
+def test_an_interrupt_before_there_is_a_store_is_quiet(sampling, capsys, tmp_path):
+    sampling.failure = KeyboardInterrupt()
     assert main(["run", "scorpio", "--out", str(tmp_path / "x.zarr")]) == 130
     assert capsys.readouterr().err.endswith("maxwell: interrupted; there was nothing to keep yet\n")
 
 
-def test_unexpected_errors_keep_their_traceback(pipeline):
-    pipeline.failure = ZeroDivisionError("a bug")
+def test_unexpected_errors_keep_their_traceback(sampling):
+    sampling.failure = ZeroDivisionError("a bug")
     with pytest.raises(ZeroDivisionError):
         main(["run", "scorpio"])
 
 
-def test_an_error_in_the_models_own_lines_does_not_fail_a_finished_run(pipeline, capsys, monkeypatch):
+def test_an_error_in_the_models_own_lines_does_not_fail_a_finished_run(sampling, capsys, monkeypatch):
     def broken(_: FakeRun) -> list[str]:
         raise TypeError("no such column")
 
     monkeypatch.setattr(FakeRun, "report_lines", broken)
     assert main(["run", "scorpio"]) == 0
     out = capsys.readouterr().out
-    assert "the model's own table could not be made (TypeError: no such column)" in out
+    assert "the model's own table could not be made (TypeError: no such column). `maxwell table` tries it again" in out
     assert "maxwell inspect runs/scorpio.zarr" in out
 
 
@@ -188,11 +189,40 @@ def test_inspect_of_a_damaged_store_is_bad_input(monkeypatch, capsys):
 
 def test_models_are_listed_with_a_line_each(monkeypatch, capsys):
     available = {"airway": "genes that answer to a drug", "scorpio": "a density with four modes"}
-    stand_in_module(monkeypatch, "workflows", "model", available=lambda: available)
+    monkeypatch.setattr(models, "available", lambda: available)
     assert main(["models"]) == 0
     out = capsys.readouterr().out
     assert "airway   genes that answer to a drug\nscorpio  a density" in out
     assert "module:function" in out
+
+
+def test_the_models_table_is_printed_again_and_its_errors_keep_their_traceback(monkeypatch, capsys):
+    found: list[str] | Exception = ["strongest effects: none"]
+
+    class Stored(FakeRun):
+        attributes: ClassVar = {"model": "mine"}
+
+        def report_lines(self):
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+    stand_in_module(monkeypatch, "workflows.results", "run", Run=Stored)
+    assert main(["table", "x.zarr"]) == 0
+    assert capsys.readouterr().out == "strongest effects: none\n"
+    found = []
+    assert main(["table", "x.zarr"]) == 0
+    assert capsys.readouterr().out.startswith("Model 'mine' has no table of its own")
+    found = TypeError("no such column")
+    with pytest.raises(TypeError):
+        main(["table", "x.zarr"])
+
+
+def test_it_runs_as_a_module():
+    root = Path(__file__).resolve().parents[3]
+    command = [sys.executable, "-m", "workflows.cli", "--version"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("maxwell")
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import pytest
 
 from ensemble.run.status import NullProgress
 from ensemble.store import opening as stores
+from maxwell import numpyro_model, open_run
 from tests.support import user_model
 from tests.support.runs import SignalAt, command, config, contents, draws, same
-from workflows import numpyro_model, open_run
 from workflows.cli.main import main
 from workflows.modelling import datasets
 
@@ -176,16 +176,3 @@ def test_changed_data_are_bad_input(
     monkeypatch.setattr(datasets, "checksums", lambda dataset: dict.fromkeys(real(dataset), "0" * 64))
     assert main(["run", "airway_small", "--local", "--out", str(tmp_path / "run.zarr")]) == 2
     assert "data file airway/counts.tsv.gz has SHA-256" in refusal(capsys)
-
-
-def test_importing_the_pipeline_leaves_the_function_run_callable() -> None:
-    """No module of the package has the name of one of its functions: importing it would take the function's place."""
-    code = (
-        "import workflows.sampling.pipeline, workflows.cli.main, workflows\n"
-        "from workflows import run, resume, open_run\n"
-        "for found in (run, resume, open_run, workflows.run):\n"
-        "    print(callable(found), found.__name__)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["True run", "True resume", "True open_run", "True run"]

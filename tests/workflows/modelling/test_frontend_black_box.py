@@ -9,10 +9,9 @@ import pytest
 
 from ensemble.errors import MaxwellError
 from kernels.structure.discovery import discover
-from workflows import black_box_model
+from maxwell import black_box_model, run
 from workflows.modelling.errors import ModelError
 from workflows.modelling.model import Model
-from workflows.sampling.pipeline import run
 
 Y = np.array([1.0, -0.5, 2.0, 0.0])
 SITES: dict[str, Any] = {"mu": (), "x": ((4,), ("row",))}
@@ -62,7 +61,7 @@ def test_it_runs_to_the_posterior(tmp_path: Any) -> None:
         "limits": {"sweeps": 6000},
     }
     found = run(settings, out=tmp_path / "rows.zarr", local=True)
-    mu = found.data()["posterior"]["mu"].values
+    mu = found.data["posterior"]["mu"].values
     effective = found.attributes["summary"]["ess_online_shared_min"]
     assert abs(mu.mean() - 0.625 / 1.125) < 6 * np.sqrt(1 / 2.25 / min(effective, mu.size))
 

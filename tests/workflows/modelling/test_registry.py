@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import workflows.models
+from maxwell import run
 from tests.support import toy_model, users_models
 from tests.support.runs import SETTINGS
-from workflows import run
 from workflows.cli.main import main
 from workflows.modelling.errors import ModelError
 from workflows.modelling.registry import HOME, available, build, entries, entry, part

@@ -7,7 +7,7 @@ import arviz
 import numpy as np
 import pytest
 
-from workflows import run
+from maxwell import run
 
 pytestmark = pytest.mark.slow
 

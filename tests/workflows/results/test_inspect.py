@@ -119,8 +119,8 @@ def test_the_end_of_a_run_says_how_to_go_on():
     assert "Stopped at a limit. Goals not met:" in lines
     assert "  maxwell resume 'runs/my run.zarr' limits.sweeps=2000 --local" in lines
     assert "maxwell inspect 'runs/my run.zarr'" in text
-    assert "  from workflows import open_run" in lines
-    assert "  data = open_run('runs/my run.zarr').data()" in lines
+    assert "  import maxwell" in lines
+    assert "  data = maxwell.open_run('runs/my run.zarr').data" in lines
 
 
 def test_a_finished_run_is_not_told_to_go_on():

@@ -10,9 +10,9 @@ import scipy.stats
 import xarray
 
 from ensemble.errors import MaxwellError
+from maxwell import open_run, run
 from tests.support import predictive_models as models
 from tests.support.ensemble_models import small
-from workflows import open_run, run
 from workflows.cli.main import main
 from workflows.modelling.model import Model
 from workflows.results.posterior.export import write
@@ -157,7 +157,7 @@ def test_counts_that_make_no_sense_are_refused(finished: Any, choices: dict[str,
 
 
 def test_files_of_other_kinds_and_files_that_exist_are_refused(finished: Any, tmp_path: Path) -> None:
-    data = finished.data()
+    data = finished.data
     with pytest.raises(PosteriorError, match=r"must end in \.nc or \.zarr"):
         write(data, tmp_path / "people.h5")
     (tmp_path / "there.nc").write_text("")

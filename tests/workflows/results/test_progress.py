@@ -5,7 +5,15 @@ import io
 from rich.console import Console
 
 from ensemble.run.status import NullProgress, Progress, Status
-from workflows.results.progress import PlainProgress, RichProgress, duration, make_progress, status_line
+from workflows.results.progress import (
+    NotebookProgress,
+    PlainProgress,
+    RichProgress,
+    duration,
+    in_notebook,
+    make_progress,
+    status_line,
+)
 
 START = Status(
     stage="scout",
@@ -134,6 +142,50 @@ def test_the_table_itself_holds_every_row():
     progress.close()
     for part in ("sample: recording draws", "1.081 (limit 1.062), shared 1.013", "1.0-3.5 0.43", "about 1:10 left"):
         assert part in text
+
+
+class Cell:
+    """Stands in for IPython's display: one output, and how often it changed."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def __call__(self, bundle, raw, display_id):
+        assert raw
+        assert display_id
+        assert self.texts == [], "a second output"
+        self.update(bundle, raw)
+        return self
+
+    def update(self, bundle, raw):
+        assert raw
+        assert bundle["text/html"].startswith("<pre>")
+        self.texts.append(bundle["text/plain"])
+
+
+def test_a_notebook_has_one_output_that_changes_in_place_and_not_too_often():
+    cell, clock = Cell(), Clock()
+    progress = NotebookProgress(cell, seconds=0.5, clock=clock)
+    progress.stage("scout", "finding the <typical> set")
+    for epoch in range(100):
+        clock.now = epoch * 0.01
+        progress.update(START._replace(epoch=epoch))
+    assert len(cell.texts) == 2
+    assert cell.texts[-1].startswith("scout: finding the <typical> set\n  round ")
+    progress.message("worker 1 was lost")
+    progress.stage("sample", "recording draws")
+    progress.update(LATER)
+    progress.close()
+    progress.close()
+    assert cell.texts[-1].splitlines() == [
+        "worker 1 was lost",
+        status_line(START._replace(epoch=99)),
+        status_line(LATER),
+    ]
+
+
+def test_here_is_no_notebook():
+    assert not in_notebook()
 
 
 def test_all_displays_follow_the_protocol(capsys):

@@ -17,10 +17,10 @@ from matplotlib import image
 from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import opening as stores
 from ensemble.store.contents import Layout, Variable
+from maxwell import open_run, run
 from tests.support.html_checker import Page
 from tests.support.report_models import NAMES
 from tests.support.runs import SETTINGS
-from workflows import open_run, run
 from workflows.cli.main import main
 from workflows.results.inspect import number
 from workflows.results.report.facts import Facts

@@ -18,11 +18,9 @@ from ensemble.run.sitting import Sitting
 from ensemble.run.status import NullProgress, Status
 from ensemble.store import opening as stores
 from ensemble.store.protocol import RunStore
+from maxwell import open_run, resume, run
 from tests.support.faulty_filesystem import Crash, FaultyFilesystem, snapshot
-from tests.support.runs import SETTINGS, config, draws, same
-from workflows import open_run, resume, run
-from workflows.sampling.pipeline import Prepared
-from workflows.settings.loading import make_settings
+from tests.support.runs import SETTINGS, config, draws, parts, same
 
 ROOT = Path(__file__).resolve().parents[3]
 ROUNDS = 20
@@ -101,13 +99,13 @@ class KillWorker(NullProgress):
 @pytest.mark.ray
 @pytest.mark.usefixtures("connected_ray")
 def test_workers_killed_on_the_way(reference: dict[str, np.ndarray], tmp_path: Path) -> None:
-    prepared = Prepared(make_settings(SETTINGS))
-    settings, progress = prepared.run_settings, KillWorker({2, 8, 17})
-    with RayFleet(prepared.runner_spec(settings.shard), 4, 2) as fleet:
+    problem, settings, spec, layout = parts(SETTINGS)
+    progress = KillWorker({2, 8, 17})
+    with RayFleet(spec, 4, 2) as fleet:
         progress.fleet = fleet
         fleet.initialise()
-        with stores.create(tmp_path / "killed.zarr", prepared.layout(settings.shard, 3), {}) as store:
-            coordinator = Coordinator(fleet, store, prepared.spec, settings, Sitting(progress))
+        with stores.create(tmp_path / "killed.zarr", layout, {}) as store:
+            coordinator = Coordinator(fleet, store, problem.spec, settings, Sitting(progress))
             coordinator.start()
             coordinator.run()
     assert progress.killed == 3
@@ -139,7 +137,7 @@ def test_the_driver_killed_then_resumed_on_another_number_of_workers(
 def test_the_process_killed_then_resumed(reference: dict[str, np.ndarray], tmp_path: Path) -> None:
     """Before the first commit after the start."""
     store = killed(tmp_path, 2, "--local")
-    assert open_run(store).data()["warmup_sample_stats"]["lp"].shape[1] == 0
+    assert open_run(store).data["warmup_sample_stats"]["lp"].shape[1] == 0
     assert same(reference, draws(resume(store, local=True)))
 
 
@@ -158,16 +156,15 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
     Either nothing of the last round is left, and the store is byte for byte the one that was opened, or all is. A
     resume is a function of the store: from equal bytes it is made once.
     """
-    prepared = Prepared(make_settings({**SETTINGS, "ensemble": {"replicas": 4, "superchains": 2}}))
-    settings = prepared.run_settings
-    fleet = LocalFleet(prepared.runner_spec(settings.shard), 2)
+    problem, settings, spec, layout = parts({**SETTINGS, "ensemble": {"replicas": 4, "superchains": 2}})
+    fleet = LocalFleet(spec, 2)
 
     def coordinator(store: RunStore, limit: int = 37) -> Coordinator:
         chosen = settings._replace(limits=settings.limits._replace(sweeps=limit))
-        return Coordinator(fleet, store, prepared.spec, chosen, Sitting())
+        return Coordinator(fleet, store, problem.spec, chosen, Sitting())
 
     def begin(path: Path, limit: int) -> None:
-        with stores.create(path, prepared.layout(settings.shard, 3), {}) as store:
+        with stores.create(path, layout, {}) as store:
             fleet.initialise()
             steering = coordinator(store, limit)
             steering.start()
@@ -203,8 +200,8 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
 
 def test_adaptation_never_recompiles(tmp_path: Path) -> None:
     """Every stage compiles its programs once, whatever its controls become."""
-    prepared = Prepared(make_settings(SETTINGS))
-    fleet = LocalFleet(prepared.runner_spec(prepared.run_settings.shard), 4)
+    problem, settings, spec, layout = parts(SETTINGS)
+    fleet = LocalFleet(spec, 4)
     compiled: list[float] = []
 
     class Count(NullProgress):
@@ -212,8 +209,8 @@ def test_adaptation_never_recompiles(tmp_path: Path) -> None:
             compiled.append(coordinator.state.ledger.seconds["compile"])
 
     fleet.initialise()
-    with stores.create(tmp_path / "run.zarr", prepared.layout(prepared.run_settings.shard, 3), {}) as store:
-        coordinator = Coordinator(fleet, store, prepared.spec, prepared.run_settings, Sitting(Count()))
+    with stores.create(tmp_path / "run.zarr", layout, {}) as store:
+        coordinator = Coordinator(fleet, store, problem.spec, settings, Sitting(Count()))
         coordinator.start()
         coordinator.run()
     growth = np.flatnonzero(np.diff(compiled) > 0) + 1

@@ -38,14 +38,13 @@ from kernels.transitions.nuts.sampler import NutsParameters
 from kernels.transitions.pseudo_marginal.metropolis import PseudoMarginalMetropolis, PseudoMarginalMetropolisParameters
 from kernels.transitions.pseudo_marginal.target import AUXILIARY, ESTIMATE
 from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_marginal_hmc, pseudo_marginal_nuts
+from maxwell import open_run, pseudo_marginal_model, resume, run
 from tests.support.pseudo_marginal_models import SAMPLES, groups, log_prior, log_weights
-from tests.support.runs import SETTINGS, draws, same
-from workflows import open_run, pseudo_marginal_model, resume, run
+from tests.support.runs import SETTINGS, draws, parts, same
 from workflows.modelling.model import Model
 from workflows.results.report.coordinates import sites_of
 from workflows.results.run import Run
 from workflows.sampling.level_kernels import KernelError, with_kernels
-from workflows.sampling.pipeline import Prepared
 from workflows.settings.loading import SettingsError, make_settings
 from workflows.settings.sections.kernels import KernelSettings
 from workflows.studies.demos import glmm_trace
@@ -356,16 +355,15 @@ def test_a_run_stopped_and_resumed_is_one_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kernel", ["pm_nuts", "pm_metropolis"])
 def test_runs_of_other_kernels_are_resumed_too(kernel: str, tmp_path: Path) -> None:
     """On a fleet that is compiled once, with swaps of whole replicas."""
-    prepared = Prepared(make_settings(glmm(kernel, "whole")))
-    settings = prepared.run_settings
-    fleet = LocalFleet(prepared.runner_spec(settings.shard), 4)
+    problem, settings, spec, layout = parts(glmm(kernel, "whole"))
+    fleet = LocalFleet(spec, 4)
 
     def steered(store: RunStore, limit: int) -> Coordinator:
         chosen = settings._replace(limits=settings.limits._replace(sweeps=limit))
-        return Coordinator(fleet, store, prepared.spec, chosen, Sitting())
+        return Coordinator(fleet, store, problem.spec, chosen, Sitting())
 
     for name, limit in (("whole", 22), ("short", SHORT)):
-        with stores.create(tmp_path / f"{name}.zarr", prepared.layout(settings.shard, 3), {}) as store:
+        with stores.create(tmp_path / f"{name}.zarr", layout, {}) as store:
             fleet.initialise()
             coordinator = steered(store, limit)
             coordinator.start()

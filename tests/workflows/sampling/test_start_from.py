@@ -15,9 +15,9 @@ from ensemble.store import checkpoint as checkpoints
 from ensemble.store.contents import Checkpoint
 from ensemble.store.opening import reader
 from ensemble.store.root import read_root
+from maxwell import open_run, resume, run
 from tests.support.runs import draws, same
 from tests.support.start_models import means
-from workflows import open_run, resume, run
 from workflows.modelling.errors import ModelError
 from workflows.settings.loading import SettingsError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workflows import run
+from maxwell import run
 from workflows.studies.references.agreement import Moments, biased, compare, moments, of_reference, of_run, sites_of
 
 REFERENCES = Path(__file__).parents[2] / "references"

@@ -12,7 +12,7 @@ from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.stages import EQUILIBRATE, SCOUT, Stage
 from ensemble.protocol.sweep_spec import KernelSpec, SweepSpec
 from kernels.structure.levels import Interweaving
-from workflows.sampling.pipeline import Prepared
+from workflows.sampling.problem import named_problem
 from workflows.studies.scouts import page as scouts_page
 from workflows.studies.scouts import trials as scout_trials
 from workflows.studies.scouts.arrival import Arrival, arrived, evaluations, path_cost
@@ -114,7 +114,7 @@ def test_exact_draws_give_the_equilibrium_of_a_gaussian() -> None:
 def test_the_funnels_equilibrium_is_near_its_closed_form() -> None:
     target = TARGETS["funnel"]
     assert target.exact is not None
-    model = Prepared(scout_trials.settings(target, "short HMC", 1)).model
+    model = named_problem(scout_trials.settings(target, "short HMC", 1)).model
     found, wide = target.exact(model), FUNNEL - 1
     # -(chi^2_1 + chi^2_9 + 9 v) / 2: mean -5; variance 1 / 2 + 9 / 2 + 81 * 9 / 4.
     assert abs(found.mean + 0.5 * FUNNEL) < 6 * found.error

@@ -14,7 +14,7 @@ def lines(run: StoredRun) -> list[str]:
     Ordered by |mean| / sd of d over all stored draws. The probability counts draws; where every draw agrees it is
     given as above 1 - 1 / draws.
     """
-    d = run.data()["posterior"]["d"]
+    d = run.data["posterior"]["d"]
     draws = pooled(d) / math.log(2)
     mean, sd = draws.mean(axis=0), draws.std(axis=0, ddof=1)
     order = np.argsort(-np.abs(mean) / sd)[:ROWS]

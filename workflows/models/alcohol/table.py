@@ -20,7 +20,7 @@ IMPUTED = 400
 
 def lines(run: StoredRun) -> list[str]:
     """Effects as ratios, weights of the ways of reporting, and the people whose count is not known."""
-    data = run.data()
+    data = run.data
     posterior = data["posterior"]
     draws = posterior["mu"].size
     title = f"{INTERVAL:.0%} interval"

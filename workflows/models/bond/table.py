@@ -19,7 +19,7 @@ PER_CENT = "+.2f"
 
 def lines(run: StoredRun) -> list[str]:
     """Mean and interval of every parameter, and the four explanations of the slope at the last observed week."""
-    data = run.data()
+    data = run.data
     theta = Theta(*(pooled(data["posterior"][name]) for name in Theta._fields))
     return [*parameters(theta, truth(data)), *explanations(theta, *last_state(data))]
 

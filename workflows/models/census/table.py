@@ -21,7 +21,7 @@ def workers_of(areas: int, area_of_worker: np.ndarray) -> np.ndarray:
 
 def lines(run: StoredRun) -> list[str]:
     """Return to a year of education of the country, and of the areas with the highest medians."""
-    data = run.data()
+    data = run.data
     posterior, area_of_worker = data["posterior"], data["constant_data"]["area_of_worker"].values
     country = yearly(pooled(posterior["mu_education"]))
     draws = yearly(pooled(posterior["coefficients"][..., EDUCATION]))

@@ -19,7 +19,7 @@ DIGITS = "#.4g"
 
 def lines(run: StoredRun) -> list[str]:
     """Mean and interval of every parameter of one subject, or of the population's."""
-    data = run.data()
+    data = run.data
     return _population(data) if of_many(data["posterior"]) else _single(data)
 
 

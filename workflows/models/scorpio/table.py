@@ -13,7 +13,7 @@ def lines(run: StoredRun) -> list[str]:
 
     The Monte Carlo error comes from the superchains, which are independent.
     """
-    posterior = run.data()["posterior"]
+    posterior = run.data["posterior"]
     superchains = run.attributes["settings"]["ensemble"]["superchains"]
     copies = posterior.sizes["copy"]
     by_superchain = np.stack(

@@ -8,8 +8,6 @@ import xarray
 
 from ensemble.store.arviz_object import for_arviz
 from ensemble.store.arviz_schema import now, schema_attributes
-from workflows.modelling.fingerprint import require_same
-from workflows.modelling.registry import build
 from workflows.results.posterior.groups import Posterior, PosteriorError
 from workflows.results.protocol import StoredRun
 
@@ -33,9 +31,7 @@ def export(
         raise PosteriorError(f"draws = {draws} and prior = {prior} were given: take 1 draw a chain or more, 0 or more")
     reader = run.reader()
     attributes = reader.attributes
-    settings = attributes["settings"]["model"]
-    model = build(settings["name"], {key: value for key, value in settings.items() if key != "name"})
-    require_same(attributes["fingerprint"], model)
+    model = run.model()
     groups = reader.groups()
     stored = set(groups)
     kept = _spaced(groups["posterior"].sizes.get("draw", 0), draws)

@@ -38,7 +38,7 @@ class Posterior:
         if model.generative is None:
             raise PosteriorError(
                 f"model {model.name!r} is a density: predictions and pointwise log likelihoods need a NumPyro model "
-                "(workflows.numpyro_model), or compute them from the draws yourself (run.data())"
+                "(maxwell.numpyro_model), or compute them from the draws yourself (run.data)"
             )
         if not draws.sizes.get("draw"):
             raise PosteriorError(

@@ -69,7 +69,7 @@ def _verdicts(facts: Facts) -> Markup:
             paragraphs(next_steps(summary, still)),
             element("pre", next_command(summary)),
             element("p", "The draws, in Python:"),
-            element("pre", f"from workflows import open_run\ndata = open_run({summary['path']!r}).data()"),
+            element("pre", f"import maxwell\ndata = maxwell.open_run({summary['path']!r}).data"),
         ]
     )
 

@@ -13,7 +13,8 @@ import numpy as np
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundPlan, RoundResult
 from workflows.models.scorpio.model import WEIGHTS, exact_draws, responsibilities
-from workflows.sampling.pipeline import Prepared
+from workflows.sampling.problem import named_problem
+from workflows.sampling.run_settings import run_settings
 from workflows.settings.loading import make_settings
 from workflows.studies import watched
 
@@ -102,9 +103,10 @@ class Noting:
 
 def watch(name: str, sweeps: int, copies: int = COPIES) -> Watch:
     """One of RUNS by name: the scout until its stage ends, the others for so many sweeps."""
-    prepared = Prepared(make_settings(_content(name, sweeps, copies), name=name))
-    noting = Noting(prepared.run_settings.stages.scouts)
-    watched.run(prepared, noting.look, stop_requested=lambda: noting.ended)
+    chosen = make_settings(_content(name, sweeps, copies), name=name)
+    problem = named_problem(chosen)
+    noting = Noting(run_settings(chosen, problem).stages.scouts)
+    watched.run(chosen, problem, noting.look, stop_requested=lambda: noting.ended)
     return noting.watch()
 
 

@@ -10,7 +10,7 @@ from ensemble.fleet.local import Fleet
 from ensemble.protocol.flat import under
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from kernels.structure.joining import ALL_SITES
-from workflows.sampling.pipeline import Prepared
+from workflows.sampling.problem import named_problem
 from workflows.settings.loading import Settings, make_settings
 from workflows.studies import watched
 from workflows.studies.depth.bias import Trace, trace_of
@@ -66,11 +66,9 @@ def trace(target: DepthTarget, chosen: Settings, gradients: int) -> Trace:
 
     It ends with the round that brings the gradients of a chain to `gradients`.
     """
-    prepared = Prepared(chosen)
-    run_settings = prepared.run_settings
-    seen = Seen(target)
-    starts = _starts(target, run_settings.superchains, run_settings.shard.replicas)
-    watched.run(prepared, seen.look, starts, lambda: sum(seen.gradients) >= gradients)
+    seen, ensemble = Seen(target), chosen.ensemble
+    starts = _starts(target, ensemble.superchains, ensemble.replicas // ensemble.superchains)
+    watched.run(chosen, named_problem(chosen), seen.look, starts, lambda: sum(seen.gradients) >= gradients)
     return trace_of(np.cumsum(seen.gradients), np.stack(seen.squares), target.reference)
 
 

@@ -15,7 +15,8 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.settings import RunSettings
 from ensemble.shard.approximations import ITERATIONS, path_draws
 from ensemble.shard.level_kernels.registry import level_kernels
-from workflows.sampling.pipeline import Prepared
+from workflows.sampling.problem import Problem
+from workflows.sampling.run_settings import run_settings
 from workflows.settings.loading import Settings
 from workflows.studies import watched
 from workflows.studies.scouts.targets import Equilibrium
@@ -74,18 +75,18 @@ class Seen:
     """What is noted of every round: the log densities of all replicas, what a chain evaluated (`evaluations`, and
     `gradients` one after another), the kernel seconds of all shards and the stage."""
 
-    def __init__(self, prepared: Prepared) -> None:
-        self.prepared, self.settings = prepared, prepared.run_settings
+    def __init__(self, chosen: Settings, problem: Problem) -> None:
+        self.problem, self.settings = problem, run_settings(chosen, problem)
         self.densities: list[np.ndarray] = []
         self.stages: list[str] = []
-        start = path_cost(prepared.settings, prepared.model.target.dimension)
+        start = path_cost(chosen, problem.model.target.dimension)
         self.spent: list[tuple[float, float, float]] = [(*start, 0.0)]
 
     def look(self, fleet: Fleet, plan: RoundPlan, results: list[RoundResult]) -> None:
         """Note one round and its costs."""
         self.densities.append(np.concatenate([result.statistics["lp"] for result in results]))
         self.stages.append(plan.stage.name)
-        evaluated = evaluations(plan, self.prepared.spec, self.settings)
+        evaluated = evaluations(plan, self.problem.spec, self.settings)
         self.spent.append((evaluated, watched.gradients(results), sum(result.kernel_seconds for result in results)))
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 
 from ensemble.shard.runner import StartError
 from kernels.structure.joining import ALL_SITES
-from workflows.sampling.pipeline import Prepared
+from workflows.sampling.problem import named_problem
 from workflows.settings.loading import Settings, make_settings
 from workflows.studies import watched
 from workflows.studies.scouts.arrival import Arrival, Seen
@@ -72,7 +72,7 @@ def found_levels(target: ScoutTarget) -> tuple[str, ...]:
     """The levels of the structure as found; `whole` alone where it is one block of all coordinates."""
     whole = settings(target, "SPSA, whole vector", 1)
     content = {**whole.model_dump(mode="json"), "kernels": {}}
-    levels = Prepared(make_settings(content)).spec.structure.levels
+    levels = named_problem(make_settings(content)).spec.structure.levels
     return (ALL_SITES,) if sum(level.n_blocks for level in levels) == 1 else tuple(level.name for level in levels)
 
 
@@ -81,13 +81,13 @@ def watch(chosen: Settings, equilibrium: Equilibrium | None, seconds: float) -> 
 
     Raises StartError where no start has a finite density.
     """
-    prepared = Prepared(chosen)
-    seen = Seen(prepared)
+    problem = named_problem(chosen)
+    seen = Seen(chosen, problem)
 
     def enough() -> bool:
         return seen.seconds >= seconds or (equilibrium is not None and seen.arrival(equilibrium) is not None)
 
-    watched.run(prepared, seen.look, stop_requested=enough)
+    watched.run(chosen, problem, seen.look, stop_requested=enough)
     return seen
 
 
@@ -101,7 +101,7 @@ def of_run(densities: np.ndarray, how: str) -> Equilibrium:
 def equilibrium_of(target: ScoutTarget, levels: Sequence[str]) -> Equilibrium:
     """Exact where it is known, else from the second half of a longer run of a scout that arrives."""
     if target.exact is not None:
-        return target.exact(Prepared(settings(target, "SPSA, whole vector", 1)).model)
+        return target.exact(named_problem(settings(target, "SPSA, whole vector", 1)).model)
     scout = REFERENCE[target.name]
     sweeps, rounds = REFERENCE_SWEEPS[scout]
     seen = watch(settings(target, scout, rounds, sweeps, levels), None, np.inf).densities

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 os.environ["PJRT_NPROC"] = "1"
 
-from ensemble.run.status import NullProgress
-from workflows import open_run, run
+from workflows.results.run import Run
+from workflows.sampling import sample as sampling
+from workflows.settings.loading import load_settings
 
 CONFIG = "configs/glmm.yaml"
 COMMON = ("model.precision=float32", "goals.ess=1000", "goals.shared_ess=1000")
@@ -54,9 +55,9 @@ def row(store: Path, kernel: str, samples: int, minutes: float) -> Row:
         unfinished = store.with_suffix(".unfinished.zarr")
         shutil.rmtree(unfinished, ignore_errors=True)
         settings = [*COMMON, *KERNELS[kernel], f"model.samples={samples}", f"limits.minutes={minutes}"]
-        run(CONFIG, settings, out=unfinished, local=True, progress=NullProgress())
+        sampling.sample(load_settings(Path(CONFIG), settings), unfinished, local=True)
         unfinished.rename(store)
-    found = open_run(store).summary()
+    found = Run(store).summary()
     sample: dict[str, Any] = found["stages"].get("sample", {"gradients": 0.0, "sweeps": 0, "seconds": 0.0})
     proposals = found["settings"]["equilibrate"]["global_repeats"] * sample["sweeps"]
     each = sample["sweeps"] + (proposals if kernel in WALKS else sample["gradients"])

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ensemble.run.status import NullProgress, Status
-from workflows import run
+from workflows.sampling.sample import sample
+from workflows.settings.loading import load_settings
 
 SETTINGS = {"one temperature": "[1.0]", "T = 1 and 2": "[1.0, 2.0]", "T = 1 and 3.5": "[1.0, 3.5]"}
 SEEDS = (0, 1)
@@ -39,9 +40,8 @@ def main() -> None:
             goals = ["goals.ess=1", "goals.shared_ess=1", "goals.rhat=10", "goals.shared_rhat=10", "goals.draws=4"]
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder) / "trial.zarr"
-                found = run(
-                    "configs/airway_small.yaml", overrides + goals, out=out, local=True, progress=watch
-                ).summary()
+                chosen = load_settings(Path("configs/airway_small.yaml"), overrides + goals)
+                found = sample(chosen, out, local=True, progress=watch).summary()
             last = watch.rounds[-1]
             kernel = found["kernel_seconds"]
             lp = np.mean([status.lp_mean for status in watch.rounds[-5:]])

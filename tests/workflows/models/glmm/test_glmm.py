@@ -13,7 +13,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from kernels.transitions.pseudo_marginal.target import LogWeights, Precision, log_estimate, rounded
-from workflows import run
+from maxwell import run
 from workflows.modelling.errors import ModelError
 from workflows.modelling.model import Model
 from workflows.models.glmm import hand_gradient

@@ -1,0 +1,27 @@
+"""Options that several commands have."""
+
+import argparse
+from collections.abc import Callable
+
+
+class Print(argparse.Action):
+    """An option that prints a text, made only when asked for, and exits."""
+
+    def __init__(self, option_strings: list[str], dest: str, text: Callable[[], str], help: str) -> None:
+        super().__init__(option_strings, dest=argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, help=help)
+        self.text = text
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(self.text())
+        parser.exit()
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """What run and resume have in common."""
+    parser.add_argument("overrides", metavar="a.b=c", nargs="*", help="change a setting, as in goals.ess=200")
+    parser.add_argument("--local", action="store_true", help="run in this process, without Ray")
+
+
+def add_store(parser: argparse.ArgumentParser, text: str = "the folder of a run, also while it is still going") -> None:
+    """The store that a command reads."""
+    parser.add_argument("store", metavar="STORE", help=text)

@@ -1,0 +1,48 @@
+"""`maxwell run CONFIG`: sample a model as a config file says."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from workflows.cli.options import Print, add_sampling
+from workflows.cli.sampling import to_the_end
+
+
+def add(commands: Any) -> None:
+    """Add the command's parser."""
+    parser = commands.add_parser("run", help="sample a model", description="Sample a model as a config file says.")
+    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or a shipped config such as airway_small")
+    add_sampling(parser)
+    parser.add_argument("--out", metavar="STORE", help="where the run is stored (default runs/<name of CONFIG>.zarr)")
+    parser.add_argument("--help-settings", action=Print, text=_describe, help="list every key of CONFIG and exit")
+    parser.set_defaults(command=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Carry it out."""
+    from workflows.settings.loading import SettingsError, load_settings
+
+    settings = load_settings(Path(arguments.config), arguments.overrides)
+    module, _, function = settings.model.name.partition(":")
+    if module == "__main__":
+        raise SettingsError(
+            arguments.config,
+            [
+                f"model.name: {settings.model.name} is a function of a running script, which the command line does not "
+                f"see: save it in a module, say mine.py, and name mine:{function}; or call maxwell.sample in the script"
+            ],
+        )
+    out = Path(arguments.out) if arguments.out else settings.default_store
+
+    def start(progress: Any) -> Any:
+        from workflows.sampling.sample import sample
+
+        return sample(settings, out, local=arguments.local, progress=progress)
+
+    return to_the_end(start, out, arguments.local)
+
+
+def _describe() -> str:
+    from workflows.settings.loading import describe
+
+    return describe()

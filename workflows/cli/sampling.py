@@ -1,0 +1,50 @@
+"""What run and resume do alike: show progress, end in words, tell an interrupted user how to go on."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ensemble.run.status import Progress
+
+
+def to_the_end(start: Callable[[Progress], Any], store: Path, local: bool) -> int:
+    """Start a run, stored at `store`, and print its end; the exit status."""
+    from workflows.results.inspect_text import closing_lines
+    from workflows.results.progress import make_progress
+    from workflows.sampling.interrupt import Interrupted
+
+    progress = make_progress()
+    try:
+        run = start(progress)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        progress.close()
+        kept = "all finished rounds" if isinstance(stop, Interrupted) else "the last commit"
+        return _interrupted(store, kept, local)
+    finally:
+        progress.close()
+    print("\n".join(closing_lines(run.summary(), _model_lines(run), local)))
+    return 0
+
+
+def _model_lines(run: Any) -> list[str]:
+    """The model's own table. Whatever is wrong with it, the run is finished and its draws are safe: so it is told."""
+    try:
+        lines: list[str] = run.report_lines()
+    except Exception as error:  # noqa: BLE001 - lines of any model, the user's included
+        return [
+            f"The run is complete; the model's own table could not be made ({type(error).__name__}: {error}). "
+            "`maxwell table` tries it again."
+        ]
+    return lines
+
+
+def _interrupted(store: Path, kept: str, local: bool) -> int:
+    from workflows.results.inspect import resume_command
+
+    if store.exists():
+        advice = f"{kept} can be found in {store}. Go on with:\n  {resume_command(store, local)}"
+    else:
+        advice = "there was nothing to keep yet"
+    print(f"maxwell: interrupted; {advice}", file=sys.stderr)
+    return 130

@@ -1,0 +1,102 @@
+"""What is sampled: a model, its structure with a kernel for each level, its interweaving moves; found once a run."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ensemble.protocol.sweep_spec import SweepSpec
+from kernels.structure.discovery import StructureError, discover
+from kernels.structure.interweaving_discovery import find_interweavings
+from kernels.structure.joining import ALL_SITES
+from kernels.structure.levels import Structure
+from kernels.types import Position
+from workflows.modelling.errors import ModelError
+from workflows.modelling.model import Model
+from workflows.modelling.registry import build
+from workflows.sampling.level_kernels import with_kernels
+from workflows.sampling.starts import require_gradient
+from workflows.settings.loading import Settings, SettingsError
+
+STARTS = 32
+"""Starts tried before a model is refused."""
+PROBE = 0
+"""Seed of the structure's probes: the structure belongs to the model, not to the run's seed."""
+
+
+class Problem(NamedTuple):
+    """What is sampled.
+
+    model: the target with its data and the names that results have.
+    spec: what a sweep over it is composed of: structure, the kernel of each level, interweaving moves.
+    """
+
+    model: Model
+    spec: SweepSpec
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The sites without plates."""
+        return tuple(name for name, site in self.model.target.sites.items() if not site.plates)
+
+
+def named_problem(settings: Settings) -> Problem:
+    """`find_problem` for the model that the settings name."""
+    return find_problem(build(settings.model.name, settings.model.keys), settings)
+
+
+def find_problem(model: Model, settings: Settings) -> Problem:
+    """Probe the model for its structure, and choose kernels and interweaving moves as the settings say.
+
+    Raises ModelError for a density without a finite start or a structure to work with, SettingsError and KernelError
+    for settings that the model cannot follow.
+    """
+    require_gradient(settings.start.kind, model)
+    _require_likelihood(settings, model)
+    key = jax.random.key(PROBE)
+    position = _finite_start(model, key)
+    found = _discover(model, position, key, settings.structure.couplings)
+    spec = with_kernels(model.target, found, settings.kernels, settings.ensemble.replicas)
+    if settings.equilibrate.interweaving and ALL_SITES not in settings.kernels.levels:
+        spec = spec._replace(interweavings=find_interweavings(model.target, found, model.data, position, key))
+    return Problem(model, spec)
+
+
+def _require_likelihood(settings: Settings, model: Model) -> None:
+    """Raise SettingsError where the likelihood alone is to be tempered and the model does not tell it apart."""
+    if settings.tempering.tempers == "likelihood" and "likelihood" not in model.target.term_kinds.values():
+        raise SettingsError(
+            "the settings",
+            [
+                f"tempering.tempers: given likelihood, but no term of model {model.name!r} is one: use density, or say "
+                "which of the model's terms are (function_model has likelihood=...)"
+            ],
+        )
+
+
+def _finite_start(model: Model, key: jax.Array) -> Position:
+    """A start where every term is finite, for the probes to be taken around."""
+
+    def attempt(key: jax.Array, data: Any) -> tuple[Position, dict[str, jax.Array]]:
+        position = model.target.initial(key, data)
+        terms = model.target.log_terms(position, data)
+        return position, {name: jnp.all(jnp.isfinite(values)) for name, values in terms.items()}
+
+    compiled = jax.jit(attempt)
+    for number in range(STARTS):
+        position, finite = compiled(jax.random.fold_in(key, number), model.data)
+        if all(bool(good) for good in finite.values()):
+            return position
+    wrong = ", ".join(name for name, good in finite.items() if not bool(good))
+    raise ModelError(
+        f"model {model.name!r}: the log density is NaN or infinite at all {STARTS} starts; at the last one "
+        f"in these terms: {wrong}. Check them and the supports of their sites, or give starts inside the support."
+    )
+
+
+def _discover(model: Model, position: Position, key: jax.Array, couplings: Any) -> Structure:
+    """The model's structure. Raises ModelError where it has none to work with."""
+    try:
+        return discover(model.target, model.data, position, key=key, couplings=couplings)
+    except StructureError as error:
+        raise ModelError(f"model {model.name!r}: {error}") from error

@@ -1,0 +1,71 @@
+"""A new run, from its settings to its last draw."""
+
+from pathlib import Path
+from typing import Any
+
+from ensemble.errors import StoreError
+from ensemble.run.status import NullProgress, Progress
+from ensemble.store import opening as stores
+from workflows.modelling.fingerprint import fingerprint
+from workflows.modelling.given import is_object
+from workflows.modelling.model import Model
+from workflows.modelling.naming import AS_OBJECT
+from workflows.modelling.registry import build
+from workflows.results.run import Run
+from workflows.sampling import starts
+from workflows.sampling.drive import drive, ended
+from workflows.sampling.fleets import opened_fleet, runner_spec, runs_here
+from workflows.sampling.problem import Problem, find_problem
+from workflows.sampling.run_settings import run_settings
+from workflows.sampling.store_plan import layout
+from workflows.sampling.versions import versions
+from workflows.settings.loading import Settings
+
+
+def sample(
+    settings: Settings,
+    path: Path,
+    given: Model | None = None,
+    *,
+    local: bool | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Sample a model and store the run at `path`, where nothing must be yet.
+
+    given: the model as an object; None builds the one that the settings name. local: in this process (True) or on Ray
+    (False); None: by `fleets.runs_here`. Raises MaxwellError for bad input and Interrupted after Ctrl-C.
+    """
+    if path.exists():
+        raise StoreError(
+            f"{path} exists already. Go on with it by `maxwell resume {path}`, or name another store with --out."
+        )
+    shown = progress or NullProgress()
+    generation = starts.generation(settings.start)
+    model = build(settings.model.name, settings.model.keys) if given is None else given
+    problem = find_problem(model, settings)
+    chosen = run_settings(settings, problem, generation)
+    begin = starts.beginning(settings, model, chosen.shard)
+    spec = runner_spec(problem, settings, chosen.shard, given)
+    with opened_fleet(spec, settings, runs_here(local, settings, problem)) as fleet:
+        fleet.initialise(begin.starts)
+        arrays = layout(
+            problem, chosen.shard, chosen.superchains, min(settings.store.commit_rounds, chosen.record.max_draws)
+        )
+        attributes = _attributes(settings, problem, generation, is_object(settings.model.name, given))
+        with stores.create(path, arrays, attributes) as store:
+            stopped = drive(fleet, store, problem, chosen, shown, lambda runs: runs.start(begin.handover))
+    return ended(path, given, stopped=stopped)
+
+
+def _attributes(settings: Settings, problem: Problem, generation: int, as_object: bool) -> dict[str, Any]:
+    """What the store says of its run."""
+    return {
+        "model": settings.model.name,
+        AS_OBJECT: as_object,
+        "seed": settings.seed,
+        starts.GENERATION: generation,
+        "settings": settings.model_dump(mode="json"),
+        "config_name": settings.config_name,
+        "fingerprint": fingerprint(problem.model),
+        "versions": versions(),
+    }
