@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.test_layers import ROOT, imports_of
+from tests.project.test_layers import ROOT, imported
 
 HOME = "ensemble/store/"
 FACE = ("opening", "protocol", "contents", "arviz_object", "arviz_schema")
@@ -30,7 +30,7 @@ def _imports(path: str, source: str) -> Iterator[tuple[int, str]]:
     inner = {f"ensemble.store.{file.stem}" for file in (ROOT / HOME).glob("*.py")} - {
         f"ensemble.store.{name}" for name in FACE
     }
-    for found in imports_of(source, ".".join(Path(path).parent.parts)):
+    for found in imported(source, ".".join(Path(path).parent.parts)):
         if found.module.split(".")[0] in ("zarr", "h5py", "h5netcdf") or found.module in inner:
             yield found.line, f"imports {found.module}"
     for node in ast.walk(ast.parse(source)):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ensemble.adaptation import adapt as adaptation
+from ensemble.adaptation.interweaving import schedule
 from ensemble.protocol.plans import RoundPlan
 from ensemble.run import policies
 from ensemble.run.coordinator import Coordinator, Outcome
@@ -178,7 +178,7 @@ def test_controls_adapt_before_the_freeze_and_never_after(whole):
     for plan in sampling:
         for name, values in frozen.items():
             np.testing.assert_array_equal(plan.controls[name], values)
-        np.testing.assert_array_equal(plan.controls["schedule"], adaptation.schedule(4, plan.round, np.ones(2, bool)))
+        np.testing.assert_array_equal(plan.controls["schedule"], schedule(4, plan.round, np.ones(2, bool)))
 
 
 def test_draws_resets_and_checks_are_asked_for_by_the_settings(whole):
