@@ -10,6 +10,7 @@ import pytest
 
 from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.stages import EQUILIBRATE, SCOUT, Stage
+from tests.support.ensemble_models import run_settings, shard_settings
 from workflows.sampling.pipeline import Prepared
 from workflows.studies.scouts import page as scouts_page
 from workflows.studies.scouts import trials as scout_trials
@@ -62,7 +63,7 @@ def _level(leaf: bool, gradients: bool = False) -> Any:
 
 def _counted(stage: Stage, levels: list[Any], kernel: str, schedule: list[int], moves: int = 2) -> float:
     scout = {"kernel": kernel, "trajectory": 10, "directions": 2, "repeats": 16}
-    settings: Any = SimpleNamespace(shard=SimpleNamespace(scout=scout, repeats=4))
+    settings = run_settings(shard=shard_settings(scout=scout, repeats=4))
     structure: Any = SimpleNamespace(levels=levels)
     return evaluations(_plan(stage, len(schedule), schedule), structure, moves, settings)
 
