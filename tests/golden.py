@@ -164,7 +164,7 @@ def resumed(folder: Path) -> Path:
     """A run that was interrupted in equilibrate and in sample, in the middle of what is between two commits."""
     store = sampled(folder, f"{SCORPIO} model.copies=3 kernels.levels.copy=hmc {BLOCKS} limits.sweeps=15")
     for sweeps in (39, SETTINGS["limits"]["sweeps"]):
-        face().resume(store, [f"limits.sweeps={sweeps}"], local=True)
+        face().resume(store, settings=[f"limits.sweeps={sweeps}"], local=True)
     return store
 
 

@@ -12,6 +12,7 @@ from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.stages import EQUILIBRATE, SCOUT, Stage
 from ensemble.protocol.sweep_spec import KernelSpec, SweepSpec
 from kernels.structure.levels import Interweaving
+from tests.support.ensemble_models import run_settings, shard_settings
 from workflows.sampling.problem import named_problem
 from workflows.studies.scouts import page as scouts_page
 from workflows.studies.scouts import trials as scout_trials
@@ -66,7 +67,7 @@ def _counted(
     stage: Stage, levels: list[Any], kernel: str, schedule: list[int], moves: int = 2, **kernels: KernelSpec
 ) -> float:
     scout = {"kernel": kernel, "trajectory": 10, "directions": 2, "repeats": 16}
-    settings: Any = SimpleNamespace(shard=SimpleNamespace(scout=scout, repeats=4))
+    settings = run_settings(shard=shard_settings(scout=scout, repeats=4))
     structure: Any = SimpleNamespace(levels=levels)
     interweavings = (Interweaving("location", "mu", "x", None),) * moves
     spec = SweepSpec(structure, kernels, interweavings)
