@@ -29,6 +29,7 @@ HERE = "ensemble.shard.level_kernels"
 KERNELS: Mapping[str, Entry] = MappingProxyType(
     {
         "metropolis": Entry(f"{HERE}.metropolis", "random walk and fitted proposals"),
+        "elliptical_slice": Entry(f"{HERE}.elliptical_slice", "slices of ellipses of a normal fit, nothing to tune"),
         "hmc": Entry(f"{HERE}.hmc", "trajectories of one length, every block on its own"),
         "nuts": Entry(f"{HERE}.nuts", "trajectories that end where they turn, all in one block"),
         "pm_hmc": Entry(f"{HERE}.pm_hmc", "hmc of a pseudo-marginal model with its auxiliary variables"),

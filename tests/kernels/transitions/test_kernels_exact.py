@@ -13,6 +13,7 @@ from kernels.structure.joining import level_of_all_sites
 from kernels.structure.levels import Interweaving
 from kernels.transitions import block_swap, gradient_free_hmc, interweaving, metropolis
 from kernels.transitions.block_swap import BlockSwap
+from kernels.transitions.elliptical_slice import MOST_SHRINKS, EllipticalSlice, EllipticalSliceParameters
 from kernels.transitions.gradient_free_hmc import GradientFreeHMC
 from kernels.transitions.interweaving import Interweave
 from kernels.transitions.metropolis import Metropolis
@@ -51,6 +52,31 @@ def test_tempered_metropolis(mix: float) -> None:
     assert report.passed, report
     cold = metropolis_parameters("group", mix)
     assert not check_kernel(f"untempered {mix}", metropolis_kernel("group"), cold, *samples).passed
+
+
+@cache
+def slice_kernel(level: str, most: int = MOST_SHRINKS) -> EllipticalSlice:
+    return EllipticalSlice(view(level), most)
+
+
+def slice_parameters(level: str, beta: float = 1.0) -> EllipticalSliceParameters:
+    """The tilted, off-centre fit of `metropolis_parameters`."""
+    found = metropolis_parameters(level, 0.0, beta)
+    return EllipticalSliceParameters(found.beta, found.mean, found.factor)
+
+
+@pytest.mark.parametrize("most", [MOST_SHRINKS, 2], ids=["to the end", "cut short"])
+@pytest.mark.parametrize("level", ["global", "group"])
+def test_elliptical_slice(level: str, most: int) -> None:
+    report = check_kernel(f"slice {level} {most}", slice_kernel(level, most), slice_parameters(level))
+    assert report.passed, report
+
+
+def test_tempered_elliptical_slice() -> None:
+    samples = draw_tempered("half slice", 0.5), draw_tempered("half slice still", 0.5)
+    report = check_kernel("tempered slice", slice_kernel("group"), slice_parameters("group", beta=0.5), *samples)
+    assert report.passed, report
+    assert not check_kernel("untempered slice", slice_kernel("group"), slice_parameters("group"), *samples).passed
 
 
 @cache
@@ -97,12 +123,13 @@ def test_tempered_gradient_free_hmc() -> None:
     assert report.passed, report
 
 
-@pytest.mark.parametrize("name", ["metropolis", "hmc", "interweaving"])
+@pytest.mark.parametrize("name", ["metropolis", "slice", "hmc", "interweaving"])
 def test_cached_cells_stay_true(name: str) -> None:
     """After 50 steps the carried cells are those of the position, to rounding."""
     target, structure = hierarchy()
     cases: dict[str, tuple[Any, Any]] = {
         "metropolis": (metropolis_kernel("group"), metropolis_parameters("group", 0.4)),
+        "slice": (slice_kernel("group"), slice_parameters("group")),
         "hmc": (hmc_kernel("global"), hmc_parameters("global", 0.2)),
         "interweaving": (interweave(), interweaving.InterweavingParameters(jnp.asarray(0), jnp.asarray(-0.7))),
     }
