@@ -251,16 +251,16 @@ def test_a_nonfinite_density_is_rejected_and_counted(wall):
 
 
 class Spy:
-    """A kernel that notes the key of every step."""
+    """A kernel that notes the keys of every step, one a replica."""
 
     exact = True
 
     def __init__(self, kernel, seen):
         self.kernel, self.seen = kernel, seen
 
-    def step(self, key, *rest):
-        jax.debug.callback(lambda data: self.seen.append(tuple(data.tolist())), jax.random.key_data(key))
-        return self.kernel.step(key, *rest)
+    def step(self, keys, *rest):
+        jax.debug.callback(lambda data: self.seen.extend(map(tuple, data.tolist())), jax.random.key_data(keys))
+        return self.kernel.step(keys, *rest)
 
 
 def test_no_key_is_used_twice_in_a_round():
