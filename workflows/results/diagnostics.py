@@ -19,17 +19,17 @@ def diagnostics(reader: RunReader) -> xarray.Dataset:
 
 def labelled(arrays: Mapping[str, np.ndarray], posterior: xarray.Dataset) -> xarray.Dataset:
     """The diagnostics among the coordinator's arrays, labelled as the posterior is."""
-    variables = {}
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+    labels = {}
     for name, values in arrays.items():
         part, kind, site = (*name.split("/", 2), "", "")[:3]
-        if part == "diagnostics" and kind in KINDS:
-            variables[f"{site}_{kind}"] = (_dims(posterior, site, values), values)
-    dims = {dim for names, _ in variables.values() for dim in names}
-    return xarray.Dataset(variables, {dim: posterior.coords[dim] for dim in dims & set(posterior.coords)})
-
-
-def _dims(posterior: xarray.Dataset, site: str, values: np.ndarray) -> tuple[str, ...]:
-    """Names for the axes of a site: those of the posterior variable of its name, else made up."""
-    if site in posterior and posterior[site].shape[2:] == values.shape:
-        return tuple(str(dim) for dim in posterior[site].dims[2:])
-    return tuple(f"{site}_dim_{axis}" for axis in range(values.ndim))
+        if part != "diagnostics" or kind not in KINDS:
+            continue
+        # A site of constrained values (a simplex) has fewer coordinates than its posterior variable has values.
+        if site in posterior and posterior[site].shape[2:] == values.shape:
+            dims = tuple(str(dim) for dim in posterior[site].dims[2:])
+            labels.update({dim: posterior.coords[dim] for dim in dims})
+        else:
+            dims = tuple(f"{site}_dim_{axis}" for axis in range(values.ndim))
+        variables[f"{site}_{kind}"] = dims, values
+    return xarray.Dataset(variables, labels)
