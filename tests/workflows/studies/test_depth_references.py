@@ -33,7 +33,7 @@ def test_unknown_targets_are_refused() -> None:
 
 
 def test_a_missing_reference_says_how_to_make_it(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"python -m workflows\.depth\.references german_credit"):
+    with pytest.raises(ModelError, match=r"python -m workflows\.studies\.depth\.references german_credit"):
         depth_target("german_credit", tmp_path)
 
 
@@ -54,7 +54,7 @@ def test_a_reference_run_refuses_targets_that_need_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(BUILDERS) - set(EXACT)))
 def test_targets_without_moments_say_how_to_make_them(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=rf"has no reference .* workflows\.depth\.references {name}"):
+    with pytest.raises(ModelError, match=rf"has no reference .* workflows\.studies\.depth\.references {name}"):
         depth_target(name, tmp_path)
 
 
