@@ -35,7 +35,7 @@ _HOMES = {
     "Run": "workflows.results.run:Run",
     "black_box_model": "workflows.modelling.frontends.black_box:black_box_model",
     "function_model": "workflows.modelling.frontends.function:function_model",
-    "models": "workflows.modelling.model:available",
+    "models": "workflows.modelling.registry:available",
     "numpyro_model": "workflows.modelling.frontends.numpyro:numpyro_model",
     "open_run": "workflows.sampling.session:open_run",
     "pseudo_marginal_model": "workflows.modelling.frontends.pseudo_marginal:pseudo_marginal_model",

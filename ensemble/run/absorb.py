@@ -7,7 +7,8 @@ from ensemble.protocol.flat import under
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import adapt as adaptation
-from ensemble.run import ladder, observed, policies
+from ensemble.run import ladder, observed
+from ensemble.run.decisions import policies
 from ensemble.run.goals import check_goals
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings

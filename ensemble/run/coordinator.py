@@ -6,8 +6,8 @@ from typing import NamedTuple
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundResult
 from ensemble.protocol.sweep_spec import SweepSpec
-from ensemble.run import policies
 from ensemble.run.absorb import absorb
+from ensemble.run.decisions import policies
 from ensemble.run.goals import goals_met
 from ensemble.run.handover import Handover, take_over
 from ensemble.run.rounds import advance, next_plan

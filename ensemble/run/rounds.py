@@ -9,7 +9,8 @@ from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.stages import Stage
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import adapt as adaptation
-from ensemble.run import observed, policies
+from ensemble.run import observed
+from ensemble.run.decisions import policies
 from ensemble.run.ladder import LadderState
 from ensemble.run.settings import RunSettings
 from ensemble.run.state import RunState, stage_tuning

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ensemble.protocol.plans import RoundResult
-from ensemble.run.status import NullProgress, Progress
+from ensemble.protocol.progress import NullProgress, Progress
 
 
 def never() -> bool:

@@ -13,7 +13,7 @@ from ensemble.protocol.plans import Arrays
 from ensemble.protocol.stages import Stage
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
-from ensemble.run import policies
+from ensemble.run.decisions import policies
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
 from ensemble.shard.first_tuning import first_tuning

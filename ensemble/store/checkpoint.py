@@ -16,7 +16,7 @@ import numpy as np
 
 from ensemble.errors import StoreDamaged, StoreError, StoreVersion
 from ensemble.store.contents import Checkpoint, CoordinatorState
-from ensemble.store.filesystem import Filesystem
+from ensemble.store.disk.filesystem import Filesystem
 from ensemble.store.plain import plain
 
 FOLDER = "checkpoint"

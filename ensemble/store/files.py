@@ -10,7 +10,7 @@ from ensemble.errors import StoreDamaged
 from ensemble.store import checkpoint
 from ensemble.store.chunks import Blocks, Codec, chunk_name, committed_chunks
 from ensemble.store.contents import Checkpoint
-from ensemble.store.filesystem import PARTIAL, Filesystem
+from ensemble.store.disk.filesystem import PARTIAL, Filesystem
 from ensemble.store.layout import ROOT
 from ensemble.store.root import LOCK, Root, encode_member, encode_root
 

@@ -11,8 +11,8 @@ from ensemble.store.arviz_schema import now, schema_attributes
 from ensemble.store.checkpoint import Reference
 from ensemble.store.chunks import require_chunks
 from ensemble.store.contents import Layout
+from ensemble.store.disk.filesystem import DISK, Filesystem
 from ensemble.store.files import build_files
-from ensemble.store.filesystem import DISK, Filesystem
 from ensemble.store.layout import build
 from ensemble.store.reader import ZarrReader
 from ensemble.store.root import LOCK, Record, Root, first_root, read_root

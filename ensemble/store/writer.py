@@ -19,9 +19,9 @@ from ensemble.store.arviz_schema import NAMES
 from ensemble.store.buffers import DrawBuffers
 from ensemble.store.checkpoint import Reference
 from ensemble.store.contents import Checkpoint, Layout
+from ensemble.store.disk.filesystem import Filesystem
+from ensemble.store.disk.lock import Lock
 from ensemble.store.files import StoreFiles
-from ensemble.store.filesystem import Filesystem
-from ensemble.store.lock import Lock
 from ensemble.store.plain import plain
 from ensemble.store.root import RECORD, Record, Root, new_writer, read_root
 

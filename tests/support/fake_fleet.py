@@ -9,7 +9,7 @@ from ensemble.diagnostics import accumulators
 from ensemble.diagnostics.accumulators import Accumulators
 from ensemble.protocol.flat import prefixed
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
-from tests.support.ensemble_models import GROUPS, REPLICAS, STORED, WIDTHS
+from tests.support.models.ensemble_models import GROUPS, REPLICAS, STORED, WIDTHS
 
 Script = Callable[[RoundPlan, Arrays], Arrays]
 """Changes of one shard's statistics, given the plan and what would be reported."""

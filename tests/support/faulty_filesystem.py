@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ensemble.store.filesystem import PARTIAL, Filesystem
+from ensemble.store.disk.filesystem import PARTIAL, Filesystem
 
 
 class Crash(BaseException):

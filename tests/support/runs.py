@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from ensemble.protocol.plans import RunnerSpec
+from ensemble.protocol.progress import NullProgress, Status
 from ensemble.run.settings import RunSettings
-from ensemble.run.status import NullProgress, Status
 from ensemble.store.contents import Layout
 from workflows.cli import main as cli
 from workflows.results import progress
@@ -29,7 +29,7 @@ from workflows.settings.loading import make_settings
 
 GROUPS = ("posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats")
 SETTINGS: dict[str, Any] = {
-    "model": {"name": "tests.support.user_model:groups"},
+    "model": {"name": "tests.support.models.user_model:groups"},
     "ensemble": {"replicas": 8, "superchains": 4, "workers": 2},
     "round": {"sweeps": 2},
     "scout": {"max_rounds": 3},

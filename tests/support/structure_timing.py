@@ -5,7 +5,7 @@ import time
 import jax
 
 from kernels.structure.discovery import discover
-from tests.support.structure_models import census, genes, zeros
+from tests.support.models.structure_models import census, genes, zeros
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ensemble.run.status import Progress
+from ensemble.protocol.progress import Progress
 
 
 def to_the_end(start: Callable[[Progress], Any], store: Path, local: bool) -> int:

@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ensemble.run.status import Progress, Status
+from ensemble.protocol.progress import Progress, Status
 
 PLAIN_SECONDS = 10.0
 """At most one plain line of numbers in this time: a log of an hour stays readable."""

@@ -6,10 +6,10 @@ from types import MappingProxyType
 from typing import Any
 
 from ensemble.fleet.local import Fleet
+from ensemble.protocol.progress import Progress
 from ensemble.run.coordinator import Coordinator
 from ensemble.run.settings import RunSettings
 from ensemble.run.sitting import Sitting
-from ensemble.run.status import Progress
 from ensemble.store.protocol import RunStore
 from workflows.modelling.model import Model
 from workflows.results.run import Run

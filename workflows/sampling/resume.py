@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ensemble.run.status import NullProgress, Progress
+from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.store import opening as stores
 from workflows.modelling.given import recorded_model
 from workflows.modelling.model import Model

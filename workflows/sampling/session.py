@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.errors import StoreError
-from ensemble.run.status import NullProgress, Progress
+from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.store import opening as stores
 from workflows.modelling import given as models
 from workflows.modelling.model import Model

@@ -9,7 +9,7 @@ from ensemble.adaptation.covariance import SHRINKAGE
 from ensemble.adaptation.moments import Moments, absorb_moments, extended, first_moments
 from ensemble.run import adapt as adaptation
 from ensemble.shard.level_kernels.metropolis import FITTED_ROUND
-from tests.support.ensemble_models import GROUPS, small, tuning
+from tests.support.models.ensemble_models import GROUPS, small, tuning
 
 REPLICAS = 4
 

@@ -12,7 +12,7 @@ from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import STEEP, shard_moments
 from kernels.state import LevelView, evaluate
 from kernels.structure.joining import all_sites
-from tests.support.ensemble_models import evaluated, small
+from tests.support.models.ensemble_models import evaluated, small
 
 SWEEPS = 4
 HALF = float(np.log(0.5))

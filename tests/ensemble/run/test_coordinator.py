@@ -12,15 +12,15 @@ import pytest
 
 from ensemble.adaptation.interweaving import schedule
 from ensemble.protocol.plans import RoundPlan
-from ensemble.run import policies
+from ensemble.protocol.progress import NullProgress, Status
 from ensemble.run.coordinator import Coordinator, Outcome
+from ensemble.run.decisions import policies
 from ensemble.run.ledger import Ledger
 from ensemble.run.sitting import Sitting
-from ensemble.run.status import NullProgress, Status
 from ensemble.store import opening as stores
 from ensemble.store.contents import Layout, Variable
-from tests.support.ensemble_models import STORED, run_settings, shard_settings, small
 from tests.support.fake_fleet import FakeFleet, unchanged
+from tests.support.models.ensemble_models import STORED, run_settings, shard_settings, small
 
 GOALS = {"ess": 400.0, "rhat": 1.2, "shared_ess": 400.0, "shared_rhat": 1.2}
 SCOUT, EQUILIBRATE, SAMPLE = 6, 16, 22

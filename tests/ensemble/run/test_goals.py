@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ensemble.run.goals import GoalCheck, goal_check, goals_met
-from tests.support.ensemble_models import run_settings as settings
-from tests.support.ensemble_models import shard_settings
+from tests.support.models.ensemble_models import run_settings as settings
+from tests.support.models.ensemble_models import shard_settings
 
 GOOD = GoalCheck(rounds=20, rhat_max=1.1, rhat_shared_max=1.02, ess_min=400, ess_median=900, ess_shared_min=1000)
 

@@ -27,9 +27,9 @@ from kernels.transitions.block_swap import BlockSwap
 from kernels.transitions.hmc import Hmc, HmcParameters
 from kernels.transitions.metropolis import Metropolis
 from maxwell import run
-from tests.support import ladder_models
-from tests.support.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small, tuning
 from tests.support.harness import WIDTH, Sample, check_kernel, check_swap, draw_joint, hierarchy, view
+from tests.support.models import ladder_models
+from tests.support.models.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small, tuning
 from workflows.results.inspect import inspect_store, to_json
 from workflows.results.inspect_text import closing_lines, render
 from workflows.settings.loading import SettingsError
@@ -243,7 +243,7 @@ def modes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tempering = {"tempers": "likelihood", "swaps": "whole", "stages": ["equilibrate", "sample"]}
     settings = {
         **SETTINGS,
-        "model": {"name": "tests.support.ladder_models:two_modes"},
+        "model": {"name": "tests.support.models.ladder_models:two_modes"},
         "equilibrate": {"max_rounds": 24, "refine_rounds": 16},
         "tempering": {**tempering, "hottest": "inf", "rungs": 5},
         "limits": {"sweeps": 1000},
@@ -310,7 +310,7 @@ def test_the_barrier_of_a_gaussian(tmp_path: Path) -> None:
     the energies, which some rows of single rounds tell; what is allowed is 5 of them or more."""
     settings = {
         **SETTINGS,
-        "model": {"name": "tests.support.ladder_models:gaussian"},
+        "model": {"name": "tests.support.models.ladder_models:gaussian"},
         "equilibrate": {"max_rounds": 16, "refine_rounds": 16},
         "tempering": {"swaps": "whole", "hottest": 8.0, "rungs": 6, "stages": ["equilibrate", "sample"]},
         "limits": {"sweeps": 800},
@@ -329,7 +329,7 @@ def test_the_barrier_of_a_gaussian(tmp_path: Path) -> None:
 def test_tempering_a_likelihood_that_is_not_there_is_refused(tmp_path: Path) -> None:
     settings = {
         **SETTINGS,
-        "model": {"name": "tests.support.ladder_models:gaussian"},
+        "model": {"name": "tests.support.models.ladder_models:gaussian"},
         "tempering": {"temperatures": [1.0, 2.0], "tempers": "likelihood"},
     }
     with pytest.raises(SettingsError, match=r"tempering.tempers: given likelihood, but no term.*use density"):

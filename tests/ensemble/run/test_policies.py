@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT
-from ensemble.run import policies, settling
+from ensemble.run.decisions import policies, settling
 from ensemble.run.ledger import Ledger
-from tests.support.ensemble_models import run_settings as settings
+from tests.support.models.ensemble_models import run_settings as settings
 
 DIMENSION = 200
 SD = np.sqrt(DIMENSION / 2)

@@ -14,8 +14,8 @@ from ensemble.run.ledger import Ledger
 from ensemble.run.rounds import advance, next_plan
 from ensemble.run.settings import RunSettings
 from ensemble.run.state import RunState, first_state, pack, unpack
-from tests.support.ensemble_models import run_settings, shard_settings, small
 from tests.support.fake_fleet import FakeFleet
+from tests.support.models.ensemble_models import run_settings, shard_settings, small
 
 LADDER = {"temperatures": (1.0, 3.0), "stages": ("equilibrate",)}
 SETTINGS: RunSettings = run_settings(shard=shard_settings(ladder=LADDER))

@@ -12,7 +12,7 @@ from ensemble.shard import audit
 from ensemble.shard.audit import AuditError, check, staleness
 from kernels.state import State, evaluate
 from kernels.structure.discovery import discover
-from tests.support.ensemble_models import GROUPS, log_terms, small, target
+from tests.support.models.ensemble_models import GROUPS, log_terms, small, target
 
 FAR = 40.0
 """Where no probe goes: the structure is looked for around 0."""

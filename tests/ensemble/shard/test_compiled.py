@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensemble.shard.compiled import Clock, Compiled
-from tests.support.ensemble_models import tuning
+from tests.support.models.ensemble_models import tuning
 
 
 def counted():

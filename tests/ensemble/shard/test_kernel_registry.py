@@ -16,7 +16,7 @@ from ensemble.shard.level_kernels.registry import KERNELS, described, level_kern
 from kernels.state import LevelView, evaluate
 from kernels.structure.discovery import discover
 from kernels.structure.joining import joined
-from tests.support.pseudo_marginal_models import groups
+from tests.support.models.pseudo_marginal_models import groups
 
 REPLICAS, STEPS = 4, 3
 AT = {"metropolis": "global", "hmc": "global", "nuts": "global", "refresh": "individual"}

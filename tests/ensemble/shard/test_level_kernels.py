@@ -13,7 +13,7 @@ from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.keys import replica_keys
 from ensemble.shard.sweeps import Sweeps
 from kernels.structure.joining import joined
-from tests.support.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small
+from tests.support.models.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small
 
 SWEEPS = 4
 

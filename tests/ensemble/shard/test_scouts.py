@@ -10,7 +10,7 @@ import pytest
 
 from ensemble.shard.scouts import make_scout, scout_tuning
 from kernels.state import State, evaluate
-from tests.support.ensemble_models import GROUPS, REPLICAS, SCOUT, log_terms, small, target, tuning
+from tests.support.models.ensemble_models import GROUPS, REPLICAS, SCOUT, log_terms, small, target, tuning
 
 NOWHERE = {"b": np.inf, "mu": np.inf}
 """How far out the density ends: here it does not."""

@@ -19,7 +19,7 @@ from ensemble.shard.scouts import scout_tuning
 from ensemble.shard.sweeps import ApproximateKernelError
 from kernels.structure.discovery import discover
 from kernels.transitions.metropolis import Metropolis
-from tests.support.ensemble_models import GROUPS, SCOUT, initial, log_terms, shard_settings, small, target
+from tests.support.models.ensemble_models import GROUPS, SCOUT, initial, log_terms, shard_settings, small, target
 
 SWEEPS, REPLICAS, STORED = 4, 3, 2
 TEMPERATURES = (1.0, 3.0)

@@ -19,7 +19,7 @@ from kernels.numerics import batching
 from kernels.state import evaluate
 from kernels.transitions.metropolis import Metropolis
 from kernels.transitions.momentum_diffusion import MomentumDiffusion
-from tests.support.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small, target, tuning
+from tests.support.models.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small, target, tuning
 
 REPEATS, SWEEPS = 2, 4
 

@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import opening as stores
 from ensemble.store.contents import Checkpoint, Layout, Variable
-from ensemble.store.filesystem import DISK, Filesystem
+from ensemble.store.disk.filesystem import DISK, Filesystem
 from ensemble.store.writer import ZarrStore
 from tests.support.faulty_filesystem import Crash, FaultyFilesystem, snapshot
 

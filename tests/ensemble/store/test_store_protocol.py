@@ -12,9 +12,9 @@ from ensemble.store.contents import Checkpoint, Layout, Variable
 from ensemble.store.protocol import RunReader, RunStore
 from ensemble.store.reader import ZarrReader
 from ensemble.store.writer import ZarrStore
-from tests.support.ensemble_models import STORED, run_settings, small
 from tests.support.fake_fleet import FakeFleet
 from tests.support.memory_store import MemoryReader, MemoryStore
+from tests.support.models.ensemble_models import STORED, run_settings, small
 from workflows.results.diagnostics import diagnostics
 from workflows.results.inspect import summary_of
 

@@ -14,7 +14,7 @@ from kernels.structure.owners import ALWAYS
 from kernels.structure.probing import Prober
 from kernels.structure.segments import Axes, Identity, SingleGroup
 from kernels.target import Site
-from tests.support.structure_models import census, genes, make_target, nested, nested_data, normal, zeros
+from tests.support.models.structure_models import census, genes, make_target, nested, nested_data, normal, zeros
 
 KEY = jax.random.key(5)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kernels.structure.discovery import StructureError, discover
 from kernels.target import Site
-from tests.support.structure_models import make_target, normal, zeros
+from tests.support.models.structure_models import make_target, normal, zeros
 
 KEY = jax.random.key(11)
 ITEMS = 300

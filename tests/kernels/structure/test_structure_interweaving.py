@@ -8,7 +8,7 @@ from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import apply, find_interweavings
 from kernels.structure.levels import Interweaving
 from kernels.target import Site
-from tests.support.structure_models import census, genes, make_target, normal, zeros
+from tests.support.models.structure_models import census, genes, make_target, normal, zeros
 
 KEY = jax.random.key(3)
 

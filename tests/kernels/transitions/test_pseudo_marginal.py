@@ -25,8 +25,16 @@ from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_
 from maxwell import run
 from tests.kernels.transitions.test_nuts import CHAINS, DEEPEST, gaussian, injected, start_of
 from tests.kernels.transitions.test_pseudo_marginal_exact import proposals, wrong_flows
+from tests.support.models.pseudo_marginal_models import (
+    INDIVIDUALS,
+    SAMPLES,
+    log_prior,
+    log_weights,
+    one_draw,
+    small,
+    view,
+)
 from tests.support.one_replica import OneReplica
-from tests.support.pseudo_marginal_models import INDIVIDUALS, SAMPLES, log_prior, log_weights, one_draw, small, view
 from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
 
@@ -458,7 +466,7 @@ def test_a_run_with_tempering(tmp_path: Any) -> None:
         "equilibrate": {"max_rounds": 2, "refine_rounds": 1},
         "limits": {"sweeps": 20},
     }
-    settings = {**SETTINGS, "model": {"name": "tests.support.pseudo_marginal_models:groups"}, **short}
+    settings = {**SETTINGS, "model": {"name": "tests.support.models.pseudo_marginal_models:groups"}, **short}
     result = run(settings, out=tmp_path / "run.zarr", local=True)
     posterior = result.data["posterior"]
     assert set(posterior.data_vars) == {"mu", "log_sd"}

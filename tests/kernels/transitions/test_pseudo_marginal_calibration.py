@@ -27,7 +27,7 @@ from tests.support.calibration import (
     widened,
 )
 from tests.support.harness import LOG_SD
-from tests.support.pseudo_marginal_models import SAMPLES, effects, groups
+from tests.support.models.pseudo_marginal_models import SAMPLES, effects, groups
 from workflows.modelling.model import Generative
 from workflows.settings.sections.kernels import KernelSettings
 

@@ -24,7 +24,14 @@ from kernels.transitions.nuts.sampler import Nuts
 from kernels.transitions.pseudo_marginal.metropolis import PseudoMarginalMetropolis, PseudoMarginalMetropolisParameters
 from kernels.transitions.pseudo_marginal.target import AUXILIARY
 from kernels.transitions.pseudo_marginal.trajectories import pseudo_marginal_hmc, pseudo_marginal_nuts
-from tests.support.pseudo_marginal_models import INDIVIDUALS, LIKELIHOOD, SAMPLES, check_kernel, draw_tempered, view
+from tests.support.models.pseudo_marginal_models import (
+    INDIVIDUALS,
+    LIKELIHOOD,
+    SAMPLES,
+    check_kernel,
+    draw_tempered,
+    view,
+)
 
 THETA = jnp.asarray([[[0.5], [0.0]], [[0.1], [0.3]]])
 """A dense factor of (mu, log sd), [2, 2, 1]."""

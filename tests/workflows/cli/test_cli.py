@@ -12,7 +12,7 @@ import pytest
 
 from ensemble.errors import MaxwellError
 from workflows.cli.main import main
-from workflows.modelling import model as models
+from workflows.modelling import registry as models
 from workflows.results.inspect import SUMMARY_KEYS, summarise
 from workflows.settings.loading import make_settings, resume_settings
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ensemble.run.status import NullProgress
+from ensemble.protocol.progress import NullProgress
 from ensemble.store import opening as stores
 from maxwell import numpyro_model, open_run
-from tests.support import user_model
+from tests.support.models import user_model
 from tests.support.runs import SignalAt, command, config, contents, draws, same
 from workflows.cli.main import main
 from workflows.modelling import datasets
@@ -113,7 +113,7 @@ def test_the_model_of_a_store_must_be_the_one_that_was_recorded(
     y = np.zeros((4, user_model.GROUPS))
     monkeypatch.setattr(user_model, "groups", lambda: numpyro_model(user_model.normal_groups, {"y": y}))
     line = refused_resume(store, capsys)
-    assert "model 'tests.support.user_model:groups' is not the one that was recorded: data.['y'].sha256" in line
+    assert "model 'tests.support.models.user_model:groups' is not the one that was recorded: data.['y'].sha256" in line
     assert "start a new run" in line
 
 
@@ -160,7 +160,7 @@ def test_models_that_cannot_be_sampled_are_bad_input(
     function: str, parts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = config(
-        tmp_path, model={"name": f"tests.support.user_model:{function}"}, structure={"couplings": "refuse"}
+        tmp_path, model={"name": f"tests.support.models.user_model:{function}"}, structure={"couplings": "refuse"}
     )
     assert main(["run", str(settings), "--local", "--out", str(tmp_path / "run.zarr")]) == 2
     line = refusal(capsys)

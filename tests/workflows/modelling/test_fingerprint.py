@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import users_models
+from tests.support.models import users_models
 from workflows.modelling.errors import ModelError
 from workflows.modelling.fingerprint import compare_fingerprints, fingerprint, require_same
 from workflows.modelling.registry import build

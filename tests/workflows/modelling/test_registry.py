@@ -12,7 +12,7 @@ import pytest
 
 import workflows.models
 from maxwell import run
-from tests.support import toy_model, users_models
+from tests.support.models import toy_model, users_models
 from tests.support.runs import SETTINGS
 from workflows.cli.main import main
 from workflows.modelling.errors import ModelError

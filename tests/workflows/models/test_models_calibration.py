@@ -24,7 +24,6 @@ import numpy as np
 import pytest
 
 from kernels.types import Data, Position
-from tests.support.bond_study import bond_study
 from tests.support.calibration import (
     Plan,
     Simulated,
@@ -37,6 +36,7 @@ from tests.support.calibration import (
     simulations,
     widened,
 )
+from tests.support.models.bond_study import bond_study
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.registry import build
 from workflows.models.alcohol import heaping

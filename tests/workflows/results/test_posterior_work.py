@@ -11,8 +11,8 @@ import xarray
 
 from ensemble.errors import MaxwellError
 from maxwell import open_run, run
-from tests.support import predictive_models as models
-from tests.support.ensemble_models import small
+from tests.support.models import predictive_models as models
+from tests.support.models.ensemble_models import small
 from workflows.cli.main import main
 from workflows.modelling.model import Model
 from workflows.results.posterior.export import write
@@ -110,7 +110,7 @@ def test_prior_draws_and_their_outcomes() -> None:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
     settings = {
-        "model": {"name": "tests.support.predictive_models:people"},
+        "model": {"name": "tests.support.models.predictive_models:people"},
         "ensemble": {"replicas": 8, "superchains": 4},
         "goals": {"ess": 100, "shared_ess": 100, "draws": 60},
         "limits": {"sweeps": 2000},

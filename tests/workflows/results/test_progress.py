@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from ensemble.run.status import NullProgress, Progress, Status
+from ensemble.protocol.progress import NullProgress, Progress, Status
 from workflows.results.progress import (
     NotebookProgress,
     PlainProgress,

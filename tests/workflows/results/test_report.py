@@ -19,7 +19,7 @@ from ensemble.store import opening as stores
 from ensemble.store.contents import Layout, Variable
 from maxwell import open_run, run
 from tests.support.html_checker import Page
-from tests.support.report_models import NAMES
+from tests.support.models.report_models import NAMES
 from tests.support.runs import SETTINGS
 from workflows.cli.main import main
 from workflows.results.inspect import number
@@ -45,7 +45,7 @@ SCORPIO: dict[str, Any] = {
     "scout": {"kernel": "none"},
     "tempering": {"swaps": "whole", "rungs": 3, "hottest": 10.0, "stages": ["equilibrate", "sample"]},
 }
-USERS: dict[str, Any] = {**SETTINGS, "model": {"name": "tests.support.report_models:hostile"}, "tempering": {}}
+USERS: dict[str, Any] = {**SETTINGS, "model": {"name": "tests.support.models.report_models:hostile"}, "tempering": {}}
 LIMIT = 1.5e6
 """Bytes of the page of a small run."""
 
@@ -154,7 +154,7 @@ def test_a_page_of_scorpio_on_a_ladder(scorpio: Path) -> None:
 def test_a_page_of_a_users_model(users: Path) -> None:
     text = report(users).text
     for part in (
-        "tests.support.report_models:hostile",
+        "tests.support.models.report_models:hostile",
         "no pictures of its own",
         "scout 3 3",
         "equilibrate 4 8",

@@ -13,9 +13,9 @@ import pytest
 
 from ensemble.fleet.local import LocalFleet
 from ensemble.fleet.ray_fleet import RayFleet
+from ensemble.protocol.progress import NullProgress, Status
 from ensemble.run.coordinator import Coordinator
 from ensemble.run.sitting import Sitting
-from ensemble.run.status import NullProgress, Status
 from ensemble.store import opening as stores
 from ensemble.store.protocol import RunStore
 from maxwell import open_run, resume, run

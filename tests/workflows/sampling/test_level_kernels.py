@@ -13,7 +13,7 @@ from kernels.state import evaluate, log_density
 from kernels.structure.discovery import discover
 from kernels.structure.joining import all_sites, joined
 from kernels.target import Site, Target
-from tests.support.ensemble_models import GROUPS, small
+from tests.support.models.ensemble_models import GROUPS, small
 from workflows.sampling.level_kernels import KernelError, with_kernels
 from workflows.settings.sections.kernels import KernelSettings
 

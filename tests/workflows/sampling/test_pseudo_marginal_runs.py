@@ -39,7 +39,7 @@ from kernels.transitions.pseudo_marginal.metropolis import PseudoMarginalMetropo
 from kernels.transitions.pseudo_marginal.target import AUXILIARY, ESTIMATE
 from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_marginal_hmc, pseudo_marginal_nuts
 from maxwell import open_run, pseudo_marginal_model, resume, run
-from tests.support.pseudo_marginal_models import SAMPLES, groups, log_prior, log_weights
+from tests.support.models.pseudo_marginal_models import SAMPLES, groups, log_prior, log_weights
 from tests.support.runs import SETTINGS, draws, parts, same
 from workflows.modelling.model import Model
 from workflows.results.report.coordinates import sites_of

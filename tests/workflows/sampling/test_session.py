@@ -14,8 +14,8 @@ import pytest
 
 import maxwell
 from ensemble.errors import StoreError
-from ensemble.run.status import NullProgress
-from tests.support import user_model
+from ensemble.protocol.progress import NullProgress
+from tests.support.models import user_model
 from tests.support.runs import SETTINGS, SignalAt, draws, same
 from workflows.cli.main import main
 from workflows.modelling.errors import ModelError

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 
 from ensemble.errors import StoreError
+from ensemble.protocol.progress import NullProgress
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE
 from ensemble.run.handover import dealt
 from ensemble.run.ledger import Ledger
-from ensemble.run.status import NullProgress
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.contents import Checkpoint
 from ensemble.store.opening import reader
 from ensemble.store.root import read_root
 from maxwell import open_run, resume, run
+from tests.support.models.start_models import means
 from tests.support.runs import draws, same
-from tests.support.start_models import means
 from workflows.modelling.errors import ModelError
 from workflows.settings.loading import SettingsError
 
 SETTINGS: dict[str, Any] = {
-    "model": {"name": "tests.support.start_models:far"},
+    "model": {"name": "tests.support.models.start_models:far"},
     "ensemble": {"replicas": 32, "superchains": 4, "workers": 2},
     "round": {"sweeps": 4},
     "scout": {"kernel": "none"},
@@ -99,7 +99,7 @@ def test_states_metric_step_sizes_and_moments_are_those_stored(first: Path, tmp_
 def test_the_second_run_meets_its_goals_in_a_quarter_of_the_sweeps(tmp_path: Path) -> None:
     """Warm-up counted on both sides. What is left is what any run needs that records: 20 rounds of 512 chains."""
     heard, ensemble = Heard(), {"replicas": 512, "superchains": 8}
-    settings = {**SETTINGS, "model": {"name": "tests.support.start_models:ridge"}, "ensemble": ensemble}
+    settings = {**SETTINGS, "model": {"name": "tests.support.models.start_models:ridge"}, "ensemble": ensemble}
     before = run(settings, out=tmp_path / "first.zarr", local=True).summary()
     settings["start"] = {"store": str(tmp_path / "first.zarr")}
     after = run(settings, out=tmp_path / "second.zarr", local=True, progress=heard).summary()
@@ -209,9 +209,9 @@ def test_what_does_not_fit_is_said_and_learned_anew(first: Path, tmp_path: Path)
 
 def test_another_model_is_refused_before_anything_runs(first: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"start.store: .*first.zarr holds a run of another model.*data"):
-        second(first, tmp_path / "second.zarr", model={"name": "tests.support.start_models:far", "seed": 1})
-    with pytest.raises(ModelError, match=r"another model.*name: recorded 'tests.support.start_models:far'"):
-        second(first, tmp_path / "second.zarr", model={"name": "tests.support.user_model:groups"})
+        second(first, tmp_path / "second.zarr", model={"name": "tests.support.models.start_models:far", "seed": 1})
+    with pytest.raises(ModelError, match=r"another model.*name: recorded 'tests.support.models.start_models:far'"):
+        second(first, tmp_path / "second.zarr", model={"name": "tests.support.models.user_model:groups"})
     assert not (tmp_path / "second.zarr").exists()
 
 

@@ -12,7 +12,7 @@ from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.stages import EQUILIBRATE, SCOUT, Stage
 from ensemble.protocol.sweep_spec import KernelSpec, SweepSpec
 from kernels.structure.levels import Interweaving
-from tests.support.ensemble_models import run_settings, shard_settings
+from tests.support.models.ensemble_models import run_settings, shard_settings
 from workflows.sampling.problem import named_problem
 from workflows.studies.scouts import page as scouts_page
 from workflows.studies.scouts import trials as scout_trials

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ensemble.run.status import NullProgress, Status
+from ensemble.protocol.progress import NullProgress, Status
 from workflows.sampling.sample import sample
 from workflows.settings.loading import load_settings
 

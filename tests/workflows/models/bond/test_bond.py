@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from tests.support.bond_equations import (
+from tests.support.models.bond_equations import (
     OTHER,
     POSITION,
     TRUE,

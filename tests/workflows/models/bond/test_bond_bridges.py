@@ -10,7 +10,16 @@ import scipy.integrate
 import scipy.stats
 from scipy.stats import multivariate_normal, norm
 
-from tests.support.bond_equations import OTHER, POSITION, TRUE, check_priors, natural, position, step_means, step_sds
+from tests.support.models.bond_equations import (
+    OTHER,
+    POSITION,
+    TRUE,
+    check_priors,
+    natural,
+    position,
+    step_means,
+    step_sds,
+)
 from workflows.models.bond import bridges, simulate
 from workflows.models.bond.dynamics import Theta
 from workflows.models.bond.model import build, intervals

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.support.bond_study import bond_study
 from tests.support.calibration import (
     Plan,
     Simulated,
@@ -21,6 +20,7 @@ from tests.support.calibration import (
     simulations,
     widened,
 )
+from tests.support.models.bond_study import bond_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-from tests.support.bond_equations import SIGMA, check_priors, natural, step_means, step_sds, terms_of
+from tests.support.models.bond_equations import SIGMA, check_priors, natural, step_means, step_sds, terms_of
 from workflows.models.bond import simulate
 from workflows.models.bond.kalman import filtered
 from workflows.models.bond.model import build

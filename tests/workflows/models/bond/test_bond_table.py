@@ -8,7 +8,7 @@ import scipy.integrate
 import scipy.stats
 import xarray
 
-from tests.support.bond_equations import OTHER, TRUE
+from tests.support.models.bond_equations import OTHER, TRUE
 from workflows.models.bond import simulate
 from workflows.models.bond import table as report
 from workflows.models.bond.dynamics import Theta

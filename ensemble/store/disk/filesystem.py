@@ -5,7 +5,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from ensemble.store.lock import Lock, acquire
+from ensemble.store.disk.lock import Lock, acquire
 
 PARTIAL = ".partial"
 """The end of the name of a file that is still being written; one left behind by a crash may be removed."""

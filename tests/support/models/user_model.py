@@ -1,4 +1,4 @@
-"""A user's own model, as a run's settings name it: tests.support.user_model:groups."""
+"""A user's own model, as a run's settings name it: tests.support.models.user_model:groups."""
 
 import jax.numpy as jnp
 import numpy as np

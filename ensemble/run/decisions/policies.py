@@ -1,9 +1,9 @@
 """Pure decisions of the coordinator: when a stage ends, what a round records, when a run must stop."""
 
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
+from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
-from ensemble.run.settling import has_settled, is_balanced, is_gathered
 from ensemble.shard.stragglers import by_chance
 
 WINDOW = 3

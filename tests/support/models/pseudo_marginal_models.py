@@ -117,7 +117,7 @@ def check_kernel(name: str, kernel: Any, parameters: Any, *samples: Sample, of: 
 
 
 def groups() -> Model:
-    """The model as a user builds it, for runs by name: tests.support.pseudo_marginal_models:groups."""
+    """The model as a user builds it, for runs by name: tests.support.models.pseudo_marginal_models:groups."""
     y = np.random.default_rng(0).normal(size=6) + 1.0
     return pseudo_marginal_model(
         log_prior,

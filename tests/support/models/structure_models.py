@@ -10,7 +10,7 @@ import numpy as np
 from kernels.target import Site, Target
 from kernels.types import Data, Position, Terms
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def normal(x, mean, log_sd):

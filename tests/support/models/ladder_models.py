@@ -1,4 +1,4 @@
-"""Models whose ladders have closed forms, as a run's settings name them: tests.support.ladder_models:two_modes."""
+"""Models whose ladders have closed forms, named in settings as tests.support.models.ladder_models:two_modes."""
 
 import jax.numpy as jnp
 import numpy as np
