@@ -75,7 +75,7 @@ def test_a_ladder_on_two_workers_and_stopped_on_the_way(tmp_path: Path) -> None:
     assert same(draws(whole), draws(run(LADDER, out=tmp_path / "ray.zarr")))
     store = tmp_path / "short.zarr"
     assert not same(draws(whole), draws(run(LADDER, ["limits.sweeps=25"], out=store, local=True)))
-    resumed = resume(store, ["limits.sweeps=37"], local=True)
+    resumed = resume(store, settings=["limits.sweeps=37"], local=True)
     assert same(draws(whole), draws(resumed))
     assert resumed.summary()["ladder"] == whole.summary()["ladder"]
     assert whole.summary()["ladder"]["log_evidence_error"] > 0
@@ -131,7 +131,7 @@ def test_the_driver_killed_then_resumed_on_another_number_of_workers(
     """In stage `sample`, two rounds after a commit; its Ray was its own and dies with it."""
     store = killed(tmp_path, 14)
     assert not same(reference, draws(open_run(store)))
-    assert same(reference, draws(resume(store, ["ensemble.workers=1"])))
+    assert same(reference, draws(resume(store, settings=["ensemble.workers=1"])))
 
 
 def test_the_process_killed_then_resumed(reference: dict[str, np.ndarray], tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_limit_then_a_resume_is_one_run(reference: dict[str, np.ndarray], tmp_
     stored = short["posterior/x"].shape[1]
     assert 0 < stored < 12
     assert np.array_equal(short["posterior/x"], reference["posterior/x"][:, :stored])
-    assert same(reference, draws(resume(store, ["limits.sweeps=37"], local=True)))
+    assert same(reference, draws(resume(store, settings=["limits.sweeps=37"], local=True)))
 
 
 def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) -> None:

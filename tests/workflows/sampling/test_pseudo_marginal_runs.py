@@ -328,7 +328,7 @@ def test_a_run_stopped_and_resumed_is_one_run(tmp_path: Path) -> None:
     uninterrupted = run(settings, out=tmp_path / "whole.zarr", local=True)
     short = draws(run(settings, [f"limits.sweeps={SHORT}"], out=store, local=True))
     assert 0 < short["posterior/mu"].shape[1] < draws(uninterrupted)["posterior/mu"].shape[1]
-    assert same(draws(uninterrupted), draws(resume(store, ["limits.sweeps=22"], local=True)))
+    assert same(draws(uninterrupted), draws(resume(store, settings=["limits.sweeps=22"], local=True)))
     check_of_theta(uninterrupted)
     reported = sites_of(read_attributes(store)["fingerprint"]["sites"], uninterrupted.diagnostics())
     assert {site.name for site in reported} == {"b", "mu", "log_l", "logit_w"}

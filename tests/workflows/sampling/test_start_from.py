@@ -123,7 +123,7 @@ def test_a_started_run_killed_and_resumed_is_one_run(first: Path, tmp_path: Path
     whole = second(first, tmp_path / "whole.zarr", "limits.sweeps=60")
     short = second(first, tmp_path / "short.zarr", "limits.sweeps=20")
     assert not same(draws(short), draws(whole))
-    resumed = resume(tmp_path / "short.zarr", ["limits.sweeps=60"], local=True)
+    resumed = resume(tmp_path / "short.zarr", settings=["limits.sweeps=60"], local=True)
     assert same(draws(resumed), draws(whole))
     third = second(tmp_path / "whole.zarr", tmp_path / "third.zarr", "limits.sweeps=20")
     assert [found.attributes["generation"] for found in (whole, resumed, third)] == [1, 1, 2]
@@ -227,4 +227,4 @@ def test_a_store_that_is_missing_or_has_nothing_to_give_is_refused(first: Path, 
 def test_a_start_from_a_store_cannot_be_changed_on_resume(first: Path, tmp_path: Path) -> None:
     second(first, tmp_path / "second.zarr", "limits.sweeps=1")
     with pytest.raises(SettingsError, match=r"start.store: asked for 'other.zarr'"):
-        resume(tmp_path / "second.zarr", ["start.store=other.zarr"], local=True)
+        resume(tmp_path / "second.zarr", settings=["start.store=other.zarr"], local=True)
