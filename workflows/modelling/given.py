@@ -80,10 +80,9 @@ def as_settings(name: str, data: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def of_main(attributes: Mapping[str, Any]) -> Model | None:
     """The model of a store that is a function of the running script or notebook, where that has it; else None."""
-    settings = attributes["settings"]["model"]
-    name = str(settings["name"])
+    name = str(attributes.get("model", ""))
     here = name.startswith(MAIN) and hasattr(sys.modules["__main__"], name.removeprefix(MAIN))
-    return _named(settings) if here else None
+    return _named(attributes["settings"]["model"]) if here else None
 
 
 def recorded_model(path: Path, attributes: Mapping[str, Any], given: Model | None = None) -> Model:
