@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble.adaptation.moments import LevelMoments
+from ensemble.adaptation.moments import EnsembleMoments
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 
@@ -22,7 +22,9 @@ def schedule(sweeps: int, round_: int, useful: np.ndarray) -> np.ndarray:
     return chosen[(np.arange(sweeps) + round_ * sweeps) % chosen.size]
 
 
-def interweavings_to_keep(tuning: TuningState, moments: LevelMoments, seen: np.ndarray, spec: SweepSpec) -> np.ndarray:
+def interweavings_to_keep(
+    tuning: TuningState, moments: EnsembleMoments, seen: np.ndarray, spec: SweepSpec
+) -> np.ndarray:
     """Which moves are worth their evaluation, bool [moves]: E step^2 x acceptance against the parent's variance.
 
     seen: mean acceptance of each, NaN where it was never tried.
@@ -30,7 +32,7 @@ def interweavings_to_keep(tuning: TuningState, moments: LevelMoments, seen: np.n
     flags = []
     for number, move in enumerate(spec.interweavings):
         level = next(level for level in spec.structure.levels if move.parent in level.sites)
-        variances = moments[level.name][0].scatter / moments[level.name][0].weight
+        variances = moments.states[level.name][0].scatter / moments.states[level.name][0].weight
         diagonal = np.einsum("iib->ib", variances) if variances.ndim == 3 else variances
         variance = float(level.scatter({}, jnp.asarray(diagonal))[move.parent])
         flags.append(np.exp(2 * tuning.interweave[number]) * np.nan_to_num(seen[number]) > LEAST_USEFUL * variance)

@@ -4,14 +4,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensemble.protocol.plans import Arrays
+from ensemble.protocol.statistics import LevelSums, MomentSums, RoundStatistics, summed
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from kernels.dynamics.metric import LowRank
 
 
 class Moments(NamedTuple):
-    """Forgetting moments of a level's blocks at one rung: weight ([B] where replicas have weights), mean [p, B],
-    scatter [p, p, B] or [p, B]."""
+    """Forgetting moments of a level's blocks at one rung.
+
+    weight: how many states they are made of; [B] where replicas have weights.
+    mean: [p, B].
+    scatter: sum of products about the mean, [p, p, B], or of squares, [p, B].
+    """
 
     weight: np.ndarray
     mean: np.ndarray
@@ -24,14 +28,24 @@ FORGET_FAST = 20.0
 """On the way to the typical set only the last rounds do."""
 
 LevelMoments = dict[str, tuple[Moments, ...]]
-"""By level; the moments of its gradient, where it is followed, by `gradient/level`."""
+"""By level, of each rung that moves it."""
 
 
-def first_moments(tuning: TuningState) -> LevelMoments:
+class EnsembleMoments(NamedTuple):
+    """What is known of the ensemble.
+
+    states: of coordinates.
+    gradients: of the gradients of levels that follow them.
+    """
+
+    states: LevelMoments
+    gradients: LevelMoments
+
+
+def first_moments(tuning: TuningState) -> EnsembleMoments:
     """Before any round."""
-    moments = {name: tuple(_blank(c) for c in rungs) for name, rungs in tuning.levels.items()}
-    gradients = {f"gradient/{name}": moments[name] for name in tuning.lengths}
-    return {**moments, **gradients}
+    states = {name: tuple(_blank(c) for c in rungs) for name, rungs in tuning.levels.items()}
+    return EnsembleMoments(states, {name: states[name] for name in tuning.lengths})
 
 
 def _blank(tuning: LevelTuning) -> Moments:
@@ -39,41 +53,48 @@ def _blank(tuning: LevelTuning) -> Moments:
     return Moments(np.zeros(()), np.zeros_like(tuning.mean), np.zeros_like(like))
 
 
-def summed(statistics: list[Arrays], name: str) -> np.ndarray:
-    """One statistic summed over shards, in shard order."""
-    total = np.array(statistics[0][name], float)
-    for arrays in statistics[1:]:
-        total += arrays[name]
-    return total
-
-
 def absorb_moments(
-    moments: LevelMoments,
+    moments: EnsembleMoments,
     tuning: TuningState,
-    statistics: list[Arrays],
+    statistics: list[RoundStatistics],
     replicas: int,
     round_: int,
     forget: float = FORGET,
-) -> LevelMoments:
+) -> EnsembleMoments:
     """Merge a round's moments (Chan, Golub and LeVeque 1983), forgetting so that the last 1 / `forget` counts."""
     keep, everybody = 1.0 - forget / (round_ + forget), float(replicas * len(statistics))
-    merged = {}
-    for name, rungs in moments.items():
-        level = []
-        for rung, old in enumerate(rungs):
-            prefix = f"moments/{name}/{rung}"
-            if f"{prefix}/sum" not in statistics[0]:
-                level.append(old)
-                continue
-            weighted = f"{prefix}/weight" in statistics[0]
-            count = summed(statistics, f"{prefix}/weight") if weighted else np.asarray(everybody)
-            offset = summed(statistics, f"{prefix}/sum") / count
-            scatter = summed(statistics, f"{prefix}/outer") - count * _square(offset, old.scatter.ndim)
-            # Sums of coordinates are about the tuning's mean, those of gradients about 0, which they have on average.
-            origin = tuning.levels[name][rung].mean if name in tuning.levels else 0.0
-            level.append(_merge(old, keep, count, origin + offset, scatter))
-        merged[name] = tuple(level)
-    return merged
+
+    def merged(old: Moments, sums: list[MomentSums], origin: np.ndarray | float) -> Moments:
+        total = summed(sums)
+        count = np.asarray(everybody if total.weight is None else total.weight)
+        offset = np.asarray(total.sum) / count
+        scatter = np.asarray(total.outer) - count * _square(offset, old.scatter.ndim)
+        return _merge(old, keep, count, origin + offset, scatter)
+
+    states = {
+        # Sums of coordinates are about the tuning's mean, those of gradients about 0, which they have on average.
+        name: tuple(
+            merged(old, [sums.states for sums in seen], tuning.levels[name][rung].mean) if seen else old
+            for rung, (old, seen) in enumerate(_paired(rungs, name, statistics))
+        )
+        for name, rungs in moments.states.items()
+    }
+    gradients = {
+        name: tuple(
+            merged(old, [sums.gradients.moments for sums in seen if sums.gradients is not None], 0.0) if seen else old
+            for old, seen in _paired(rungs, name, statistics)
+        )
+        for name, rungs in moments.gradients.items()
+    }
+    return EnsembleMoments(states, gradients)
+
+
+def _paired(
+    rungs: tuple[Moments, ...], level: str, statistics: list[RoundStatistics]
+) -> list[tuple[Moments, list[LevelSums]]]:
+    """The moments of each rung with what all shards saw there: nothing of a rung that the round had not."""
+    seen = [shard.moments.get(level, ()) for shard in statistics]
+    return [(old, [sums[rung] for sums in seen if rung < len(sums)]) for rung, old in enumerate(rungs)]
 
 
 def _square(x: np.ndarray, ndim: int) -> np.ndarray:
@@ -88,7 +109,13 @@ def _merge(old: Moments, keep: float, count: np.ndarray, mean: np.ndarray, scatt
     return Moments(weight, old.mean + delta * count / weight, scatter)
 
 
-def extended(moments: LevelMoments, tuning: TuningState) -> LevelMoments:
+def extended(moments: EnsembleMoments, tuning: TuningState) -> EnsembleMoments:
     """The moments for the rungs that the tuning has: new rungs start as the hottest known."""
-    rungs = {name: len(tuning.levels[name.removeprefix("gradient/")]) for name in moments}
-    return {name: tuple(known[min(r, len(known) - 1)] for r in range(rungs[name])) for name, known in moments.items()}
+
+    def for_rungs(levels: LevelMoments) -> LevelMoments:
+        rungs = {name: len(tuning.levels[name]) for name in levels}
+        return {
+            name: tuple(known[min(r, len(known) - 1)] for r in range(rungs[name])) for name, known in levels.items()
+        }
+
+    return EnsembleMoments(for_rungs(moments.states), for_rungs(moments.gradients))

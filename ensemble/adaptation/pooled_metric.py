@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ensemble.adaptation.moments import Moments, summed
-from ensemble.protocol.plans import Arrays
+from ensemble.adaptation.moments import Moments
+from ensemble.protocol.statistics import Sketch
 from kernels.dynamics.metric import LowRank
 
 ROUNDING = 1e-14
@@ -72,16 +72,16 @@ def geometric_mean(covariance: np.ndarray, information: np.ndarray) -> np.ndarra
 
 
 def low_rank(
-    states: Moments, gradients: Moments, previous: LowRank, sketch: np.ndarray, statistics: list[Arrays], prefix: str
+    states: Moments, gradients: Moments, previous: LowRank, sketch: np.ndarray, seen: Sketch
 ) -> tuple[LowRank, np.ndarray]:
     """The diagonal metric, stretched along k directions, and the sketch [p, k] to look along in the next round.
 
     In units of the diagonal, the metric of least Fisher divergence within the sketch's span is the geometric
     mean of the k x k covariances there. The next sketch is a step of subspace iteration: half of it follows Cov(x) to
-    the widest directions, half Cov(g) to the stiffest (Halko, Martinsson & Tropp 2011, algorithm 4.4).
+    the widest directions, half Cov(g) to the stiffest (Halko, Martinsson & Tropp 2011, algorithm 4.4). seen: of all
+    shards.
     """
-    along = [summed(statistics, f"{prefix}/{kind}/along") for kind in ("states", "gradients")]
-    power = [summed(statistics, f"{prefix}/{kind}/power") for kind in ("states", "gradients")]
+    along, power = ([np.asarray(values) for values in pair] for pair in zip(*seen, strict=True))
     scale = np.sqrt(_diagonal(states.scatter, gradients.scatter))
     scale = np.where(scale > 0, scale, previous.scale)
     weights = [float(np.trace(a)) for a in along]

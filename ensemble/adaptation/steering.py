@@ -2,17 +2,6 @@
 
 import numpy as np
 
-from ensemble.adaptation.moments import summed
-from ensemble.protocol.plans import Arrays
-
-
-def rate(statistics: list[Arrays], name: str) -> np.ndarray:
-    """Mean acceptance, NaN where nothing was tried."""
-    tried = summed(statistics, f"{name}/1")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: np.ndarray = summed(statistics, f"{name}/0") / tried
-    return mean
-
 
 def target_acceptance(sizes: np.ndarray) -> np.ndarray:
     """Of random walks on blocks of these sizes: 0.44 for one coordinate, falling towards 0.234.

@@ -5,14 +5,15 @@ of squares of its finished batches, summed over the replicas of the shard; a bat
 kept per replica. Sums are about the frozen controls' mean, so that nothing cancels.
 """
 
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
 
+from ensemble.protocol.flat import flatten, under
 from ensemble.protocol.plans import Arrays
-
-Level = dict[str, np.ndarray]
-"""One array for each level of the model, by name."""
+from ensemble.protocol.statistics import AccumulatedSums, BatchSums, ByLevel
+from kernels.ladder.evidence import Stones
 
 
 class Accumulators(NamedTuple):
@@ -21,109 +22,133 @@ class Accumulators(NamedTuple):
     rounds: finished rounds.
     chain: sum of each replica [R, p, B].
     square: sum of squares over replicas [p, B].
-    batches: for each batch level (sum [p, B], sum of squares [p, B]).
+    batches: the finished batches of each batch level.
     waiting: {batch level: a batch of each replica without its other half, [R, p, B] float32}.
     """
 
     rounds: int
-    chain: Level
-    square: Level
-    batches: list[tuple[Level, Level]]
-    waiting: dict[int, Level]
+    chain: ByLevel
+    square: ByLevel
+    batches: tuple[BatchSums, ...]
+    waiting: dict[int, ByLevel]
 
 
 def empty() -> Accumulators:
     """Before the first round."""
-    return Accumulators(0, {}, {}, [], {})
+    return Accumulators(0, {}, {}, (), {})
 
 
-def absorb(accumulators: Accumulators, total: Level, square: Level) -> Accumulators:
+def absorb(accumulators: Accumulators, total: ByLevel, square: ByLevel) -> Accumulators:
     """Add one round: total [R, p, B] and square [p, B] of every level."""
     rounds, chain, squares, batches, waiting = accumulators
-    batches, waiting = list(batches), dict(waiting)
+    closed, waiting = list(batches), dict(waiting)
     carry, level = {name: np.asarray(values, np.float32) for name, values in total.items()}, 0
     while True:
-        _close(batches, level, carry)
+        _close(closed, level, carry)
         if not (rounds >> level) & 1:
             waiting[level] = carry
             break
         first = waiting.pop(level)
         carry = {name: first[name] + values for name, values in carry.items()}
         level += 1
-    return Accumulators(rounds + 1, _add(chain, total), _add(squares, square), batches, waiting)
+    return Accumulators(rounds + 1, _add(chain, total), _add(squares, square), tuple(closed), waiting)
 
 
-def _close(batches: list[tuple[Level, Level]], level: int, batch: Level) -> None:
+def _close(batches: list[BatchSums], level: int, batch: ByLevel) -> None:
     """Count a finished batch of every replica at a batch level."""
     sums = {name: values.sum(axis=0, dtype=np.float64) for name, values in batch.items()}
     squares = {name: np.square(values, dtype=np.float64).sum(axis=0) for name, values in batch.items()}
     if level == len(batches):
-        batches.append((sums, squares))
+        batches.append(BatchSums(sums, squares))
     else:
-        batches[level] = _add(batches[level][0], sums), _add(batches[level][1], squares)
+        batches[level] = _with(batches[level], BatchSums(sums, squares))
 
 
-def _add(one: Level, other: Level) -> Level:
-    return {name: one[name] + np.asarray(values) if one else np.asarray(values) for name, values in other.items()}
+def _with(one: BatchSums, other: BatchSums) -> BatchSums:
+    return BatchSums(_add(one.sums, other.sums), _add(one.squares, other.squares))
 
 
-def pooled(accumulators: Accumulators) -> Arrays:
+def _add(one: ByLevel, other: ByLevel) -> ByLevel:
+    """The sums of two rounds or shards, either of which may have none."""
+    if not (one and other):
+        return {name: np.asarray(values) for name, values in (one or other).items()}
+    return {name: one[name] + np.asarray(values) for name, values in other.items()}
+
+
+def pooled(accumulators: Accumulators) -> AccumulatedSums:
     """What the coordinator needs, O(d), summed over the replicas of the shard: of the chains since the start, of
     squares and batches since the last `drained`."""
-    arrays: Arrays = {"rounds": np.asarray(accumulators.rounds)}
-    for name, chain in accumulators.chain.items():
-        arrays[f"sum/{name}"] = chain.sum(axis=0)
-        arrays[f"chain_square/{name}"] = np.square(chain).sum(axis=0)
-        arrays[f"square/{name}"] = accumulators.square[name]
-        for level, (sums, squares) in enumerate(accumulators.batches):
-            arrays[f"batch_sum/{level}/{name}"] = sums[name]
-            arrays[f"batch_square/{level}/{name}"] = squares[name]
-    return arrays
+    return AccumulatedSums(
+        rounds=accumulators.rounds,
+        sums={name: chain.sum(axis=0) for name, chain in accumulators.chain.items()},
+        chain_squares={name: np.square(chain).sum(axis=0) for name, chain in accumulators.chain.items()},
+        squares=accumulators.square,
+        batches=accumulators.batches,
+    )
 
 
 def drained(accumulators: Accumulators) -> Accumulators:
     """What remains in the shard once they are handed out: the coordinator keeps the squares and batches, once for all
     shards, which makes checkpoints smaller."""
-    return accumulators._replace(square={}, batches=[])
+    return accumulators._replace(square={}, batches=())
 
 
-def collect(sums: Arrays, pooled_by_shard: list[Arrays]) -> Arrays:
+class DiagnosticSums(NamedTuple):
+    """What the coordinator keeps over all shards for ESS, R-hat and the evidence.
+
+    squares: of coordinates, [p, B] by level.
+    batches: the finished batches of each batch level.
+    stones: of the log evidence, one row a superchain; None where the ladder does not tell it.
+    """
+
+    squares: ByLevel
+    batches: tuple[BatchSums, ...]
+    stones: Stones | None = None
+
+
+NOTHING = DiagnosticSums({}, ())
+"""Before the first round that counts."""
+
+
+def collect(sums: DiagnosticSums, pooled_by_shard: list[AccumulatedSums]) -> DiagnosticSums:
     """The coordinator's sums of squares and batches with those newly pooled in each shard, in shard order."""
-    total = dict(sums)
-    for arrays in pooled_by_shard:
-        for name, values in arrays.items():
-            if name.startswith(("square/", "batch_")):
-                total[name] = total[name] + values if name in total else values
-    return total
+    for shard in pooled_by_shard:
+        pairs = zip_longest(sums.batches, shard.batches, fillvalue=BatchSums({}, {}))
+        sums = sums._replace(
+            squares=_add(sums.squares, shard.squares), batches=tuple(_with(one, other) for one, other in pairs)
+        )
+    return sums
+
+
+def pack_sums(sums: DiagnosticSums) -> Arrays:
+    """Flat arrays for a checkpoint."""
+    return flatten(sums._asdict())
+
+
+def unpack_sums(arrays: Arrays) -> DiagnosticSums:
+    """The sums that `pack_sums` flattened."""
+    stones = under("stones", arrays)
+    return DiagnosticSums(under("squares", arrays), _batches(arrays), Stones(**stones) if stones else None)
+
+
+def _batches(arrays: Arrays) -> tuple[BatchSums, ...]:
+    found: list[BatchSums] = []
+    while level := under(f"batches/{len(found)}", arrays):
+        found.append(BatchSums(under("sums", level), under("squares", level)))
+    return tuple(found)
 
 
 def pack(accumulators: Accumulators) -> Arrays:
     """Flat arrays for a checkpoint."""
-    arrays: Arrays = {"rounds": np.asarray(accumulators.rounds), "levels": np.asarray(len(accumulators.batches))}
-    for name, chain in accumulators.chain.items():
-        arrays[f"chain/{name}"] = chain
-    arrays.update({f"square/{name}": values for name, values in accumulators.square.items()})
-    for level, (sums, squares) in enumerate(accumulators.batches):
-        for name in sums:
-            arrays[f"batch/{level}/sum/{name}"], arrays[f"batch/{level}/square/{name}"] = sums[name], squares[name]
-    for level, values in accumulators.waiting.items():
-        arrays.update({f"waiting/{level}/{name}": array for name, array in values.items()})
-    return arrays
+    rounds = {"rounds": np.asarray(accumulators.rounds)}
+    return rounds | flatten({name: part for name, part in accumulators._asdict().items() if name != "rounds"})
 
 
 def unpack(arrays: Arrays) -> Accumulators:
     """The accumulators that `pack` flattened."""
-    names = [name.removeprefix("chain/") for name in arrays if name.startswith("chain/")]
-    drained = not any(name.startswith("square/") for name in arrays)
-    batches = [
-        tuple({name: arrays[f"batch/{level}/{kind}/{name}"] for name in names} for kind in ("sum", "square"))
-        for level in range(int(arrays["levels"]))
-    ]
-    waiting: dict[int, Level] = {}
-    for key, array in arrays.items():
-        if key.startswith("waiting/"):
-            _, level, name = key.split("/", 2)
-            waiting.setdefault(int(level), {})[name] = array
-    chain = {name: arrays[f"chain/{name}"] for name in names}
-    square = {} if drained else {name: arrays[f"square/{name}"] for name in names}
-    return Accumulators(int(arrays["rounds"]), chain, square, batches, waiting)  # type: ignore[arg-type]
+    waiting: dict[int, ByLevel] = {}
+    for key, array in under("waiting", arrays).items():
+        level, name = key.split("/", 1)
+        waiting.setdefault(int(level), {})[name] = array
+    chain, square = under("chain", arrays), under("square", arrays)
+    return Accumulators(int(arrays["rounds"]), chain, square, _batches(arrays), waiting)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import chi2
 
-from ensemble.protocol.plans import Arrays
+from ensemble.diagnostics.accumulators import DiagnosticSums
+from ensemble.protocol.statistics import AccumulatedSums
 
 BATCHES = 20
 """Fewest batches a chain for an ESS."""
@@ -37,18 +38,18 @@ def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
     return float(np.sqrt(1 + superchains * chi2.ppf(1 - 0.01 / dimension, free) / free / ess))
 
 
-def diagnose(shards: list[Arrays], diagnostic_sums: Arrays, replicas: int, sweeps: int) -> Diagnostics:
+def diagnose(shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, replicas: int, sweeps: int) -> Diagnostics:
     """From what the accumulators of each superchain pooled last, and the sums that `collect` keeps over all shards.
 
     replicas: in each superchain; sweeps: in each round.
     """
-    rounds = int(shards[0]["rounds"])
+    rounds = shards[0].rounds
     draws, chains = rounds * sweeps, replicas * len(shards)
     ess, rhat = {}, {}
-    for name in [name.removeprefix("sum/") for name in shards[0] if name.startswith("sum/")]:
-        sums = np.stack([pooled[f"sum/{name}"] for pooled in shards])
-        chain_squares = np.stack([pooled[f"chain_square/{name}"] for pooled in shards])
-        squares, count = diagnostic_sums[f"square/{name}"], draws * chains
+    for name in shards[0].sums:
+        sums = np.stack([pooled.sums[name] for pooled in shards])
+        chain_squares = np.stack([pooled.chain_squares[name] for pooled in shards])
+        squares, count = diagnostic_sums.squares[name], draws * chains
         mean = sums.sum(axis=0) / count
         variance = (squares - count * mean**2) / (count - 1)
         asymptotic = _asymptotic_variance(diagnostic_sums, name, mean, variance, chains, rounds, sweeps)
@@ -60,7 +61,13 @@ def diagnose(shards: list[Arrays], diagnostic_sums: Arrays, replicas: int, sweep
 
 
 def _asymptotic_variance(
-    diagnostic_sums: Arrays, name: str, mean: np.ndarray, variance: np.ndarray, chains: int, rounds: int, sweeps: int
+    diagnostic_sums: DiagnosticSums,
+    name: str,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    chains: int,
+    rounds: int,
+    sweeps: int,
 ) -> np.ndarray:
     """The variance in the central limit theorem from batch means, NaN before each chain has BATCHES batches.
 
@@ -101,10 +108,10 @@ def corrected(estimate: np.ndarray, variance: np.ndarray, length: int) -> np.nda
 
 
 def _batch_variance(
-    diagnostic_sums: Arrays, name: str, mean: np.ndarray, length: int, batches: int, level: int
+    diagnostic_sums: DiagnosticSums, name: str, mean: np.ndarray, length: int, batches: int, level: int
 ) -> np.ndarray:
     """length times the variance of the means of all finished batches of one batch level."""
-    sums, squares = diagnostic_sums[f"batch_sum/{level}/{name}"], diagnostic_sums[f"batch_square/{level}/{name}"]
+    sums, squares = (part[name] for part in diagnostic_sums.batches[level])
     centred = squares - 2 * length * mean * sums + batches * (length * mean) ** 2
     variance: np.ndarray = centred / (length * (batches - 1))
     return variance

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ensemble.protocol.stages import Stage
+from ensemble.protocol.statistics import RoundStatistics
 
 Arrays = dict[str, np.ndarray]
 """Flat arrays by name ("position/a", "cells/y", ...)."""
@@ -52,7 +53,7 @@ class RoundResult(NamedTuple):
 
     epoch: that of the plan.
     shard: its number.
-    statistics: sums over the shard's replicas, flat arrays by name.
+    statistics: sums over the shard's replicas.
     draws: {group: {variable: [draws, stored chains, ...]}}.
     kernel_seconds: spent in compiled programs.
     compile_seconds: spent compiling them.
@@ -60,7 +61,7 @@ class RoundResult(NamedTuple):
 
     epoch: int
     shard: int
-    statistics: Arrays
+    statistics: RoundStatistics
     draws: dict[str, Arrays]
     kernel_seconds: float
     compile_seconds: float

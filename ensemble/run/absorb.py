@@ -1,10 +1,10 @@
 """What a round teaches: from the state of a run and the results of all shards to its next state. A pure function."""
 
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
-from ensemble.diagnostics.accumulators import collect
+from ensemble.diagnostics.accumulators import NOTHING, collect
 from ensemble.diagnostics.convergence import diagnose
-from ensemble.protocol.flat import under
-from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
+from ensemble.protocol.plans import RoundPlan, RoundResult
+from ensemble.protocol.statistics import RoundStatistics
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import adapt as adaptation
 from ensemble.run import ladder, observed
@@ -28,7 +28,7 @@ def absorb(
     """
     statistics = [result.statistics for result in results]
     if plan.reset:
-        state = state._replace(diagnostic_sums={})
+        state = state._replace(diagnostic_sums=NOTHING)
     if plan.stage.adapts:
         state = _adapted(state, plan, statistics, spec, settings)
     state = _with_ladder(state, plan, statistics, settings)
@@ -41,7 +41,7 @@ def absorb(
 def _adapted(
     state: RunState,
     plan: RoundPlan,
-    statistics: list[Arrays],
+    statistics: list[RoundStatistics],
     spec: SweepSpec,
     settings: RunSettings,
 ) -> RunState:
@@ -56,40 +56,42 @@ def _adapted(
     return state._replace(tuning=tuning, moments=moments)
 
 
-def _with_ladder(state: RunState, plan: RoundPlan, statistics: list[Arrays], settings: RunSettings) -> RunState:
+def _with_ladder(
+    state: RunState, plan: RoundPlan, statistics: list[RoundStatistics], settings: RunSettings
+) -> RunState:
     """What the swaps tell: better temperatures where they adapt, the evidence where draws count."""
     betas, sums, chains = state.tuning.betas, state.diagnostic_sums, settings.replicas
     found = ladder.absorb_swaps(state.ledger.ladder, statistics, betas, plan.stage, plan.round, plan.sweeps, chains)
     if plan.stage.adapts_temperatures and settings.adapt_temperatures:
         found, betas = ladder.adapted(found, betas, state.ledger.phase_round)
     if plan.stage.accumulates:
-        sums = ladder.absorb_stones(sums, statistics)
-        found = ladder.with_evidence(found, sums, betas) if plan.with_diagnostics else found
+        sums = sums._replace(stones=ladder.absorb_stones(sums.stones, statistics))
+        found = ladder.with_evidence(found, sums.stones, betas) if plan.with_diagnostics else found
     return state._replace(
         ledger=state.ledger._replace(ladder=found), tuning=state.tuning._replace(betas=betas), diagnostic_sums=sums
     )
 
 
 def _diagnosed(
-    state: RunState, plan: RoundPlan, statistics: list[Arrays], spec: SweepSpec, settings: RunSettings
+    state: RunState, plan: RoundPlan, statistics: list[RoundStatistics], spec: SweepSpec, settings: RunSettings
 ) -> RunState:
     """ESS and R-hat over all rounds that count, and what they say of the goals."""
-    accumulated = [under("accumulated", arrays) for arrays in statistics]
+    accumulated = [shard.accumulated for shard in statistics if shard.accumulated is not None]
     sums = collect(state.diagnostic_sums, accumulated)
     diagnostics = diagnose(accumulated, sums, settings.shard.replicas, plan.sweeps)
     ledger = state.ledger._replace(goals=check_goals(diagnostics, spec.structure, settings))
     return state._replace(ledger=ledger, diagnostic_sums=sums, diagnostics=diagnostics)
 
 
-def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[Arrays], replicas: int) -> Ledger:
+def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], replicas: int) -> Ledger:
     """The ledger with what the round's statistics say. replicas: of a shard."""
     # Only the warm-up's stages are steered by the trace; in `sample` the store has the log density.
-    row = (tuple(observed.trace_of(arrays) for arrays in statistics),) if plan.stage.adapts else ()
+    row = (tuple(observed.trace_of(shard) for shard in statistics),) if plan.stage.adapts else ()
     return ledger._replace(
         trace=ledger.trace + row,
-        virial=tuple(observed.virial_of(arrays) for arrays in statistics),
+        virial=tuple(observed.virial_of(shard) for shard in statistics),
         rates=observed.add_rates(ledger.rates, statistics),
-        nonfinite=ledger.nonfinite + sum(int(arrays.get("nonfinite", 0)) for arrays in statistics),
+        nonfinite=ledger.nonfinite + sum(int(shard.nonfinite) for shard in statistics),
         stage_gradients=observed.add_gradients(ledger.stage_gradients, plan.stage, statistics, replicas),
         relocated=ledger.relocated + observed.relocated_in(statistics),
     )

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ensemble.adaptation import pooled_metric
-from ensemble.adaptation.moments import LevelMoments
-from ensemble.adaptation.steering import rate, steered, target_acceptance
-from ensemble.protocol.plans import Arrays
+from ensemble.adaptation.moments import EnsembleMoments
+from ensemble.adaptation.steering import steered, target_acceptance
+from ensemble.protocol.statistics import GradientSums, LevelRates, RoundStatistics, summed
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.shard.level_kernels.base import LevelKernel, Seen
@@ -19,23 +19,23 @@ INTERWEAVING = 0.44
 """Acceptance that interweaving moves are steered to: that of a random walk in one coordinate."""
 
 
-def adapt_scout(tuning: TuningState, statistics: list[Arrays], round_: int) -> TuningState:
+def adapt_scout(tuning: TuningState, statistics: list[RoundStatistics], round_: int) -> TuningState:
     """Step sizes of the trajectories and scales of the other levels' walks."""
     scout = {}
     for name, numbers in tuning.scout.items():
-        score = rate(statistics, f"score/{name}/0")
+        score = _rates(statistics, name, 0)["score"]
         scout[name] = {"step_size": np.exp(steered(np.log(numbers["step_size"]), score, SCORE, round_))}
     levels = dict(tuning.levels)
     for name in levels:
-        if f"walk/{name}/0/0" in statistics[0]:
-            seen = rate(statistics, f"walk/{name}/0")
+        seen = _rates(statistics, name, 0).get("walk")
+        if seen is not None:
             scale = steered(levels[name][0].log_scale, seen, target_acceptance(np.asarray(2.0)), round_)
             levels[name] = (levels[name][0]._replace(log_scale=scale), *levels[name][1:])
     return tuning._replace(scout=scout, levels=levels)
 
 
 def adapt(
-    tuning: TuningState, moments: LevelMoments, statistics: list[Arrays], spec: SweepSpec, round_: int
+    tuning: TuningState, moments: EnsembleMoments, statistics: list[RoundStatistics], spec: SweepSpec, round_: int
 ) -> TuningState:
     """What each level's kernel learns of the round, largest forces, sketches, step sizes of the interweaving moves."""
     kernels = level_kernels(spec)
@@ -50,43 +50,60 @@ def adapt(
     tuning = _with_sketches(tuning._replace(levels=levels, steepest=steepest), moments, statistics)
     if not spec.interweavings:
         return tuning
-    interweave = steered(tuning.interweave, rate(statistics, "interweave"), INTERWEAVING, round_)
+    seen = summed([shard.interweaving for shard in statistics])
+    assert seen is not None
+    interweave = steered(tuning.interweave, seen.mean(), INTERWEAVING, round_)
     return tuning._replace(interweave=interweave)
 
 
-def _seen(kernel: LevelKernel, moments: LevelMoments, statistics: list[Arrays], rung: int, round_: int) -> Seen:
+def _seen(
+    kernel: LevelKernel, moments: EnsembleMoments, statistics: list[RoundStatistics], rung: int, round_: int
+) -> Seen:
     """What a kernel adapts to at a rung."""
     name = kernel.level.name
-    walk, fitted = (rate(statistics, f"{kind}/{name}/{rung}") for kind in ("walk", "fitted"))
-    gradients = moments[f"gradient/{name}"][rung] if kernel.needs.gradient else None
-    return Seen(walk, fitted, moments[name][rung], gradients, round_)
+    rates = _rates(statistics, name, rung)
+    gradients = moments.gradients[name][rung] if kernel.needs.gradient else None
+    return Seen(rates["walk"], rates["fitted"], moments.states[name][rung], gradients, round_)
+
+
+def _rates(statistics: list[RoundStatistics], level: str, rung: int) -> dict[str, np.ndarray]:
+    """Mean acceptance over all shards, by kind of move, of the kinds that were made."""
+    total: LevelRates = summed([shard.rates[level][rung] for shard in statistics])
+    return {kind: rate.mean() for kind, rate in total._asdict().items() if rate is not None}
+
+
+def _gradients(statistics: list[RoundStatistics], level: str, rung: int) -> list[GradientSums]:
+    """What each shard saw of the gradients of a level that follows them."""
+    found = [shard.moments[level][rung].gradients for shard in statistics]
+    return [sums for sums in found if sums is not None]
 
 
 def bounds(
-    kernels: dict[str, LevelKernel], statistics: list[Arrays], before: dict[str, np.ndarray]
+    kernels: dict[str, LevelKernel], statistics: list[RoundStatistics], before: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """The largest forces of the next round, [rungs] for each level that follows the gradient."""
     found = dict(before)
     for name, kernel in kernels.items():
         if isinstance(kernel, TrajectoryKernel):
             usual = [
-                np.mean([s[f"moments/steepness/{name}/{rung}"] for s in statistics])
+                np.mean([sums.steepness for sums in _gradients(statistics, name, rung)])
                 for rung in range(len(before[name]))
             ]
             found[name] = kernel.steepest(np.asarray(usual))
     return found
 
 
-def _with_sketches(tuning: TuningState, moments: LevelMoments, statistics: list[Arrays]) -> TuningState:
+def _with_sketches(tuning: TuningState, moments: EnsembleMoments, statistics: list[RoundStatistics]) -> TuningState:
     """The low-rank metrics, and the directions that the next round looks along."""
     levels, sketches = dict(tuning.levels), dict(tuning.sketch)
     for name, directions in tuning.sketch.items():
         rungs, following = [], []
         for rung, old in enumerate(tuning.levels[name]):
-            known = moments[name][rung], moments[f"gradient/{name}"][rung]
-            prefix = f"moments/sketch/{name}/{rung}"
+            known = moments.states[name][rung], moments.gradients[name][rung]
+            seen = summed([sums.sketch for sums in _gradients(statistics, name, rung)])
             assert isinstance(old.factor, LowRank)
-            factor, sketch = pooled_metric.low_rank(*known, old.factor, directions[rung], statistics, prefix)
+            assert seen is not None
+            factor, sketch = pooled_metric.low_rank(*known, old.factor, directions[rung], seen)
             rungs.append(old._replace(factor=factor))
             following.append(sketch)
         levels[name], sketches[name] = tuple(rungs), np.stack(following)
@@ -118,7 +135,7 @@ def trajectory_lengths(
 
 
 def carried(
-    before: TuningState, first: TuningState, moments: LevelMoments, spec: SweepSpec, *, anew: bool
+    before: TuningState, first: TuningState, moments: EnsembleMoments, spec: SweepSpec, *, anew: bool
 ) -> TuningState:
     """The tuning of a new stage: what was learned, for as many rungs as the stage has, and betas as they were where
     that is as many as before.
@@ -131,7 +148,7 @@ def carried(
         for rung in range(len(first.levels[name])):
             source = min(rung, len(before.levels[name]) - 1)
             old = before.levels[name][source]
-            known.append(kernel.restarted(old, moments[name][source]) if anew else old)
+            known.append(kernel.restarted(old, moments.states[name][source]) if anew else old)
         levels[name] = tuple(known)
     steepest, sketch = _kept(before.steepest, first.steepest), _kept(before.sketch, first.sketch)
     betas = before.betas if len(before.betas) == len(first.betas) else first.betas

@@ -1,11 +1,12 @@
 """What a run takes over from another run of the same model: its last states, and the controls that it learned."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ensemble.adaptation.moments import LevelMoments, first_moments
+from ensemble.adaptation.moments import EnsembleMoments, LevelMoments, Moments, first_moments
+from ensemble.diagnostics.accumulators import NOTHING
 from ensemble.errors import StoreError
 from ensemble.protocol.flat import flatten, under, unflatten
 from ensemble.protocol.plans import Arrays
@@ -101,7 +102,7 @@ def take_over(given: Handover, moves: int, first_tuning: Callable[[Stage], Tunin
         if not misfits and len(given.interweavings_kept) == moves:
             ledger = Ledger(stage=SAMPLE, interweavings_kept=given.interweavings_kept)
             note = "states and frozen controls are taken over: straight into stage `sample`"
-            return Taken(RunState(ledger, controls, _moments(controls, given), {}, None), (note,))
+            return Taken(RunState(ledger, controls, _moments(controls, given), NOTHING, None), (note,))
     controls, misfits = first_tuning(EQUILIBRATE), []
     if given.reuse != "states":
         controls, misfits = _fitted(controls, given)
@@ -109,7 +110,7 @@ def take_over(given: Handover, moves: int, first_tuning: Callable[[Stage], Tunin
     settled, kept = None if alone else 0, (True,) * moves
     ledger = Ledger(stage=EQUILIBRATE, settled_round=settled, held=alone, interweavings_kept=kept)
     notes = tuple(f"not taken over, as it does not fit this run: {name}" for name in misfits)
-    return Taken(RunState(ledger, controls, _moments(controls, given), {}, None), notes)
+    return Taken(RunState(ledger, controls, _moments(controls, given), NOTHING, None), notes)
 
 
 def _fitted(blank: TuningState, given: Handover) -> tuple[TuningState, list[str]]:
@@ -142,15 +143,20 @@ def _level(blank: LevelTuning, found: LevelTuning | None, same_kernels: bool) ->
     return found if same_kernels else blank._replace(mean=found.mean, factor=found.factor)
 
 
-def _moments(controls: TuningState, given: Handover) -> LevelMoments:
+def _moments(controls: TuningState, given: Handover) -> EnsembleMoments:
     """The moments given, for the rungs that the controls have; empty ones where they do not fit or are not wanted."""
     blank = first_moments(controls)
     if given.reuse == "states":
         return blank
-    moments: dict[str, Any] = {}
+    return EnsembleMoments(*(_known(part, under(kind, given.moments)) for kind, part in blank._asdict().items()))
+
+
+def _known(blank: LevelMoments, arrays: Arrays) -> LevelMoments:
+    """`blank` with all of the moments given that have its shapes."""
+    moments: dict[str, tuple[Moments, ...]] = {}
     for name, rungs in blank.items():
-        last = _rungs(given.moments, name) - 1
-        found = [_filled(one, under(f"{name}/{min(r, last)}", given.moments)) for r, one in enumerate(rungs)]
+        last = _rungs(arrays, name) - 1
+        found = [_filled(one, under(f"{name}/{min(r, last)}", arrays)) for r, one in enumerate(rungs)]
         moments[name] = tuple(one if part is None else part for one, part in zip(rungs, found, strict=True))
     return moments
 

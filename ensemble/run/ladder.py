@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensemble.adaptation.moments import summed
-from ensemble.protocol.plans import Arrays
 from ensemble.protocol.stages import Stage
+from ensemble.protocol.statistics import RoundStatistics, summed
 from kernels.ladder import evidence
 from kernels.ladder import schedule as ladder
 from kernels.ladder.evidence import Stones
@@ -51,27 +50,35 @@ class LadderState(NamedTuple):
 
 
 def absorb_swaps(
-    state: LadderState, statistics: list[Arrays], betas: np.ndarray, stage: Stage, round_: int, sweeps: int, chains: int
+    state: LadderState,
+    statistics: list[RoundStatistics],
+    betas: np.ndarray,
+    stage: Stage,
+    round_: int,
+    sweeps: int,
+    chains: int,
 ) -> LadderState:
     """The state after a round of a stage with hot rungs; as it was where there are none. chains: cold replicas."""
-    if "energy" not in statistics[0]:
+    seen = [shard.ladder for shard in statistics if shard.ladder is not None]
+    if not seen:
         return state
+    energy, flow, trips = summed([(ladder.energy, ladder.flow, ladder.trips) for ladder in seen])
     fresh = round_pairs(statistics, len(betas) - 1)
     before = state.swaps or ((0.0, 0.0),) * len(fresh)
     draws = sweeps * chains
-    energies = tuple(float(total) / draws for total in summed(statistics, "energy"))
+    energies = tuple(float(total) / draws for total in energy)
     row = {
         "stage": stage.name,
         "round": round_ + 1,
         "betas": [float(beta) for beta in betas],
         "accepted": [accepted / tried if tried else None for accepted, tried in fresh],
         "energy": list(energies),
-        "flow": float(summed(statistics, "flow")) / chains,
+        "flow": float(flow) / chains,
     }
     return state._replace(
         swaps=tuple((a + b, m + n) for (a, m), (b, n) in zip(before, fresh, strict=True)),
         sweeps=state.sweeps + sweeps,
-        trips=int(summed(statistics, "trips")) if "trips" in statistics[0] else None,
+        trips=None if trips is None else int(trips),
         energies=energies,
         rows=(*_lasting(state.rows), row),
     )
@@ -82,12 +89,12 @@ def _lasting(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     return rows if not rows or math.log2(rows[-1]["round"]).is_integer() else rows[:-1]
 
 
-def round_pairs(statistics: list[Arrays], pairs: int) -> list[Pair]:
+def round_pairs(statistics: list[RoundStatistics], pairs: int) -> list[Pair]:
     """A round's sum and count of acceptance for each pair of neighbours, over blocks, levels and shards."""
     found = []
+    swaps = summed([shard.swaps for shard in statistics])
     for rung in range(pairs):
-        names = [n[:-2] for n in statistics[0] if n.startswith("swap/") and n.endswith(f"/{rung}-{rung + 1}/0")]
-        sums = [[float(np.sum(summed(statistics, f"{name}/{part}"))) for part in (0, 1)] for name in names]
+        sums = [[float(np.sum(part)) for part in rates[rung]] for rates in swaps.values()]
         found.append((sum(a for a, _ in sums), sum(n for _, n in sums)))
     return found
 
@@ -110,27 +117,22 @@ def adapted(state: LadderState, betas: np.ndarray, round_: int) -> tuple[LadderS
     return state._replace(swaps=()), ladder.adapted_betas(betas, rejected)
 
 
-def absorb_stones(diagnostic_sums: Arrays, statistics: list[Arrays]) -> Arrays:
-    """The coordinator's arrays with a round's sums for the evidence, one row a superchain."""
-    names = [name for name in statistics[0] if name.startswith("stones/")]
-    if not names:
-        return diagnostic_sums
-    fresh = _stones({name: np.stack([arrays[name] for arrays in statistics]) for name in names})
-    total = evidence.merge(_stones(diagnostic_sums), fresh) if names[0] in diagnostic_sums else fresh
-    return {**diagnostic_sums, **{f"stones/{field}": np.asarray(values) for field, values in total._asdict().items()}}
+def absorb_stones(stones: Stones | None, statistics: list[RoundStatistics]) -> Stones | None:
+    """The sums for the evidence with those of a round, one row a superchain; as they were where it has none."""
+    seen = [shard.ladder.stones for shard in statistics if shard.ladder is not None and shard.ladder.stones is not None]
+    if not seen:
+        return stones
+    fresh = Stones(*(np.stack([np.asarray(values) for values in field]) for field in zip(*seen, strict=True)))
+    return fresh if stones is None else Stones(*(np.asarray(values) for values in evidence.merge(stones, fresh)))
 
 
-def with_evidence(state: LadderState, diagnostic_sums: Arrays, betas: np.ndarray) -> LadderState:
+def with_evidence(state: LadderState, stones: Stones | None, betas: np.ndarray) -> LadderState:
     """The state with the evidence so far, if the ladder ends at the prior and tells it.
 
     Moves to points of likelihood 0 are refused at every rung, the prior's included: where the prior has such points, it
     is the mean likelihood over the rest of the prior, so that the log of the rest's share is missing.
     """
-    if "stones/hot" not in diagnostic_sums or betas[-1] != 0.0:
+    if stones is None or betas[-1] != 0.0:
         return state
-    found = evidence.log_evidence(_stones(diagnostic_sums), betas)
+    found = evidence.log_evidence(stones, betas)
     return state._replace(evidence={way: tuple(estimate) for way, estimate in found._asdict().items()})
-
-
-def _stones(arrays: Arrays) -> Stones:
-    return Stones(*(arrays[f"stones/{field}"] for field in Stones._fields))

@@ -1,68 +1,93 @@
 """What the statistics of rounds say of the ensemble: acceptance rates, traces, virials, evaluations, stragglers."""
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
 
-from ensemble.protocol.plans import Arrays
 from ensemble.protocol.stages import Stage
+from ensemble.protocol.statistics import Rate, RoundStatistics, summed
 from ensemble.run.ladder import Pair
 from kernels.structure.levels import Structure
 
-RATE = re.compile(r"(?P<name>(?:walk|fitted|score|swap|interweave)(?:/.+)?)/(?P<part>[01])$")
+# The keys of the ledger's rates, which are names in JSON.
 
 
-def trace_of(statistics: Arrays) -> tuple[float, ...]:
-    """A superchain's row of the ledger's trace: the mean over its replicas of the log density, then of each term."""
-    terms = [float(value) for name, value in sorted(statistics.items()) if name.startswith("term/")]
-    return (float(statistics["lp"].mean()), *terms)
+def level_key(kind: str, level: str, rung: int) -> str:
+    """Of a kind of move (a field of LevelRates)."""
+    return f"{kind}/{level}/{rung}"
 
 
-def add_rates(rates: Mapping[str, Pair], statistics: list[Arrays]) -> dict[str, Pair]:
+def move_key(move: int) -> str:
+    """Of an interweaving move."""
+    return f"interweave/{move}"
+
+
+SWAP = "swap/"
+"""What the keys of swaps begin with."""
+
+
+def swap_key(level: str, rung: int) -> str:
+    """Of swaps between a rung and the next."""
+    return f"{SWAP}{level}/{rung}-{rung + 1}"
+
+
+def _keyed(statistics: list[RoundStatistics]) -> dict[str, Rate]:
+    """Acceptance in all shards together, by the ledger's keys."""
+    levels, swaps, moves = summed([(shard.rates, shard.swaps, shard.interweaving) for shard in statistics])
+    found: dict[str, Rate] = {}
+    for level, rungs in levels.items():
+        for rung, rates in enumerate(rungs):
+            known = {kind: rate for kind, rate in rates._asdict().items() if rate is not None}
+            found |= {level_key(kind, level, rung): rate for kind, rate in known.items()}
+    found |= {swap_key(level, rung): rate for level, pairs in swaps.items() for rung, rate in enumerate(pairs)}
+    if moves is not None:
+        found |= {move_key(number): Rate(*pair) for number, pair in enumerate(zip(*moves, strict=True))}
+    return found
+
+
+def add_rates(rates: Mapping[str, Pair], statistics: list[RoundStatistics]) -> dict[str, Pair]:
     """Add a round's acceptance (sums and counts, over blocks and shards) to those of the stage.
 
-    interweave is kept by move, everything else as one number a level and rung.
+    That of interweaving is kept by move, everything else as one number a level and rung.
     """
     added = dict(rates)
-    for name in statistics[0]:
-        match = RATE.match(name)
-        if match is None or match["part"] == "1":
-            continue
-        pair = [sum(np.atleast_1d(s[f"{match['name']}/{part}"]).astype(float) for s in statistics) for part in (0, 1)]
-        entries = enumerate(zip(*pair, strict=True)) if match["name"] == "interweave" else [("", pair)]
-        for index, (accepted, tried) in entries:
-            key = f"{match['name']}/{index}" if index != "" else match["name"]
-            old = added.get(key, (0.0, 0.0))
-            added[key] = (old[0] + float(np.sum(accepted)), old[1] + float(np.sum(tried)))
+    for key, rate in _keyed(statistics).items():
+        old = added.get(key, (0.0, 0.0))
+        added[key] = (old[0] + float(np.sum(rate.accepted)), old[1] + float(np.sum(rate.tried)))
     return added
 
 
-def virial_of(statistics: Arrays) -> tuple[float, ...]:
+def trace_of(statistics: RoundStatistics) -> tuple[float, ...]:
+    """A superchain's row of the ledger's trace: the mean over its replicas of the log density, then of each term."""
+    terms = [float(value) for _, value in sorted(statistics.term_means.items())]
+    return (float(statistics.lp.mean()), *terms)
+
+
+def virial_of(statistics: RoundStatistics) -> tuple[float, ...]:
     """A superchain's mean virial -x.g / p of each level that follows the gradient, at the cold rung."""
-    found = (value for name, value in sorted(statistics.items()) if re.fullmatch(r"moments/virial/.+/0", name))
-    return tuple(float(value) for value in found)
+    found = (rungs[0].gradients for _, rungs in sorted(statistics.moments.items()))
+    return tuple(float(gradients.virial) for gradients in found if gradients is not None)
 
 
-def relocated_in(statistics: list[Arrays]) -> tuple[int, ...]:
+def relocated_in(statistics: list[RoundStatistics]) -> tuple[int, ...]:
     """How many stragglers of all shards a round of the scout stage relocated; nothing of another round."""
-    counts = [int(arrays["relocated"]) for arrays in statistics if "relocated" in arrays]
+    counts = [shard.relocated for shard in statistics if shard.relocated is not None]
     return (sum(counts),) if counts else ()
 
 
 def add_gradients(
-    gradients: Mapping[str, Pair], stage: Stage, statistics: list[Arrays], replicas: int
+    gradients: Mapping[str, Pair], stage: Stage, statistics: list[RoundStatistics], replicas: int
 ) -> dict[str, Pair]:
     """Add a round's evaluations of the gradient to those of its stage: the mean over shards of those in lock-step, the
     mean over replicas of their own. replicas: of a shard."""
-    lockstep, own = (float(np.mean([s["gradients"][part] for s in statistics])) for part in (0, 1))
+    lockstep, own = (float(np.mean([shard.gradients[part] for shard in statistics])) for part in (0, 1))
     before = gradients.get(stage.name, (0.0, 0.0))
     return {**gradients, stage.name: (before[0] + lockstep, before[1] + own / replicas)}
 
 
-def rate_of(rates: Mapping[str, Pair], kind: str, count: int) -> np.ndarray:
-    """Mean acceptance of the numbered entries of a kind, NaN where nothing was tried."""
-    pairs = [rates.get(f"{kind}/{index}", (0.0, 0.0)) for index in range(count)]
+def interweaving_rates(rates: Mapping[str, Pair], moves: int) -> np.ndarray:
+    """Mean acceptance of every interweaving move, NaN where it was not tried."""
+    pairs = [rates.get(move_key(move), (0.0, 0.0)) for move in range(moves)]
     return np.asarray([accepted / tried if tried else np.nan for accepted, tried in pairs])
 
 
@@ -75,7 +100,7 @@ def acceptance_by_level(rates: Mapping[str, Pair], structure: Structure) -> dict
     """Acceptance of the cold replicas' moves by level: walk and fitted together, or the scout's score."""
     found = {}
     for level in structure.levels:
-        pairs = [rates[n] for kind in ("walk", "fitted", "score") if (n := f"{kind}/{level.name}/0") in rates]
+        pairs = [rates[n] for kind in ("walk", "fitted", "score") if (n := level_key(kind, level.name, 0)) in rates]
         value = mean_of((sum(p[0] for p in pairs), sum(p[1] for p in pairs)))
         if value is not None:
             found[level.name] = value
@@ -84,5 +109,5 @@ def acceptance_by_level(rates: Mapping[str, Pair], structure: Structure) -> dict
 
 def swap_rates(rates: Mapping[str, Pair]) -> dict[str, float]:
     """Acceptance of swaps by "LEVEL/r-s": of a level's blocks, or of whole replicas, between the rungs r and s."""
-    found = {name.removeprefix("swap/"): mean_of(pair) for name, pair in rates.items() if name.startswith("swap/")}
+    found = {name.removeprefix(SWAP): mean_of(pair) for name, pair in rates.items() if name.startswith(SWAP)}
     return {name: value for name, value in found.items() if value is not None}

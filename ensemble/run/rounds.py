@@ -78,7 +78,7 @@ def _entered(
     """The state before the first round of a stage; entering `sample` freezes what was adapted."""
     ledger, before = state.ledger, state.tuning
     if not stage.adapts:
-        seen = observed.rate_of(ledger.rates, "interweave", len(spec.interweavings))
+        seen = observed.interweaving_rates(ledger.rates, len(spec.interweavings))
         kept = interweavings_to_keep(before, state.moments, seen, spec)
         ledger = ledger._replace(interweavings_kept=tuple(bool(flag) for flag in kept))
     blank = stage_tuning(stage, spec, settings)

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensemble.adaptation.moments import LevelMoments, first_moments
+from ensemble.adaptation.moments import EnsembleMoments, first_moments
+from ensemble.diagnostics.accumulators import NOTHING, DiagnosticSums, pack_sums, unpack_sums
 from ensemble.diagnostics.convergence import Diagnostics
 from ensemble.diagnostics.coordinates import pack_by_site, unpack_by_site
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
@@ -26,15 +27,15 @@ class RunState(NamedTuple):
 
     ledger: where the run stands.
     tuning: what adapts.
-    moments: of the ensemble, by level.
+    moments: of the ensemble.
     diagnostic_sums: sums over all shards that ESS, R-hat and the evidence are made of.
     diagnostics: those of the last check, None before the first.
     """
 
     ledger: Ledger
     tuning: TuningState
-    moments: LevelMoments
-    diagnostic_sums: Arrays
+    moments: EnsembleMoments
+    diagnostic_sums: DiagnosticSums
     diagnostics: Diagnostics | None
 
 
@@ -50,7 +51,7 @@ def first_state(spec: SweepSpec, settings: RunSettings) -> RunState:
     """The state before the first round."""
     ledger = Ledger(stage=policies.first_stage(settings), interweavings_kept=(True,) * len(spec.interweavings))
     tuning = stage_tuning(ledger.stage, spec, settings)
-    return RunState(ledger, tuning, first_moments(tuning), {}, None)
+    return RunState(ledger, tuning, first_moments(tuning), NOTHING, None)
 
 
 def pack(state: RunState, structure: Structure) -> tuple[Arrays, dict[str, Any]]:
@@ -58,7 +59,7 @@ def pack(state: RunState, structure: Structure) -> tuple[Arrays, dict[str, Any]]
     parts = {
         "controls": flatten(state.tuning),
         "moments": flatten(state.moments),
-        "diagnostic_sums": state.diagnostic_sums,
+        "diagnostic_sums": pack_sums(state.diagnostic_sums),
         "diagnostics": pack_by_site(state.diagnostics, structure),
     }
     arrays = {name: array for part, found in parts.items() for name, array in prefixed(part, found).items()}
@@ -78,6 +79,6 @@ def unpack(
         ledger=ledger,
         tuning=tuning,
         moments=unflatten(first_moments(tuning), under("moments", arrays)),
-        diagnostic_sums=under("diagnostic_sums", arrays),
+        diagnostic_sums=unpack_sums(under("diagnostic_sums", arrays)),
         diagnostics=unpack_by_site(under("diagnostics", arrays), spec.structure),
     )

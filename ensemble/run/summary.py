@@ -10,7 +10,7 @@ from ensemble.run import ladder
 from ensemble.run.goals import goals_met
 from ensemble.run.ladder import LadderState
 from ensemble.run.ledger import Ledger
-from ensemble.run.observed import acceptance_by_level, mean_of, rate_of, swap_rates
+from ensemble.run.observed import acceptance_by_level, interweaving_rates, mean_of, swap_rates
 from ensemble.run.settings import RunSettings
 from ensemble.run.state import RunState
 from kernels.ladder import schedule
@@ -71,7 +71,7 @@ def _acceptance(ledger: Ledger, structure: Structure) -> dict[str, Any]:
 
 def _interweaving(ledger: Ledger, interweavings: tuple[Interweaving, ...]) -> list[dict[str, Any]]:
     """The interweaving moves, whether they are in use, and their acceptance in the stage."""
-    rates = rate_of(ledger.rates, "interweave", len(interweavings))
+    rates = interweaving_rates(ledger.rates, len(interweavings))
     return [
         {**move._asdict(), "used": used, "acceptance": None if np.isnan(rate) else float(rate)}
         for move, used, rate in zip(interweavings, ledger.interweavings_kept, rates, strict=True)

@@ -14,6 +14,7 @@ from ensemble.errors import MaxwellError
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from ensemble.protocol.stages import INITIALISE
+from ensemble.protocol.statistics import LadderSums, LevelRates, RoundStatistics
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard import audit
@@ -145,21 +146,18 @@ class ShardRunner:
             rungs, statistics = self._scout_round(shard, live.rungs, plan, controls)
         else:
             rungs, tally, walkers = self._exact_round(shard, live, plan, controls)
-            statistics = _statistics(tally, condensed=not plan.stage.adapts)
+            statistics = _statistics(tally, walkers, condensed=not plan.stage.adapts)
             if plan.stage.accumulates:
                 sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
             if plan.stage.relocates and len(rungs) == 1:
-                rungs, statistics["relocated"] = self._relocated(shard, rungs, plan)
-        statistics["lp"] = np.asarray(jax.vmap(log_density)(rungs[0].cells))
+                rungs, count = self._relocated(shard, rungs, plan)
+                statistics = statistics._replace(relocated=count)
+        statistics = statistics._replace(lp=np.asarray(jax.vmap(log_density)(rungs[0].cells)))
         if plan.stage.adapts:
-            statistics.update(prefixed("moments", flatten(self._moments(rungs, controls, self.data))))
-            statistics.update(prefixed("term", flatten(self._term_means(rungs[0].cells))))
-            statistics["gradients"] = statistics["gradients"] + self._measured(len(rungs))
+            statistics = self._with_moments(statistics, rungs, controls)
         if plan.with_diagnostics:
-            statistics.update(prefixed("accumulated", accumulators.pooled(sums)))
+            statistics = statistics._replace(accumulated=accumulators.pooled(sums))
             sums = accumulators.drained(sums)
-        if len(walkers) > 1:
-            statistics["trips"] = np.asarray(sum(int(jnp.sum(of_rung.trips.finished)) for of_rung in walkers))
         self._live[shard] = Live(plan.epoch, rungs, sums, walkers)
         draws = self._draws(shard, rungs[0], walkers, statistics, plan)
         return RoundResult(plan.epoch, shard, statistics, draws, *self.clock.read())
@@ -182,11 +180,13 @@ class ShardRunner:
     def _scout(self) -> Compiled:
         return Compiled(make_scout(self.target, self.structure, self.settings.scout), self.clock)
 
-    def _scout_round(self, shard: int, rungs: Rungs, plan: RoundPlan, controls: TuningState) -> tuple[Rungs, Arrays]:
+    def _scout_round(
+        self, shard: int, rungs: Rungs, plan: RoundPlan, controls: TuningState
+    ) -> tuple[Rungs, RoundStatistics]:
         keys = self._keys(shard, plan, 1)[0]
-        state, statistics = self._scout(rungs[0], keys, self.data, controls)
+        state, sums = self._scout(rungs[0], keys, self.data, controls)
         # The scout's cells are those of its accepted points; what follows starts from terms computed anew.
-        return (self._evaluate(state.position, self.data),), {**flatten(statistics), "gradients": np.zeros(2)}
+        return (self._evaluate(state.position, self.data),), _scouted(*jax.tree.map(np.asarray, sums))
 
     def _exact_round(
         self, shard: int, live: Live, plan: RoundPlan, controls: TuningState
@@ -218,10 +218,10 @@ class ShardRunner:
         furthest, dimension = self.settings.scout["furthest"], self.target.dimension
         return Compiled(lambda key, states: relocated(key, states, furthest, dimension), self.clock)
 
-    def _relocated(self, shard: int, rungs: Rungs, plan: RoundPlan) -> tuple[Rungs, np.ndarray]:
+    def _relocated(self, shard: int, rungs: Rungs, plan: RoundPlan) -> tuple[Rungs, int]:
         """The replicas with their stragglers among the others, and the number of these."""
         states, count = self._relocate(relocation_key(self.settings.seed, plan.round, shard), rungs[0])
-        return (states,), np.asarray(count)
+        return (states,), int(count)
 
     def _walkers(self, walkers: Walkers, count: int, plan: RoundPlan) -> Walkers:
         """The walkers of so many rungs. Round trips are counted anew in each stage."""
@@ -260,6 +260,15 @@ class ShardRunner:
             for kernel in level_kernels(self.spec).values()
         )
 
+    def _with_moments(self, statistics: RoundStatistics, rungs: Rungs, controls: TuningState) -> RoundStatistics:
+        """The statistics with what adaptation is steered by."""
+        moments, means = self._moments(rungs, controls, self.data), self._term_means(rungs[0].cells)
+        return statistics._replace(
+            moments=jax.tree.map(np.asarray, moments),
+            term_means=jax.tree.map(np.asarray, means),
+            gradients=statistics.gradients + self._measured(len(rungs)),
+        )
+
     def _measured(self, rungs: int) -> np.ndarray:
         """Evaluations of the gradient for the moments: one after another, and over all replicas."""
         levels = sum(kernel.needs.gradient for kernel in level_kernels(self.spec).values())
@@ -271,7 +280,7 @@ class ShardRunner:
         return {name: value.astype(jnp.float32) for name, value in values.items()}
 
     def _draws(
-        self, shard: int, cold: State, walkers: Walkers, statistics: Arrays, plan: RoundPlan
+        self, shard: int, cold: State, walkers: Walkers, statistics: RoundStatistics, plan: RoundPlan
     ) -> dict[str, Arrays]:
         warmup = not plan.stage.records
         if not (plan.record or warmup):
@@ -282,7 +291,7 @@ class ShardRunner:
         rungs = len(self.settings.ladder.temperatures) if self.settings.swaps_replicas else 1
         first = shard * self.settings.replicas * rungs
         stats = {
-            "lp": statistics["lp"][None, :count],
+            "lp": np.asarray(statistics.lp)[None, :count],
             "replica": first + numbers[None, :count],
             "acceptance_rate": np.full((1, count), acceptance(statistics, self.structure)),
         }
@@ -308,22 +317,34 @@ def build(
     return ShardRunner(model.target, spec, settings, data)
 
 
-def _statistics(tally: RoundTally, *, condensed: bool) -> Arrays:
-    """The round's acceptance sums: whole for adaptation, [2] (sum, count) each once the controls are frozen."""
-    rates = {"walk": tally.walk, "fitted": tally.fitted, "interweave": tally.interweave, "swap": tally.swap}
+def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> RoundStatistics:
+    """What a round of exact kernels says, but for `lp`: its acceptance by block for adaptation, summed over the blocks
+    once the controls are frozen."""
+    rates, swaps = tally.rates, tally.swaps
     if condensed:
-        rates = jax.tree.map(jnp.sum, {**rates, "interweave": ()}) | {"interweave": tally.interweave}
-    ladder = {"energy": tally.energy, "flow": tally.flow, "stones": tally.stones} if tally.swap else {}
-    return flatten({**rates, **ladder, "nonfinite": tally.nonfinite, "gradients": tally.gradients})
+        rates, swaps = jax.tree.map(jnp.sum, (rates, swaps))
+    finished = [np.asarray(of_rung.trips.finished).sum() for of_rung in walkers]
+    trips = np.sum(finished) if len(finished) > 1 else None
+    ladder = LadderSums(tally.energy, tally.flow, tally.stones, trips) if swaps else None
+    found = RoundStatistics(
+        np.empty(0), tally.nonfinite, tally.gradients, rates, tally.interweaving, swaps, ladder, {}, {}
+    )
+    arrays: RoundStatistics = jax.tree.map(np.asarray, found)
+    return arrays
 
 
-def acceptance(statistics: Arrays, structure: Structure) -> float:
+def _scouted(rates: dict[str, tuple[LevelRates, ...]], nonfinite: np.ndarray) -> RoundStatistics:
+    """What a round of approximate kernels says, but for `lp`."""
+    return RoundStatistics(np.empty(0), nonfinite, np.zeros(2), rates, None, {}, None, {}, {})
+
+
+def acceptance(statistics: RoundStatistics, structure: Structure) -> float:
     """Mean acceptance of the finest leaf level's moves at the cold rung: walk and fitted, or the scout's score; NaN
     where nothing was tried."""
     level = next(level.name for level in reversed(structure.levels) if level.leaf)
-    names = [n for kind in ("walk", "fitted", "score") if (n := f"{kind}/{level}/0") + "/0" in statistics]
-    tried = sum(float(statistics[f"{name}/1"].sum()) for name in names)
-    return sum(float(statistics[f"{name}/0"].sum()) for name in names) / tried if tried else np.nan
+    rates = [rate for rate in statistics.rates[level][0] if rate is not None]
+    tried = sum(float(np.sum(rate.tried)) for rate in rates)
+    return sum(float(np.sum(rate.accepted)) for rate in rates) / tried if tried else np.nan
 
 
 def _not_finite(state: State) -> list[str]:

@@ -1,12 +1,13 @@
 """The scout round of a shard: cheap approximate trajectories from dispersed starts to the typical set."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ensemble.protocol.statistics import LevelRates, Rate
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard.level_kernels.metropolis import metropolis_parameters
 from kernels.state import LevelView, State
@@ -25,7 +26,18 @@ def scouts_by_name(settings: dict[str, Any]) -> bool:
     return settings["kernel"] in KERNELS
 
 
-ScoutRound = Callable[[State, jax.Array, Data, TuningState], tuple[State, Any]]
+class ScoutSums(NamedTuple):
+    """What a round of a shard says.
+
+    rates: level -> of the one rung there is: scores of leaf levels, acceptance of the walks of others, [B].
+    nonfinite: points without a finite density.
+    """
+
+    rates: dict[str, tuple[LevelRates, ...]]
+    nonfinite: jax.Array
+
+
+ScoutRound = Callable[[State, jax.Array, Data, TuningState], tuple[State, ScoutSums]]
 
 
 def scout_tuning(structure: Structure, settings: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
@@ -35,31 +47,27 @@ def scout_tuning(structure: Structure, settings: dict[str, Any]) -> dict[str, di
 
 
 def make_scout(target: Target, structure: Structure, settings: dict[str, Any]) -> ScoutRound:
-    """A function (cold states [R], keys [R], data, tuning) -> (states, statistics): one trajectory of every block of
-    the leaf levels, then random-walk Metropolis on the others, `repeats` times.
-
-    statistics: {"score": {leaf level: ((sum [B], count [B]),)}, "walk": the same of the other levels}, for the one rung
-    there is, and "nonfinite": points without a finite density, a count; all summed over replicas.
-    """
+    """A function (cold states [R], keys [R], data, tuning) -> (states, sums over the replicas): one trajectory of every
+    block of the leaf levels, then random-walk Metropolis on the others, `repeats` times."""
     views = [LevelView(target, structure, level) for level in reversed(structure.levels)]
     kernel = KERNELS[settings["kernel"]]
     scouts = {v.level.name: kernel(v, settings["trajectory"], settings["directions"]) for v in views if v.level.leaf}
     walks = {view.level.name: Metropolis(view) for view in views if not view.level.leaf}
 
-    def scout_round(states: State, keys: jax.Array, data: Data, tuning: TuningState) -> tuple[State, Any]:
-        score, walk, nonfinite = {}, {}, []
+    def scout_round(states: State, keys: jax.Array, data: Data, tuning: TuningState) -> tuple[State, ScoutSums]:
+        rates: dict[str, tuple[LevelRates, ...]] = {}
+        nonfinite = []
         for number, (name, scout) in enumerate(scouts.items()):
             states, info = scout.step(_purpose(keys, number), states, data, _scout_parameters(tuning, name, settings))
-            score[name] = ((info.score, jnp.ones_like(info.score)),)
+            rates[name] = (LevelRates(score=Rate(info.score, jnp.ones_like(info.score))),)
             nonfinite.append(info.nonfinite)
         for number, (name, kernel) in enumerate(walks.items()):
             parameters, fresh = metropolis_parameters(tuning, name, 0), _purpose(keys, len(scouts) + number)
-            states, sums, rejected = _repeated(kernel, fresh, states, data, parameters, settings["repeats"])
-            walk[name] = (sums,)
+            states, walk, rejected = _repeated(kernel, fresh, states, data, parameters, settings["repeats"])
+            rates[name] = (LevelRates(walk=walk),)
             nonfinite.append(rejected)
         total = sum(nonfinite, start=jnp.zeros(len(keys), jnp.int64))
-        statistics = {"score": score, "walk": walk, "nonfinite": total}
-        return states, jax.tree.map(lambda values: jnp.sum(values, axis=0), statistics)
+        return states, jax.tree.map(lambda values: jnp.sum(values, axis=0), ScoutSums(rates, total))
 
     return scout_round
 
@@ -70,9 +78,9 @@ def _purpose(keys: jax.Array, purpose: int | jax.Array) -> jax.Array:
 
 def _repeated(
     kernel: Metropolis, keys: jax.Array, states: State, data: Data, parameters: MetropolisParameters, repeats: int
-) -> tuple[State, tuple[jax.Array, jax.Array], jax.Array]:
-    """Several steps of one kernel: the states, the sums of acceptance probabilities and of tries, [R, B], and the
-    counts of proposals without a finite density, [R]."""
+) -> tuple[State, Rate, jax.Array]:
+    """Several steps of one kernel: the states, their acceptance, [R, B], and the counts of proposals without a finite
+    density, [R]."""
 
     def body(repeat: jax.Array, carry: Any) -> Any:
         states, accepted, tried, nonfinite = carry
@@ -82,7 +90,7 @@ def _repeated(
     nothing = jnp.zeros((len(keys), kernel.view.level.n_blocks))
     start = states, nothing, nothing, jnp.zeros(len(keys), jnp.int64)
     states, accepted, tried, nonfinite = jax.lax.fori_loop(0, repeats, body, start)
-    return states, (accepted, tried), nonfinite
+    return states, Rate(accepted, tried), nonfinite
 
 
 def _scout_parameters(tuning: TuningState, name: str, settings: dict[str, Any]) -> MomentumDiffusionParameters:

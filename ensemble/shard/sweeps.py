@@ -1,13 +1,15 @@
 """The exact sweep of a shard: every level's moves, interweaving and swaps, compiled once for all rounds."""
 
+import operator
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from ensemble.errors import MaxwellError
+from ensemble.protocol.statistics import REPLICA_SWAP, LevelRates, Rate
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard.first_tuning import level_rungs
@@ -22,8 +24,7 @@ from kernels.transitions.block_swap import BlockSwap, BlockSwapParameters
 from kernels.transitions.interweaving import Interweave, InterweavingParameters
 from kernels.types import Data
 
-REPLICA_SWAP = "whole"
-"""The name of swaps of whole replicas, beside those of levels' blocks."""
+Tree = TypeVar("Tree")
 
 
 class ApproximateKernelError(MaxwellError):
@@ -33,10 +34,9 @@ class ApproximateKernelError(MaxwellError):
 class RoundTally(NamedTuple):
     """Sums over the sweeps of a round and the replicas of a shard.
 
-    walk: level -> for each rung ([B] sum of acceptance probabilities, [B] how often) of moves from where a block was.
-    fitted: the same of independence proposals.
-    interweave: the same of the interweaving moves, [moves].
-    swap: the same for each "LEVEL/r-s" of a leaf level, or "whole/r-s", and neighbouring rungs r and s.
+    rates: level -> for each rung its moves, walk and fitted, [B].
+    interweaving: of the interweaving moves, [moves].
+    swaps: leaf level, [B], or REPLICA_SWAP, a scalar -> for each pair of neighbouring rungs, from cold to hot.
     energy: [rungs], what beta multiplies, one number for each sweep and replica.
     flow: what swaps added to the log density of the cold replicas.
     stones: of the log evidence, where the likelihood alone is tempered and whole replicas travel.
@@ -47,10 +47,9 @@ class RoundTally(NamedTuple):
     gradients: [2], evaluations one after another, and those that all replicas needed (see level_kernels.base).
     """
 
-    walk: dict[str, Any]
-    fitted: dict[str, Any]
-    interweave: tuple[jax.Array, jax.Array]
-    swap: dict[str, tuple[jax.Array, jax.Array]]
+    rates: dict[str, tuple[LevelRates, ...]]
+    interweaving: Rate
+    swaps: dict[str, tuple[Rate, ...]]
     energy: jax.Array
     flow: jax.Array
     stones: Stones | None
@@ -164,17 +163,15 @@ class Sweeps:
         data: Data,
         tuning: TuningState,
     ) -> tuple[Rungs, RoundTally]:
-        moved, walk, fitted = list(states), list(tally.walk[name]), list(tally.fitted[name])
+        moved, rates = list(states), list(tally.rates[name])
         nonfinite, gradients = tally.nonfinite, tally.gradients
         for rung in range(len(tuning.levels[name])):
             step = self.steps[name]
             moved[rung], sums, _ = step(keys[rung], states[rung], data, tuning, rung=rung, sweep=sweep)
-            walk[rung] = _add(walk[rung], sums.walk)
-            fitted[rung] = _add(fitted[rung], sums.fitted)
+            rates[rung] = _added(rates[rung], LevelRates(sums.walk, sums.fitted))
             nonfinite, gradients = nonfinite + sums.nonfinite, gradients + sums.gradients
         tally = tally._replace(
-            walk={**tally.walk, name: tuple(walk)},
-            fitted={**tally.fitted, name: tuple(fitted)},
+            rates={**tally.rates, name: tuple(rates)},
             nonfinite=nonfinite,
             gradients=gradients,
         )
@@ -194,8 +191,10 @@ class Sweeps:
             states[0],
         )
         here = jnp.arange(self.n_interweavings) == move
-        sums = _add(tally.interweave, (jnp.sum(info.acceptance_probability) * here, self.replicas * here))
-        tally = tally._replace(interweave=sums, nonfinite=tally.nonfinite + jnp.sum(info.nonfinite))
+        seen = Rate(jnp.sum(info.acceptance_probability) * here, self.replicas * here)
+        tally = tally._replace(
+            interweaving=_added(tally.interweaving, seen), nonfinite=tally.nonfinite + jnp.sum(info.nonfinite)
+        )
         return (cold, *states[1:]), tally
 
     def _swaps(
@@ -245,11 +244,11 @@ class Sweeps:
         betas = jnp.asarray(tuning.betas)
         states, walkers, swaps = exchange(keys[0], states, walkers, parity, betas, self.tempered)
         sums = jnp.sum(swaps.acceptance_probability, axis=0), jnp.sum(swaps.tried, axis=0)
-        swap = {
-            name: _add(tally.swap[name], (sums[0][rung], sums[1][rung]))
-            for rung, name in enumerate(pair_names(REPLICA_SWAP, self.rungs))
-        }
-        return states, tally._replace(swap=swap, nonfinite=tally.nonfinite + jnp.sum(swaps.nonfinite)), walkers
+        seen = tuple(
+            _added(before, Rate(sums[0][rung], sums[1][rung])) for rung, before in enumerate(tally.swaps[REPLICA_SWAP])
+        )
+        tally = tally._replace(swaps={REPLICA_SWAP: seen}, nonfinite=tally.nonfinite + jnp.sum(swaps.nonfinite))
+        return states, tally, walkers
 
     def _blocks(
         self,
@@ -263,9 +262,8 @@ class Sweeps:
         tuning: TuningState,
     ) -> tuple[Rungs, RoundTally]:
         """Blocks of the level change places between the rungs first and first + 1, first + 2 and first + 3, ..."""
-        names = pair_names(name, self.rungs)
         for cold in range(first, self.rungs - 1, 2):
-            swap = partial(self._swap, cold=cold, level=name, name=names[cold], keys=keys[cold])
+            swap = partial(self._swap, cold=cold, level=name, keys=keys[cold])
             states, tally = swap(states, tally, data=data, tuning=tuning)
         return states, tally
 
@@ -276,7 +274,6 @@ class Sweeps:
         *,
         cold: int,
         level: str,
-        name: str,
         keys: jax.Array,
         data: Data,
         tuning: TuningState,
@@ -288,8 +285,11 @@ class Sweeps:
         hot = jax.tree.map(lambda array: array[order], states[cold + 1])
         betas = BlockSwapParameters(tuning.betas[cold], tuning.betas[cold + 1])
         pair, info = self.swaps[level].step(swap_keys, (states[cold], hot), data, betas)
-        sums = _add(tally.swap[name], (jnp.sum(info.acceptance_probability, axis=0), jnp.asarray(1.0 * self.replicas)))
-        tally = tally._replace(swap={**tally.swap, name: sums}, nonfinite=tally.nonfinite + jnp.sum(info.nonfinite))
+        pairs = list(tally.swaps[level])
+        before, accepted = pairs[cold], jnp.sum(info.acceptance_probability, axis=0)
+        pairs[cold] = Rate(before.accepted + accepted, before.tried + 1.0 * self.replicas)
+        swaps, nonfinite = {**tally.swaps, level: tuple(pairs)}, tally.nonfinite + jnp.sum(info.nonfinite)
+        tally = tally._replace(swaps=swaps, nonfinite=nonfinite)
         return (*states[:cold], *pair, *states[cold + 2 :]), tally
 
     def _absorb(self, cold: State, tally: RoundTally, tuning: TuningState) -> RoundTally:
@@ -304,32 +304,22 @@ class Sweeps:
     def _gives_evidence(self) -> bool:
         return self.replica_swap and self.tempered is not None and self.rungs > 1
 
-    def _no_swaps(self) -> dict[str, tuple[jax.Array, jax.Array]]:
+    def _no_swaps(self) -> dict[str, tuple[Rate, ...]]:
         shapes: dict[str, tuple[int, ...]] = {name: (self.views[name].level.n_blocks,) for name in self.swaps}
         if self.replica_swap:
             shapes = {REPLICA_SWAP: ()}
-        return {
-            pair: (jnp.zeros(shape), jnp.zeros(shape))
-            for name, shape in shapes.items()
-            for pair in pair_names(name, self.rungs)
-        }
+        return {name: (_never(shape),) * (self.rungs - 1) for name, shape in shapes.items()}
 
     def _empty(self, tuning: TuningState) -> RoundTally:
-        def pairs(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
-            return jnp.zeros(shape), jnp.zeros(shape)
-
-        levels = self.spec.structure.levels
-        empty = {
-            level.name: tuple(
-                pairs((level.n_blocks,)) for _ in range(level_rungs(level, self.rungs, self.replica_swap))
-            )
-            for level in levels
-        }
+        rates = {}
+        for level in self.spec.structure.levels:
+            nothing = _never((level.n_blocks,))
+            rungs = level_rungs(level, self.rungs, self.replica_swap)
+            rates[level.name] = (LevelRates(nothing, nothing),) * rungs
         return RoundTally(
-            walk=empty,
-            fitted=empty,
-            interweave=pairs((self.n_interweavings,)),
-            swap=self._no_swaps(),
+            rates=rates,
+            interweaving=_never((self.n_interweavings,)),
+            swaps=self._no_swaps(),
             energy=jnp.zeros(self.rungs),
             flow=jnp.zeros(()),
             stones=evidence.first_stones(self.rungs) if self._gives_evidence else None,
@@ -338,11 +328,6 @@ class Sweeps:
             nonfinite=jnp.zeros((), jnp.int64),
             gradients=jnp.zeros(2),
         )
-
-
-def pair_names(level: str, rungs: int) -> list[str]:
-    """The names of the pairs of neighbouring rungs that swap, by their colder rung."""
-    return [f"{level}/{rung}-{rung + 1}" for rung in range(rungs - 1)]
 
 
 def _cold_density(states: Rungs) -> jax.Array:
@@ -354,5 +339,12 @@ def _purpose(keys: jax.Array, purpose: int | jax.Array) -> jax.Array:
     return jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, purpose)))(keys)
 
 
-def _add(sums: tuple[jax.Array, jax.Array], new: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-    return sums[0] + new[0], sums[1] + new[1]
+def _added(sums: Tree, new: Tree) -> Tree:
+    """The sums with new ones, tree by tree."""
+    total: Tree = jax.tree.map(operator.add, sums, new)
+    return total
+
+
+def _never(shape: tuple[int, ...]) -> Rate:
+    """Of what was not tried yet."""
+    return Rate(jnp.zeros(shape), jnp.zeros(shape))

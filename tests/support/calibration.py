@@ -329,9 +329,9 @@ def _steered(tuning: TuningState, kernels: dict[str, LevelKernel], tally: Any, s
     levels = {}
     for name, kernel in kernels.items():
         old, half = tuning.levels[name][0], 0.5 if kernel.needs.gradient else 1.0
-        change = _missing(*tally.walk[name][0], kernel.target_acceptance()) * half
+        change = _missing(*tally.rates[name][0].walk, kernel.target_acceptance()) * half
         levels[name] = (old._replace(log_scale=old.log_scale + share * change),)
-    interweave = tuning.interweave + share * _missing(*tally.interweave, 0.44)
+    interweave = tuning.interweave + share * _missing(*tally.interweaving, 0.44)
     return tuning._replace(levels=levels, interweave=interweave)
 
 

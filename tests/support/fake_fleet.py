@@ -1,6 +1,6 @@
 """A fleet without a sampler, for tests of the coordinator: scripted results, and a state that remembers every plan."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,25 +9,27 @@ from ensemble.diagnostics import accumulators
 from ensemble.diagnostics.accumulators import Accumulators
 from ensemble.protocol.flat import prefixed
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
+from ensemble.protocol.statistics import AccumulatedSums, LevelRates, LevelSums, MomentSums, Rate, RoundStatistics
 from tests.support.models.ensemble_models import GROUPS, REPLICAS, STORED, WIDTHS
+from tests.support.statistics import one_rung, statistics_of
 
-Script = Callable[[RoundPlan, Arrays], Arrays]
+Script = Callable[[RoundPlan, RoundStatistics], RoundStatistics]
 """Changes of one shard's statistics, given the plan and what would be reported."""
 
 
-def unchanged(plan: RoundPlan, statistics: Arrays) -> Arrays:
+def unchanged(plan: RoundPlan, statistics: RoundStatistics) -> RoundStatistics:
     """The script that changes nothing."""
     return statistics
 
 
-def moments(rng: np.random.Generator, rungs: Iterable[tuple[str, int]]) -> Arrays:
+def moments(rng: np.random.Generator, rungs: dict[str, int]) -> dict[str, tuple[LevelSums, ...]]:
     """Sums and outer products of REPLICAS standard normal states of every level and rung."""
-    found = {}
-    for level, rung in rungs:
-        x = rng.normal(size=(REPLICAS, *WIDTHS[level]))
-        found[f"moments/{level}/{rung}/sum"] = x.sum(axis=0)
-        found[f"moments/{level}/{rung}/outer"] = np.einsum("rib,rjb->ijb", x, x)
-    return found
+    return {level: tuple(_level_moments(rng, level) for _ in range(count)) for level, count in rungs.items()}
+
+
+def _level_moments(rng: np.random.Generator, level: str) -> LevelSums:
+    x = rng.normal(size=(REPLICAS, *WIDTHS[level]))
+    return LevelSums(MomentSums(x.sum(axis=0), np.einsum("rib,rjb->ijb", x, x)))
 
 
 class FakeFleet:
@@ -85,29 +87,36 @@ class FakeFleet:
         draws = self._draws(shard, plan)
         return RoundResult(plan.epoch, shard, statistics, draws, kernel_seconds=0.5, compile_seconds=0.25)
 
-    def _statistics(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> Arrays:
-        rungs = len(plan.controls["betas"])
-        rungs_of = [("global", 0), *(("g", rung) for rung in range(rungs))]
-        statistics = {
-            "lp": np.full(REPLICAS, -100.0) + 0.1 * self.x[shard],
-            "gradients": np.array([3.0, 2.0 * REPLICAS]),
-        }
-        if plan.stage.scouts:
-            score = {"score/g/0/0": np.full(GROUPS, 0.6 * REPLICAS), "score/g/0/1": np.full(GROUPS, REPLICAS)}
-            score |= {"walk/global/0/0": np.ones(1), "walk/global/0/1": np.full(1, 2.0), "nonfinite": np.asarray(2)}
-            return statistics | score | moments(rng, rungs_of) | {"term/x": np.asarray(-1.0)}
-        for level, rung in rungs_of:
-            for kind, share in (("walk", 0.4), ("fitted", 0.8)):
-                shape = WIDTHS[level][1:] if plan.stage.adapts else ()
-                statistics[f"{kind}/{level}/{rung}/0"] = np.full(shape, 10 * share + 0.1 * self.x[shard])
-                statistics[f"{kind}/{level}/{rung}/1"] = np.full(shape, 10.0)
-        statistics |= {"interweave/0": np.array([6.0, 7.0]), "interweave/1": np.full(2, 10.0)}
-        statistics["nonfinite"] = np.asarray(1)
+    def _statistics(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> RoundStatistics:
+        rungs = {"global": 1, "g": len(plan.controls["betas"])}
+        statistics = statistics_of(
+            lp=np.full(REPLICAS, -100.0) + 0.1 * self.x[shard],
+            gradients=np.array([3.0, 2.0 * REPLICAS]),
+            nonfinite=np.asarray(2 if plan.stage.scouts else 1),
+        )
         if plan.stage.adapts:
-            return statistics | moments(rng, rungs_of) | {"term/x": np.asarray(-1.0)}
-        return statistics | self._accumulated(shard, plan, rng)
+            statistics = statistics._replace(term_means={"x": np.asarray(-1.0)})
+        if plan.stage.scouts:
+            score, walk = (
+                Rate(np.full(GROUPS, 0.6 * REPLICAS), np.full(GROUPS, REPLICAS)),
+                Rate(np.ones(1), np.full(1, 2.0)),
+            )
+            rates = {"g": one_rung(score=score), "global": one_rung(walk=walk)}
+            return statistics._replace(rates=rates, moments=moments(rng, rungs))
+        found = {level: (self._rates(shard, level, plan),) * count for level, count in rungs.items()}
+        moves = Rate(np.array([6.0, 7.0]), np.full(2, 10.0))
+        statistics = statistics._replace(rates=found, interweaving=moves)
+        if plan.stage.adapts:
+            return statistics._replace(moments=moments(rng, rungs))
+        return statistics._replace(accumulated=self._accumulated(shard, plan, rng))
 
-    def _accumulated(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> Arrays:
+    def _rates(self, shard: int, level: str, plan: RoundPlan) -> LevelRates:
+        """Of one rung: walks, and fitted proposals that are accepted twice as often."""
+        shape = WIDTHS[level][1:] if plan.stage.adapts else ()
+        walk, fitted = (Rate(np.full(shape, n + 0.1 * self.x[shard]), np.full(shape, 10.0)) for n in (4.0, 8.0))
+        return LevelRates(walk, fitted)
+
+    def _accumulated(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> AccumulatedSums | None:
         """Independent standard normal draws of every coordinate, summed as a shard would."""
         start = accumulators.empty() if plan.reset else self.sums[shard]
         x = {level: rng.normal(size=(plan.sweeps, REPLICAS, *shape)) for level, shape in WIDTHS.items()}
@@ -115,10 +124,10 @@ class FakeFleet:
         squares = {level: (values**2).sum(axis=(0, 1)) for level, values in x.items()}
         self.sums[shard] = accumulators.absorb(start, totals, squares)
         if not plan.with_diagnostics:
-            return {}
+            return None
         pooled = accumulators.pooled(self.sums[shard])
         self.sums[shard] = accumulators.drained(self.sums[shard])
-        return prefixed("accumulated", pooled)
+        return pooled
 
     def _draws(self, shard: int, plan: RoundPlan) -> dict[str, Arrays]:
         lp = np.full((1, STORED), self.x[shard])

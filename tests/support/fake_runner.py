@@ -15,6 +15,7 @@ import numpy as np
 
 from ensemble.errors import MaxwellError
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
+from tests.support.statistics import statistics_of
 
 
 class FakeFailure(MaxwellError):
@@ -49,7 +50,7 @@ class FakeRunner:
         x = np.sin(1.1 * self.positions[shard] + noise + plan.controls["scale"])
         self.epochs[shard], self.positions[shard] = plan.epoch, x
         draws = {"posterior": {"x": x[None]}} if plan.record else {}
-        return RoundResult(plan.epoch, shard, {"sum": x.sum(), "square": x * x}, draws, 0.0, 0.0)
+        return RoundResult(plan.epoch, shard, statistics_of(lp=x * x, term_means={"sum": x.sum()}), draws, 0.0, 0.0)
 
     def state(self, shard: int) -> Arrays:
         return {"x": self.positions[shard]}

@@ -28,7 +28,7 @@ def main(folder: str) -> None:
     for _ in range(2):
         fleet = RayFleet(spec, 2, 1)
         fleet.initialise()
-        sums.append([float(report.statistics["sum"]) for report in fleet.run(plan)])
+        sums.append([float(report.statistics.term_means["sum"]) for report in fleet.run(plan)])
         facts = {"pids": fleet.pids(), "mode": os.environ["RAY_AUTH_MODE"], "token": os.environ["RAY_AUTH_TOKEN_PATH"]}
         if len(sums) == 1:
             fleet.close()

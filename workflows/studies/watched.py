@@ -70,4 +70,4 @@ def run(
 
 def gradients(results: list[RoundResult]) -> float:
     """Gradients of a chain in a round, one after another: the mean over shards."""
-    return float(np.mean([result.statistics["gradients"][0] for result in results]))
+    return float(np.mean([result.statistics.gradients[0] for result in results]))

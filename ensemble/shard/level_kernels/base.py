@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensemble.adaptation.moments import Moments
+from ensemble.protocol.statistics import Rate
 from ensemble.protocol.sweep_spec import KernelSpec, Metric
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from kernels.dynamics.metric import LowRank
@@ -15,9 +16,6 @@ from kernels.state import LevelView, State
 from kernels.structure.levels import Level, Structure
 from kernels.target import Target
 from kernels.types import Data
-
-Sums = tuple[jax.Array, jax.Array]
-"""Sum of acceptance probabilities and number of tries, [B] both."""
 
 
 class Needs(NamedTuple):
@@ -38,15 +36,15 @@ class Needs(NamedTuple):
 class StepSums(NamedTuple):
     """Sums over the replicas of a step.
 
-    walk: of moves from where a block was.
-    fitted: of independence proposals.
+    walk: of moves from where a block was, [B].
+    fitted: of independence proposals, [B].
     nonfinite: proposals rejected for a non-finite density.
     gradients: [2] evaluations of the gradient one after another, which all replicas wait for, and evaluations that the
         replicas needed, summed.
     """
 
-    walk: Sums
-    fitted: Sums
+    walk: Rate
+    fitted: Rate
     nonfinite: jax.Array
     gradients: jax.Array
 
@@ -77,7 +75,8 @@ TRAJECTORY_FACTS = ("acceptance_probability", "n_steps", "diverging", "step_size
 class Seen(NamedTuple):
     """What a level's tuning adapts to after a round, at one rung.
 
-    walk, fitted: mean acceptance of either kind of proposal, [B], NaN where nothing was tried.
+    walk: mean acceptance of moves from where a block was, [B], NaN where nothing was tried.
+    fitted: the same of independence proposals.
     states: pooled moments of the blocks.
     gradients: the same of the gradient, None where it is not followed.
     round_: number of the round in its phase.
@@ -202,9 +201,9 @@ def _by_replica(values: jax.Array) -> jax.Array:
     return values if values.ndim == 1 else jnp.mean(values, axis=1)
 
 
-def nothing(blocks: int) -> Sums:
-    """The sums of what is never tried."""
-    return jnp.zeros(blocks), jnp.zeros(blocks)
+def nothing(blocks: int) -> Rate:
+    """Of what is never tried."""
+    return Rate(jnp.zeros(blocks), jnp.zeros(blocks))
 
 
 def identity_factor(level: Level, told: KernelSpec) -> np.ndarray | LowRank:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ensemble.adaptation.covariance import covariance_factor
 from ensemble.adaptation.moments import Moments
+from ensemble.protocol.statistics import Rate
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.shard.level_kernels.base import LevelKernel, Seen, StepSums, nothing
 from kernels.state import LevelView
@@ -40,5 +41,5 @@ class Kernel(LevelKernel):
 
     def sums(self, info: EllipticalSliceInfo, parameters: EllipticalSliceParameters) -> StepSums:
         found = info.acceptance_probability
-        walk = jnp.sum(found, axis=0), jnp.full(self.level.n_blocks, 1.0 * len(found))
+        walk = Rate(jnp.sum(found, axis=0), jnp.full(self.level.n_blocks, 1.0 * len(found)))
         return StepSums(walk, nothing(self.level.n_blocks), jnp.sum(info.nonfinite), jnp.zeros(2))

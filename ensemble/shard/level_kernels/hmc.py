@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ensemble.protocol.statistics import Rate
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard.level_kernels.base import StepSums, nothing
 from ensemble.shard.level_kernels.trajectories import TrajectoryKernel
@@ -50,7 +51,7 @@ class Kernel(TrajectoryKernel):
     def sums(self, info: Info, parameters: HmcParameters) -> StepSums:
         blocks, replicas, n_steps = self.level.n_blocks, info.nonfinite.shape[0], parameters.n_steps
         spent = (0.0 if self.scheme.stale else 1.0) + self.scheme.gradients * n_steps
-        walk = jnp.sum(info.acceptance_probability, axis=0), jnp.full(blocks, 1.0 * replicas)
+        walk = Rate(jnp.sum(info.acceptance_probability, axis=0), jnp.full(blocks, 1.0 * replicas))
         # A trajectory of no steps accepts for certain, which says nothing about the step size.
         walk = jax.tree.map(partial(jnp.where, n_steps > 0), walk, nothing(blocks))
         gradients = jnp.stack([spent, spent * replicas])

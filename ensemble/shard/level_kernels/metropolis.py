@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ensemble.adaptation.steering import gain
+from ensemble.protocol.statistics import Rate
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard.level_kernels.base import Seen, StepSums
 from ensemble.shard.level_kernels.walks import WalkKernel
@@ -45,5 +46,5 @@ class Kernel(WalkKernel):
         return metropolis_parameters(tuning, self.level.name, rung)
 
     def sums(self, info: MetropolisInfo, parameters: MetropolisParameters) -> StepSums:
-        walk, fitted = ((jnp.sum(a, axis=0), jnp.sum(b, axis=0)) for a, b in (info.walk, info.fitted))
+        walk, fitted = (Rate(jnp.sum(a, axis=0), jnp.sum(b, axis=0)) for a, b in (info.walk, info.fitted))
         return StepSums(walk, fitted, jnp.sum(info.nonfinite), jnp.zeros(2))

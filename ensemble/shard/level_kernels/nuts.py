@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ensemble.protocol.statistics import Rate
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard.level_kernels.base import TRAJECTORY_FACTS, Needs, StepSums, nothing
 from ensemble.shard.level_kernels.trajectories import TrajectoryKernel
@@ -52,7 +53,7 @@ class Kernel(TrajectoryKernel):
 
     def sums(self, info: NutsInfo, parameters: NutsParameters) -> StepSums:
         tried, per_step = info.n_steps > 0, self.scheme.gradients
-        walk = jnp.sum(jnp.where(tried, info.acceptance_probability, 0.0))[None], jnp.sum(1.0 * tried)[None]
+        walk = Rate(jnp.sum(jnp.where(tried, info.acceptance_probability, 0.0))[None], jnp.sum(1.0 * tried)[None])
         own = info.n_steps.shape[0] + per_step * jnp.sum(info.n_steps)
         gradients = jnp.stack([1.0 + per_step * jnp.max(info.n_steps_lockstep), 1.0 * own])
         return StepSums(walk, nothing(1), jnp.sum(info.nonfinite, dtype=jnp.int64), gradients)

@@ -6,19 +6,21 @@ import pytest
 from ensemble.adaptation import covariance, interweaving, steering
 from ensemble.adaptation import moments as moments_module
 from ensemble.adaptation.covariance import SHRINKAGE
-from ensemble.adaptation.moments import Moments, absorb_moments, extended, first_moments
+from ensemble.adaptation.moments import EnsembleMoments, Moments, absorb_moments, extended, first_moments
+from ensemble.protocol.statistics import LevelSums, MomentSums, Rate, summed
 from ensemble.run import adapt as adaptation
 from ensemble.shard.level_kernels.metropolis import FITTED_ROUND
 from tests.support.models.ensemble_models import GROUPS, small, tuning
+from tests.support.statistics import one_rung, statistics_of
 
 REPLICAS = 4
 
 
-def round_of(x, tuning, level="g", rung=0):
+def round_of(x, tuning, level="g"):
     """What one shard reports of states x [R, p, B]: sums and outer products about the tuning's mean."""
-    offset = x - tuning.levels[level][rung].mean
+    offset = x - tuning.levels[level][0].mean
     outer = np.einsum("rib,rjb->ijb", offset, offset)
-    return {f"moments/{level}/{rung}/sum": offset.sum(axis=0), f"moments/{level}/{rung}/outer": outer}
+    return statistics_of(moments={level: (LevelSums(MomentSums(offset.sum(axis=0), outer)),)})
 
 
 def states(seed, replicas=REPLICAS):
@@ -37,7 +39,7 @@ def test_moments_of_a_first_round_are_those_of_all_shards():
     start = with_mean(tuning(), states(9)[0])
     x = [states(seed) for seed in range(3)]
     reports = [round_of(values, start) for values in x]
-    found = absorb_moments(first_moments(start), start, reports, REPLICAS, 0)["g"][0]
+    found = absorb_moments(first_moments(start), start, reports, REPLICAS, 0).states["g"][0]
     everything = np.concatenate(x)
     deviation = everything - everything.mean(axis=0)
     assert found.weight == len(everything)
@@ -59,17 +61,18 @@ def test_moments_forget_by_weights():
     everything, w = np.concatenate(rounds), np.repeat(weights, REPLICAS)
     mean = np.average(everything, axis=0, weights=w)
     scatter = np.einsum("r,rib,rjb->ijb", w, everything - mean, everything - mean)
-    np.testing.assert_allclose(moments["g"][0].weight, w.sum(), rtol=1e-12)
-    np.testing.assert_allclose(moments["g"][0].mean, mean, rtol=1e-12)
-    np.testing.assert_allclose(moments["g"][0].scatter, scatter, rtol=1e-9)
+    np.testing.assert_allclose(moments.states["g"][0].weight, w.sum(), rtol=1e-12)
+    np.testing.assert_allclose(moments.states["g"][0].mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(moments.states["g"][0].scatter, scatter, rtol=1e-9)
 
 
 def test_moments_of_the_first_round_of_a_stage_forget_everything_before():
     start = tuning()
     old = first_moments(start)
-    old["g"] = (Moments(np.asarray(1e6), old["g"][0].mean - 7, old["g"][0].scatter + 5),)
+    (known,) = old.states["g"]
+    old.states["g"] = (Moments(np.asarray(1e6), known.mean - 7, known.scatter + 5),)
     report = [round_of(states(0), start)]
-    found = absorb_moments(old, start, report, REPLICAS, 0)["g"][0]
+    found = absorb_moments(old, start, report, REPLICAS, 0).states["g"][0]
     np.testing.assert_allclose(found.mean, states(0).mean(axis=0), rtol=1e-12)
     assert found.weight == REPLICAS
 
@@ -78,7 +81,7 @@ def test_moments_of_a_level_that_reports_none_stay():
     start = tuning()
     before = first_moments(start)
     after = absorb_moments(before, start, [round_of(states(0), start)], REPLICAS, 0)
-    assert after["global"][0] is before["global"][0]
+    assert after.states["global"][0] is before.states["global"][0]
 
 
 def test_diagonal_moments_are_variances():
@@ -160,18 +163,19 @@ def test_wanted_acceptance_falls_with_the_width_of_a_block():
 
 
 def test_rates_are_means_over_shards_and_nan_where_nothing_was_tried():
-    reports = [{"walk/g/0/0": np.array([1.0, 0.0]), "walk/g/0/1": np.array([4.0, 0.0])}] * 2
-    np.testing.assert_array_equal(steering.rate(reports, "walk/g/0"), [0.25, np.nan])
+    reports = [Rate(np.array([1.0, 0.0]), np.array([4.0, 0.0]))] * 2
+    np.testing.assert_array_equal(summed(reports).mean(), [0.25, np.nan])
 
 
 def equilibrate_report(walk, fitted, interweave=(0.9, 0.1)):
     """One shard's statistics of a round: acceptance sums out of 10 tries of every block."""
-    found = {"interweave/0": 10 * np.asarray(interweave), "interweave/1": np.full(2, 10.0)}
+    moves = Rate(10 * np.asarray(interweave), np.full(2, 10.0))
+    rates = {}
     for level, blocks in (("global", 1), ("g", GROUPS)):
-        for kind, value in (("walk", walk), ("fitted", fitted)):
-            tried = np.zeros(blocks) if value is None else np.full(blocks, 10.0)
-            found |= {f"{kind}/{level}/0/0": tried * (value or 0.0), f"{kind}/{level}/0/1": tried}
-    return found
+        tried = [np.zeros(blocks) if value is None else np.full(blocks, 10.0) for value in (walk, fitted)]
+        kinds = [Rate(many * (value or 0.0), many) for many, value in zip(tried, (walk, fitted), strict=True)]
+        rates[level] = one_rung(walk=kinds[0], fitted=kinds[1])
+    return statistics_of(interweaving=moves, rates=rates)
 
 
 def adapted(start, walk, fitted, round_):
@@ -182,7 +186,7 @@ def adapted(start, walk, fitted, round_):
         for level in model.structure.levels
     }
     report = [equilibrate_report(walk, fitted)]
-    return adaptation.adapt(start, moments, report, model.spec, round_)
+    return adaptation.adapt(start, EnsembleMoments(moments, {}), report, model.spec, round_)
 
 
 def spread(blocks, value):
@@ -220,14 +224,11 @@ def test_fitted_proposals_start_late_with_half_and_follow_their_acceptance():
 def test_scout_steers_steps_by_their_score_and_walks_by_their_acceptance():
     start = tuning()._replace(scout={"g": {"step_size": np.full(GROUPS, 0.1)}})
     score = np.linspace(0, 1, GROUPS) * REPLICAS
-    report = [
-        {
-            "score/g/0/0": score,
-            "score/g/0/1": np.full(GROUPS, REPLICAS),
-            "walk/global/0/0": np.array([1.0]),
-            "walk/global/0/1": np.array([100.0]),
-        }
-    ]
+    rates = {
+        "g": one_rung(score=Rate(score, np.full(GROUPS, REPLICAS))),
+        "global": one_rung(walk=Rate(np.array([1.0]), np.array([100.0]))),
+    }
+    report = [statistics_of(rates=rates)]
     found = adaptation.adapt_scout(start, report, 0)
     rose = found.scout["g"]["step_size"] > 0.1
     np.testing.assert_array_equal(rose, np.linspace(0, 1, GROUPS) > adaptation.SCORE)
@@ -253,7 +254,7 @@ def test_useful_moves_are_those_with_a_step_against_the_parents_variance():
     start = tuning()._replace(interweave=np.log([0.2, 0.2]))
     moments = first_moments(start)
     scatter = 10 * np.array([[4.0, 0.0], [0.0, 0.01]])[:, :, None]
-    moments["global"] = (Moments(np.asarray(10.0), np.zeros((2, 1)), scatter),)
+    moments.states["global"] = (Moments(np.asarray(10.0), np.zeros((2, 1)), scatter),)
     assert model.structure.level("global").sites == ("mu", "log_sd")
 
     def useful(accepted):
@@ -267,10 +268,11 @@ def test_useful_moves_are_those_with_a_step_against_the_parents_variance():
 def test_a_new_stage_carries_what_was_learned_to_more_rungs_or_fewer():
     one, two = tuning(), tuning(temperatures=(1.0, 3.0))
     learned = with_mean(one, states(0)[0])._replace(interweave=np.array([-5.0, 1.0]))
+    both = round_of(states(0), one).moments | round_of(states(0)[:, :, :1], one, "global").moments
     moments = absorb_moments(
         first_moments(one),
         one,
-        [round_of(states(0), one) | round_of(states(0)[:, :, :1], one, "global")],
+        [statistics_of(moments=both)],
         REPLICAS,
         0,
     )
@@ -279,9 +281,9 @@ def test_a_new_stage_carries_what_was_learned_to_more_rungs_or_fewer():
     np.testing.assert_array_equal(wider.levels["g"][1].mean, learned.levels["g"][0].mean)
     np.testing.assert_array_equal(wider.betas, two.betas)
     np.testing.assert_array_equal(wider.interweave, learned.interweave)
-    assert [len(rungs) for rungs in extended(moments, wider).values()] == [1, 2]
+    assert [len(rungs) for rungs in extended(moments, wider).states.values()] == [1, 2]
     fresh = adaptation.carried(learned, two, moments, small().spec, anew=True)
-    np.testing.assert_array_equal(fresh.levels["g"][0].mean, moments["g"][0].mean)
+    np.testing.assert_array_equal(fresh.levels["g"][0].mean, moments.states["g"][0].mean)
     np.testing.assert_array_equal(fresh.levels["g"][0].log_scale, two.levels["g"][0].log_scale)
     narrower = adaptation.carried(wider, one, extended(moments, wider), small().spec, anew=False)
     assert [len(narrower.levels[name]) for name in ("global", "g")] == [1, 1]

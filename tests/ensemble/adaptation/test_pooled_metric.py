@@ -5,6 +5,7 @@ import pytest
 
 from ensemble.adaptation import pooled_metric
 from ensemble.adaptation.moments import Moments
+from ensemble.protocol.statistics import Sketch, SketchSums, summed
 from kernels.dynamics.metric import LowRank, multiply
 
 P, B, N = 6, 3, 400
@@ -112,7 +113,7 @@ def test_low_rank_metric_finds_the_directions_that_the_diagonal_misses():
         statistics = [
             sketched(x[part], gradients[part], factor.scale[:, 0], sketch) for part in np.split(np.arange(2000), 4)
         ]
-        factor, sketch = pooled_metric.low_rank(*known, factor, sketch, statistics, "s")
+        factor, sketch = pooled_metric.low_rank(*known, factor, sketch, summed(statistics))
     dense = as_matrix(factor)
     diagonal = np.diag(factor.scale[:, 0])
     # The diagonal itself bends to the two directions, so that the rest is not perfectly round either.
@@ -133,8 +134,5 @@ def as_matrix(factor):
 
 def sketched(x, gradients, scale, sketch):
     """What a shard sends."""
-    found = {}
-    for kind, values in (("states", x / scale), ("gradients", gradients * scale)):
-        along = values @ sketch
-        found |= {f"s/{kind}/along": along.T @ along, f"s/{kind}/power": values.T @ along}
-    return found
+    along = [(values @ sketch, values) for values in (x / scale, gradients * scale)]
+    return Sketch(*(SketchSums(a.T @ a, values.T @ a) for a, values in along))

@@ -13,6 +13,7 @@ from ensemble.shard.moments import STEEP, shard_moments
 from kernels.state import LevelView, evaluate
 from kernels.structure.joining import all_sites
 from tests.support.models.ensemble_models import evaluated, small
+from tests.support.statistics import statistics_of, steep
 
 SWEEPS = 4
 HALF = float(np.log(0.5))
@@ -73,13 +74,13 @@ def test_the_bound_is_far_out_in_equilibrium_and_follows_an_ensemble_that_is_far
     found = spec()
     width = found.structure.levels[0].width
     before = {"whole": np.array([np.inf])}
-    statistics = [{"moments/steepness/whole/0": np.asarray(value)} for value in (0.5 * width, 0.7 * width)]
+    statistics = [statistics_of(moments={"whole": steep(value)}) for value in (0.5 * width, 0.7 * width)]
     assert adaptation.bounds(level_kernels(found), statistics, before)["whole"] == pytest.approx(3 + 2 * np.sqrt(width))
-    far = [{"moments/steepness/whole/0": np.asarray(1e6)}] * 2
+    far = [statistics_of(moments={"whole": steep(1e6)})] * 2
     assert adaptation.bounds(level_kernels(found), far, before)["whole"] == pytest.approx(3 + 2e3)
 
 
-def statistics_of(states, found, chosen):
+def moments_of(states, found, chosen):
     (kernel,) = level_kernels(found).values()
     view = LevelView(small().target, found.structure, kernel.level)
     together = {name: jnp.stack([state[name] for state in states]) for name in states[0]}
@@ -99,10 +100,10 @@ def test_a_straggler_counts_for_less_in_coordinates_and_gradients_alike():
     chosen = tuning(found)
     ordinary = positions(7, 0.5)
     straggler = {name: x + 40.0 for name, x in ordinary[0].items()}
-    with_it = statistics_of([*ordinary, straggler], found, chosen)
-    weight = float(with_it["whole/0"]["weight"][0])
+    (with_it,) = moments_of([*ordinary, straggler], found, chosen)["whole"]
+    weight = float(with_it.states.weight[0])
     assert 7 * 0.3 < weight < 7.5
-    assert weight == float(with_it["gradient/whole/0"]["weight"][0])
+    assert weight == float(with_it.gradients.moments.weight[0])
     assert STEEP > 1.0
 
 
@@ -124,9 +125,9 @@ def test_the_virial_is_that_of_the_states():
                 cells = evaluate(small().target, found.structure, moved, small().data).cells
                 values.append(sum(float(c.sum()) for c in cells.values()))
             slopes[row, i] = (values[0] - values[1]) / (2 * h)
-    got = statistics_of(states, found, chosen)
-    np.testing.assert_allclose(got["virial/whole/0"], -(x * slopes).sum(axis=1).mean() / level.width, rtol=1e-6)
-    weights = got["gradient/whole/0"]["weight"][0]
+    (got,) = moments_of(states, found, chosen)["whole"]
+    np.testing.assert_allclose(got.gradients.virial, -(x * slopes).sum(axis=1).mean() / level.width, rtol=1e-6)
+    weights = got.gradients.moments.weight[0]
     assert 0 < weights <= 3
 
 
@@ -134,16 +135,10 @@ def test_moments_forget_faster_on_the_way():
     """Weights of 10 rounds of 8: keep = 1 - f / (r + f)."""
     found = spec()
     chosen = tuning(found)
-    one = statistics_of(positions(8), found, chosen)
-    flat = {
-        f"moments/{name}/{kind}": np.asarray(value)
-        for name, parts in one.items()
-        if isinstance(parts, dict)
-        for kind, value in parts.items()
-    }
+    one = statistics_of(moments=moments_of(positions(8), found, chosen))
     slow = fast = first_moments(chosen)
     for round_ in range(10):
-        slow = absorb_moments(slow, chosen, [flat], 8, round_)
-        fast = absorb_moments(fast, chosen, [flat], 8, round_, FORGET_FAST)
-    assert float(fast["whole"][0].weight[0]) < 0.6 * float(slow["whole"][0].weight[0])
-    np.testing.assert_allclose(fast["whole"][0].mean, slow["whole"][0].mean, rtol=1e-9, atol=1e-12)
+        slow = absorb_moments(slow, chosen, [one], 8, round_)
+        fast = absorb_moments(fast, chosen, [one], 8, round_, FORGET_FAST)
+    assert float(fast.states["whole"][0].weight[0]) < 0.6 * float(slow.states["whole"][0].weight[0])
+    np.testing.assert_allclose(fast.states["whole"][0].mean, slow.states["whole"][0].mean, rtol=1e-9, atol=1e-12)

@@ -1,10 +1,14 @@
 """The accumulators against plain sums over stored draws, and their form in a checkpoint."""
 
+from functools import partial
+
+import jax
 import numpy as np
 import pytest
 
 from ensemble.diagnostics import accumulators
 from ensemble.diagnostics.accumulators import Accumulators
+from ensemble.protocol.statistics import summed
 
 REPLICAS, WIDTH, BLOCKS, SWEEPS = 3, 2, 4, 5
 
@@ -36,11 +40,11 @@ def test_sums_are_those_of_the_stored_draws(rounds):
     x = draws(rounds)
     report = accumulators.pooled(absorb(x))
     chains = x.sum(axis=(0, 1))
-    assert int(report["rounds"]) == rounds
-    np.testing.assert_allclose(report["sum/a"], chains.sum(axis=0), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(report["chain_square/a"], (chains**2).sum(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(report["square/a"], (x**2).sum(axis=(0, 1, 2)), rtol=1e-12)
-    np.testing.assert_allclose(report["sum/b"], -report["sum/a"])
+    assert report.rounds == rounds
+    np.testing.assert_allclose(report.sums["a"], chains.sum(axis=0), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(report.chain_squares["a"], (chains**2).sum(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(report.squares["a"], (x**2).sum(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(report.sums["b"], -report.sums["a"])
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 7, 8, 13, 40])
@@ -51,9 +55,9 @@ def test_batches_of_every_length_are_those_of_the_stored_draws(rounds):
     for level in range(rounds.bit_length()):
         finished = rounds >> level
         batches = x[: finished << level].reshape(finished, -1, REPLICAS, WIDTH, BLOCKS).sum(axis=1)
-        np.testing.assert_allclose(report[f"batch_sum/{level}/a"], batches.sum(axis=(0, 1)), atol=1e-5)
-        np.testing.assert_allclose(report[f"batch_square/{level}/a"], (batches**2).sum(axis=(0, 1)), rtol=1e-6)
-    assert f"batch_sum/{rounds.bit_length()}/a" not in report
+        np.testing.assert_allclose(report.batches[level].sums["a"], batches.sum(axis=(0, 1)), atol=1e-5)
+        np.testing.assert_allclose(report.batches[level].squares["a"], (batches**2).sum(axis=(0, 1)), rtol=1e-6)
+    assert len(report.batches) == rounds.bit_length()
 
 
 def test_absorbing_changes_nothing_absorbed_before():
@@ -85,22 +89,24 @@ def test_drained_accumulators_go_on_from_a_checkpoint_bit_for_bit(check):
 @pytest.mark.parametrize("checks", [(3,), (1, 2, 3, 4), (8, 12)])
 def test_reports_collected_are_the_report_of_all_rounds(checks):
     """The coordinator's sums of squares and batches, of two shards, with the shards drained at every report."""
-    shards, kept, begun = [draws(13), draws(13, seed=1)], {}, 0
+    shards, kept, begun = [draws(13), draws(13, seed=1)], accumulators.NOTHING, 0
     states = [accumulators.empty()] * 2
     for end in (*checks, 13):
         states = [absorb(x[begun:end], start=state) for x, state in zip(shards, states, strict=True)]
         kept, begun = accumulators.collect(kept, [accumulators.pooled(state) for state in states]), end
         states = [accumulators.drained(state) for state in states]
     whole = [accumulators.pooled(absorb(x)) for x in shards]
-    assert kept.keys() == {name for name in whole[0] if name.startswith(("square/", "batch_"))}
-    for name, values in kept.items():
-        np.testing.assert_allclose(values, whole[0][name] + whole[1][name], rtol=1e-12, atol=1e-12, err_msg=name)
+    both = summed([(report.squares, report.batches) for report in whole])
+    close = partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12)
+    jax.tree.map(close, (kept.squares, kept.batches), both)
+    packed = accumulators.pack_sums(kept)
+    jax.tree.map(np.testing.assert_array_equal, accumulators.unpack_sums(packed), kept)
 
 
 def test_draining_leaves_less_to_save():
     state = absorb(draws(12))
     assert len(accumulators.pack(accumulators.drained(state))) < len(accumulators.pack(state))
-    assert not any(name.startswith(("square/", "batch/")) for name in accumulators.pack(accumulators.drained(state)))
+    assert not any(name.startswith(("square/", "batches/")) for name in accumulators.pack(accumulators.drained(state)))
 
 
 def test_different_draws_give_different_accumulators():
@@ -118,4 +124,4 @@ def test_names_with_slashes_survive_a_checkpoint():
 
 def test_a_report_is_of_the_size_of_the_model_not_of_the_ensemble():
     report = accumulators.pooled(absorb(draws(6)))
-    assert all(array.shape in ((), (WIDTH, BLOCKS)) for array in report.values())
+    assert {np.shape(array) for array in jax.tree.leaves(report)} == {(), (WIDTH, BLOCKS)}

@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 from ensemble.diagnostics import accumulators
 from ensemble.diagnostics.accumulators import Accumulators
 from ensemble.diagnostics.convergence import Diagnostics, corrected, diagnose, rhat_limit
-from ensemble.protocol.plans import Arrays
+from ensemble.protocol.statistics import AccumulatedSums
 
 SUPERCHAINS, REPLICAS, SWEEPS = 8, 8, 8
 
@@ -34,8 +34,8 @@ def diagnosed(x, sweeps=SWEEPS, checks=()) -> Diagnostics:
     """
     draws, superchains, replicas, coordinates = x.shape
     rounds = np.moveaxis(x, 1, 0).reshape(superchains, draws // sweeps, sweeps, replicas, 1, coordinates)
-    states, kept = [accumulators.empty()] * superchains, dict[str, np.ndarray]()
-    reports: list[Arrays] = []
+    states, kept = [accumulators.empty()] * superchains, accumulators.NOTHING
+    reports: list[AccumulatedSums] = []
     for number in range(draws // sweeps):
         states = [absorbed(state, rounds[k, number]) for k, state in enumerate(states)]
         if number + 1 in (*checks, draws // sweeps):

@@ -82,9 +82,9 @@ def test_a_lost_machine_leaves_its_shards_to_the_others(
     second = cluster.add_node(num_cpus=1)
     with RayFleet(spec, 4, 2, cluster.address) as fleet:
         fleet.initialise()
-        sums = [[report.statistics["sum"] for report in fleet.run(plans[0])]]
+        sums = [[report.statistics.term_means["sum"] for report in fleet.run(plans[0])]]
         fleet.patience = 1.0
         cluster.remove_node(second, allow_graceful=False)
-        sums.append([report.statistics["sum"] for report in fleet.run(plans[1])])
+        sums.append([report.statistics.term_means["sum"] for report in fleet.run(plans[1])])
         assert len(fleet.pids()) == 1
-    assert sums == [[report.statistics["sum"] for report in local.run(plan)] for plan in plans]
+    assert sums == [[report.statistics.term_means["sum"] for report in local.run(plan)] for plan in plans]

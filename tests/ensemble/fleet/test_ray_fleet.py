@@ -13,6 +13,7 @@ from ensemble.fleet import ray_fleet
 from ensemble.fleet.local import Fleet, LocalFleet
 from ensemble.fleet.ray_environment import worker_environment
 from ensemble.fleet.ray_fleet import RayFleet
+from ensemble.protocol.flat import flatten
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult, RunnerSpec
 from ensemble.protocol.stages import SCOUT
 from tests.support.fake_runner import FakeFailure
@@ -34,7 +35,7 @@ def bits_of_states(states: list[Arrays]) -> list[dict[str, bytes]]:
 
 
 def bits(reports: list[RoundResult]) -> list[tuple[int, int, list[dict[str, bytes]]]]:
-    return [(r.epoch, r.shard, bits_of_states([r.statistics, *r.draws.values()])) for r in reports]
+    return [(r.epoch, r.shard, bits_of_states([flatten(r.statistics), *r.draws.values()])) for r in reports]
 
 
 def expected(rounds: int, folder: Path) -> tuple[list[list[RoundResult]], list[Arrays]]:

@@ -13,6 +13,7 @@ import pytest
 from ensemble.adaptation.interweaving import schedule
 from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.progress import NullProgress, Status
+from ensemble.protocol.statistics import LadderSums, Rate
 from ensemble.run.coordinator import Coordinator, Outcome
 from ensemble.run.decisions import policies
 from ensemble.run.ledger import Ledger
@@ -119,7 +120,7 @@ def assert_same_checkpoints(path, expected):
     """The last states of the shards and the coordinator's arrays (its sums over all shards, ess, rhat)."""
     with reopened(path) as store, reopened(expected) as other:
         one, two = store.load_checkpoint(), other.load_checkpoint()
-    assert any(name.startswith("diagnostic_sums/batch_") for name in one.coordinator)
+    assert any(name.startswith("diagnostic_sums/batches/") for name in one.coordinator)
     assert any(name.startswith("diagnostics/ess/") for name in one.coordinator)
     pairs = [(one.coordinator, two.coordinator), *zip(one.shards, two.shards, strict=True)]
     for found, arrays in pairs:
@@ -271,7 +272,9 @@ def test_runs_that_differ_are_seen_to_differ(whole, tmp_path):
 
     def script(plan, statistics):
         if plan.epoch == 9:
-            statistics["walk/g/0/0"] = statistics["walk/g/0/0"] * (1 - 1e-12)
+            (rates,) = statistics.rates["g"]
+            slightly = rates._replace(walk=rates.walk._replace(accepted=rates.walk.accepted * (1 - 1e-12)))
+            return statistics._replace(rates={**statistics.rates, "g": (slightly,)})
         return statistics
 
     fleet, _ = drive(tmp_path, FakeFleet(4, script))
@@ -339,9 +342,10 @@ def test_a_coordinate_that_never_moves_keeps_the_goals_unmet(tmp_path):
     """Its ESS and R-hat are NaN, which counts as the worst."""
 
     def stuck(plan, statistics):
-        for name, values in statistics.items():
-            if name.startswith("accumulated/") and name.endswith("/g"):
-                values[..., 0, 3] = 0.0
+        if (sums := statistics.accumulated) is not None:
+            batches = [part for batch in sums.batches for part in batch]
+            for part in (sums.sums, sums.chain_squares, sums.squares, *batches):
+                part["g"][..., 0, 3] = 0.0
         return statistics
 
     _, outcome = drive(tmp_path, FakeFleet(4, stuck), limits={"sweeps": 200})
@@ -350,7 +354,7 @@ def test_a_coordinate_that_never_moves_keeps_the_goals_unmet(tmp_path):
 
 def test_drifting_log_densities_keep_the_stages_to_their_last_round(tmp_path):
     def drifting(plan, statistics):
-        return {**statistics, "lp": statistics["lp"] + 10.0 * plan.epoch}
+        return statistics._replace(lp=statistics.lp + 10.0 * plan.epoch)
 
     fleet, _ = drive(
         tmp_path, FakeFleet(4, drifting), stages={"scout_rounds": 9, "equilibrate_rounds": 12}, limits={"sweeps": 70}
@@ -374,7 +378,7 @@ def test_moves_that_gain_nothing_are_left_out_of_sample(tmp_path):
 
     def refused(plan, statistics):
         if plan.stage.name == "equilibrate":
-            statistics["interweave/0"] = np.array([6.0, 1e-9])
+            return statistics._replace(interweaving=Rate(np.array([6.0, 1e-9]), np.full(2, 10.0)))
         return statistics
 
     fleet, _ = drive(tmp_path, FakeFleet(4, refused), limits={"sweeps": 90})
@@ -386,7 +390,7 @@ def test_moves_that_gain_nothing_are_left_out_of_sample(tmp_path):
 def test_hot_rungs_have_controls_in_tempered_stages_only(tmp_path):
     def swapping(plan, statistics):
         if len(plan.controls["betas"]) > 1:
-            statistics |= {"swap/g/0-1/0": np.full(5, 3.0), "swap/g/0-1/1": np.full(5, 12.0)}
+            return statistics._replace(swaps={"g": (Rate(np.full(5, 3.0), np.full(5, 12.0)),)})
         return statistics
 
     heard = Heard()
@@ -405,9 +409,9 @@ def test_hot_rungs_have_controls_in_tempered_stages_only(tmp_path):
 def laddered(plan, statistics):
     """Swaps of three rungs that are harder between the cold ones."""
     if len(plan.controls["betas"]) > 1:
-        statistics |= {"energy": np.array([-1.0, -2.0, -3.0]), "flow": np.asarray(0.5), "trips": np.asarray(plan.round)}
-        for pair, share in (("0-1", 3.0), ("1-2", 9.0)):
-            statistics |= {f"swap/g/{pair}/0": np.asarray(share), f"swap/g/{pair}/1": np.asarray(12.0)}
+        ladder = LadderSums(np.array([-1.0, -2.0, -3.0]), np.asarray(0.5), trips=np.asarray(plan.round))
+        swaps = {"g": tuple(Rate(np.asarray(share), np.asarray(12.0)) for share in (3.0, 9.0))}
+        return statistics._replace(ladder=ladder, swaps=swaps)
     return statistics
 
 

@@ -15,6 +15,7 @@ import pytest
 from scipy import stats
 
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE
+from ensemble.protocol.statistics import LadderSums, Rate, RoundStatistics
 from ensemble.run import ladder as run_ladder
 from ensemble.run.ladder import LadderState
 from ensemble.run.summary import summarise_ladder
@@ -30,6 +31,7 @@ from maxwell import run
 from tests.support.harness import WIDTH, Sample, check_kernel, check_swap, draw_joint, hierarchy, view
 from tests.support.models import ladder_models
 from tests.support.models.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small, tuning
+from tests.support.statistics import statistics_of
 from workflows.results.inspect import inspect_store, to_json
 from workflows.results.inspect_text import closing_lines, render
 from workflows.settings.loading import SettingsError
@@ -94,7 +96,9 @@ def test_whole_replicas_change_places_with_all_that_is_theirs(parity: int) -> No
     states, walkers = dispersed(4), first_walkers(4, REPLICAS)
     keys = jax.random.split(jax.random.key(5), REPLICAS)
     after, found, swaps = exchange(keys, states, walkers, jnp.asarray(parity), jnp.ones(4), None)
-    np.testing.assert_array_equal(swaps.accepted, np.broadcast_to(np.arange(3) % 2 == parity, (REPLICAS, 3)))
+    np.testing.assert_array_equal(
+        swaps.acceptance_probability, np.broadcast_to(np.arange(3) % 2 == parity, (REPLICAS, 3))
+    )
     came_from = np.concatenate([np.asarray(of_rung.number) // REPLICAS for of_rung in found]).reshape(4, REPLICAS)
     partners = {0: [1, 0, 3, 2], 1: [0, 2, 1, 3]}[parity]
     np.testing.assert_array_equal(came_from, np.repeat(partners, REPLICAS).reshape(4, REPLICAS))
@@ -117,7 +121,7 @@ def test_who_swaps_is_decided_on_the_tempered_terms() -> None:
         swaps = exchange(keys, states, first_walkers(2, 1), jnp.asarray(0), betas, tempered)[2]
         expected = min(1.0, np.exp(0.03 * (hot - cold)))
         assert expected > 0.0
-        np.testing.assert_allclose(swaps.accepted, [[expected]], rtol=1e-9)
+        np.testing.assert_allclose(swaps.acceptance_probability, [[expected]], rtol=1e-9)
 
 
 SWEEPS = 11
@@ -144,9 +148,9 @@ def whole_run(temperatures: tuple[float, ...]) -> Any:
 def test_every_level_moves_at_every_rung_and_terms_stay_true() -> None:
     before = dispersed(3)
     after, tally, _ = whole_run((1.0, 2.0, np.inf))
-    assert {name: len(rungs) for name, rungs in tally.walk.items()} == {"global": 3, "g": 3}
-    assert sorted(tally.swap) == ["whole/0-1", "whole/1-2"]
-    assert [float(tally.swap[name][1]) for name in sorted(tally.swap)] == [6 * REPLICAS, 5 * REPLICAS]
+    assert {name: len(rungs) for name, rungs in tally.rates.items()} == {"global": 3, "g": 3}
+    assert list(tally.swaps) == ["whole"]
+    assert [float(pair.tried) for pair in tally.swaps["whole"]] == [6 * REPLICAS, 5 * REPLICAS]
     for state in after:
         assert not np.isin(state.position["mu"], np.concatenate([s.position["mu"] for s in before])).all()
         fresh = evaluated(state.position)
@@ -170,19 +174,20 @@ def test_blocks_swap_by_even_and_odd_pairs() -> None:
     keys = jax.random.split(jax.random.key(3), (3, REPLICAS))
     chosen = tuning((1.0, 1.5, 2.0), 3)._replace(interweave=np.zeros(0), schedule=np.zeros(3, int))
     _, tally, _ = jax.jit(sweeps.round)(dispersed(3), keys, model.data, chosen)
-    assert {name: float(sums[1][0]) / REPLICAS for name, sums in tally.swap.items()} == {"g/0-1": 2, "g/1-2": 1}
-    assert all((sums[0] > 0).all() and sums[0].shape == (GROUPS,) for sums in tally.swap.values())
-    assert [len(tally.walk[name]) for name in ("global", "g")] == [1, 3]
+    assert list(tally.swaps) == ["g"]
+    assert [float(pair.tried[0]) / REPLICAS for pair in tally.swaps["g"]] == [2, 1]
+    assert all((pair.accepted > 0).all() and pair.accepted.shape == (GROUPS,) for pair in tally.swaps["g"])
+    assert [len(tally.rates[name]) for name in ("global", "g")] == [1, 3]
 
 
 # The coordinator's state.
 
 
-def round_of(accepted: list[float], energy: list[float], trips: int = 0) -> list[dict[str, Any]]:
+def round_of(accepted: list[float], energy: list[float], trips: int = 0) -> list[RoundStatistics]:
     """Two shards' statistics of a round of 10 tries a pair and shard."""
-    swaps = {f"swap/g/{r}-{r + 1}/0": np.full(5, 2.0 * a) for r, a in enumerate(accepted)}
-    swaps |= {f"swap/g/{r}-{r + 1}/1": np.full(5, 2.0) for r in range(len(accepted))}
-    return [{**swaps, "energy": np.asarray(energy), "flow": np.asarray(1.5), "trips": np.asarray(trips)}] * 2
+    swaps = {"g": tuple(Rate(np.full(5, 2.0 * share), np.full(5, 2.0)) for share in accepted)}
+    ladder = LadderSums(np.asarray(energy), np.asarray(1.5), trips=np.asarray(trips))
+    return [statistics_of(swaps=swaps, ladder=ladder)] * 2
 
 
 BETAS = np.array([1.0, 0.5, 0.1])
@@ -208,7 +213,7 @@ def test_the_state_adds_rounds_and_keeps_rows_of_some() -> None:
 
 
 def test_the_state_of_a_stage_without_hot_rungs_stays_empty() -> None:
-    one = run_ladder.absorb_swaps(LadderState(), [{"lp": np.zeros(3)}], np.ones(1), SAMPLE, 0, 4, 2)
+    one = run_ladder.absorb_swaps(LadderState(), [statistics_of()], np.ones(1), SAMPLE, 0, 4, 2)
     assert one == LadderState()
     assert summarise_ladder(one, np.ones(1), 2) is None
     assert summarise_ladder(one, BETAS, 2)["barrier"] is None

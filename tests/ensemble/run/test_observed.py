@@ -4,16 +4,17 @@ import numpy as np
 
 from ensemble.protocol.stages import SAMPLE, SCOUT
 from ensemble.run.observed import add_gradients, relocated_in
+from tests.support.statistics import statistics_of
 
 
 def test_gradients_are_those_of_a_chain():
     """Two shards of three replicas: 5 and 7 evaluations in lock-step, 12 and 18 of all replicas' own."""
-    statistics = [{"gradients": np.array([5.0, 12.0])}, {"gradients": np.array([7.0, 18.0])}]
+    statistics = [statistics_of(gradients=np.array(pair)) for pair in ([5.0, 12.0], [7.0, 18.0])]
     before = {"scout": (1.0, 1.0), "sample": (100.0, 50.0)}
     assert add_gradients(before, SAMPLE, statistics, 3) == {"scout": (1.0, 1.0), "sample": (106.0, 55.0)}
     assert add_gradients({}, SCOUT, statistics, 3) == {"scout": (6.0, 5.0)}
 
 
 def test_a_round_that_looks_for_no_stragglers_says_nothing_of_them():
-    assert relocated_in([{"relocated": np.asarray(2)}, {"relocated": np.asarray(3)}]) == (5,)
-    assert relocated_in([{"lp": np.zeros(3)}] * 2) == ()
+    assert relocated_in([statistics_of(relocated=2), statistics_of(relocated=3)]) == (5,)
+    assert relocated_in([statistics_of()] * 2) == ()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ensemble.protocol.plans import RoundPlan, RoundResult
+from ensemble.protocol.statistics import LadderSums, Rate
 from ensemble.run.absorb import absorb
 from ensemble.run.ledger import Ledger
 from ensemble.run.rounds import advance, next_plan
@@ -31,8 +32,8 @@ class Round(NamedTuple):
 
 def swapping(plan, statistics):
     if len(plan.controls["betas"]) > 1:
-        statistics |= {"energy": np.array([-1.0, -2.0]), "flow": np.asarray(0.5)}
-        statistics |= {"swap/g/0-1/0": np.full(5, 3.0), "swap/g/0-1/1": np.full(5, 12.0)}
+        swaps = {"g": (Rate(np.full(5, 3.0), np.full(5, 12.0)),)}
+        statistics = statistics._replace(swaps=swaps, ladder=LadderSums(np.array([-1.0, -2.0]), np.asarray(0.5)))
     return statistics
 
 
@@ -70,7 +71,7 @@ def test_the_rounds_are_of_all_stages(rounds):
     stages = [found.plan.stage.name for found in rounds]
     assert sorted(set(stages), key=stages.index) == ["scout", "equilibrate", "sample"]
     assert rounds[-1].before.diagnostics is not None
-    assert any(name.startswith("batch_") for name in rounds[-1].before.diagnostic_sums)
+    assert rounds[-1].before.diagnostic_sums.batches
 
 
 def test_absorbing_changes_neither_state_nor_results_and_is_a_function_of_them(rounds):
@@ -82,9 +83,7 @@ def test_absorbing_changes_neither_state_nor_results_and_is_a_function_of_them(r
         assert same(found, again)
         assert same(before, state)
         for result, statistics in zip(results, given, strict=True):
-            assert result.statistics.keys() == statistics.keys()
-            for name, values in result.statistics.items():
-                np.testing.assert_array_equal(values, statistics[name])
+            jax.tree.map(np.testing.assert_array_equal, result.statistics, statistics)
 
 
 def test_what_is_packed_is_unpacked_bit_for_bit(rounds):
@@ -98,9 +97,10 @@ def test_what_is_packed_is_unpacked_bit_for_bit(rounds):
 def test_states_that_differ_are_seen_to_differ(rounds):
     """The comparison above sees the last bit of any array, and the ledger."""
     state = rounds[-1].before
-    mean = state.moments["g"][0].mean.copy()
+    (known,) = state.moments.states["g"]
+    mean = known.mean.copy()
     mean[0, 0] = np.nextafter(mean[0, 0], 1e9)
-    moments = {**state.moments, "g": (state.moments["g"][0]._replace(mean=mean),)}
+    moments = state.moments._replace(states={**state.moments.states, "g": (known._replace(mean=mean),)})
     assert same(state, state)
     assert not same(state, state._replace(moments=moments))
     assert not same(state, state._replace(ledger=state.ledger._replace(draws=state.ledger.draws + 1)))

@@ -74,8 +74,8 @@ def test_every_level_moves_and_is_counted(shared, leaf):
     before, ((cold,), tally) = start(shared, leaf)[0], run(shared, leaf)
     for name, kernel, blocks in (("global", shared, 1), ("g", leaf, 1 if leaf == "nuts" else GROUPS)):
         tries = SWEEPS * REPLICAS * (2 if name == "global" and kernel == "metropolis" else 1)
-        np.testing.assert_array_equal(tally.walk[name][0][1], np.full(blocks, tries))
-        assert ((tally.walk[name][0][0] > 0) & (tally.walk[name][0][0] <= tries)).all()
+        np.testing.assert_array_equal(tally.rates[name][0].walk.tried, np.full(blocks, tries))
+        assert ((tally.rates[name][0].walk.accepted > 0) & (tally.rates[name][0].walk.accepted <= tries)).all()
     for site in ("mu", "x"):
         assert not np.array_equal(cold.position[site], before.position[site])
 
@@ -109,14 +109,14 @@ def test_metropolis_needs_no_gradient():
 def test_trajectories_of_no_length_move_nothing_and_say_nothing(kernel):
     before, ((cold,), tally) = start("metropolis", kernel)[0], run("metropolis", kernel, lengths=0)
     np.testing.assert_array_equal(cold.position["x"], before.position["x"])
-    np.testing.assert_array_equal(tally.walk["g"][0][1], 0.0)
+    np.testing.assert_array_equal(tally.rates["g"][0].walk.tried, 0.0)
 
 
 @pytest.mark.parametrize("kernel", ["hmc", "nuts"])
 def test_a_step_far_too_long_is_refused(kernel):
     before, ((cold,), tally) = start("metropolis", kernel)[0], run("metropolis", kernel, log_step=6.0)
     np.testing.assert_array_equal(cold.position["x"], before.position["x"])
-    assert float(jnp.max(tally.walk["g"][0][0])) < 1e-6
+    assert float(jnp.max(tally.rates["g"][0].walk.accepted)) < 1e-6
 
 
 def test_adaptation_compiles_nothing_anew():

@@ -47,21 +47,22 @@ def test_every_level_moves_and_is_counted() -> None:
     for x in states.position.values():
         assert float(jnp.mean(x != 0.0)) > 0.5
         assert not np.array_equal(x[0], x[1])
-    (score,), (walk,) = statistics["score"]["g"], statistics["walk"]["global"]
+    assert statistics.rates.keys() == {"g", "global"}
+    (leaf,), (shared,) = statistics.rates["g"], statistics.rates["global"]
+    assert (leaf.walk, shared.score) == (None, None)
+    score, walk = leaf.score, shared.walk
     np.testing.assert_array_equal(score[1], np.full(GROUPS, REPLICAS))
     np.testing.assert_array_equal(walk[1], [REPLICAS * SCOUT["repeats"]])
     assert (score[0] > 0).all()
     assert (score[0] <= REPLICAS).all()
     assert 0 < walk[0][0] < walk[1][0]
-    assert statistics["score"].keys() == {"g"}
-    assert statistics["walk"].keys() == {"global"}
-    assert int(statistics["nonfinite"]) == 0
+    assert int(statistics.nonfinite) == 0
 
 
 @pytest.mark.parametrize("site", ["b", "mu"])
 def test_points_without_a_finite_density_are_refused_and_counted(site: str) -> None:
     """Those of trajectories (b is of the leaf level) and of walks (mu is not)."""
     states, statistics = rounds({**NOWHERE, site: 0.05})
-    assert int(statistics["nonfinite"]) > 0
+    assert int(statistics.nonfinite) > 0
     assert float(jnp.abs(states.position[site]).max()) <= 0.05
     assert all(bool(jnp.isfinite(cells).all()) for cells in states.cells.values())

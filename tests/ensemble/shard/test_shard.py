@@ -204,8 +204,8 @@ def test_other_shards_and_rounds_give_other_draws():
     start(runner(), 0)
     start(runner(), 1)
     one, other = carry(runner(), 0, 0, 2), carry(runner(), 1, 0, 2)
-    assert not np.array_equal(one[1].statistics["lp"], other[1].statistics["lp"])
-    assert not np.array_equal(one[0].statistics["lp"], one[1].statistics["lp"])
+    assert not np.array_equal(one[1].statistics.lp, other[1].statistics.lp)
+    assert not np.array_equal(one[0].statistics.lp, one[1].statistics.lp)
 
 
 def test_states_handed_out_stay_as_they_are():
@@ -281,18 +281,18 @@ def test_adapting_and_freezing_do_not_compile_anew():
 def test_reports_carry_what_each_stage_needs():
     start(runner())
     scout, equilibrate, _, unreset, sample, later = (report.statistics for report in carry(runner(), 0, 0, 6))
-    assert scout["score/g/0/0"].shape == scout["score/g/0/1"].shape == (GROUPS,)
-    np.testing.assert_array_equal(scout["score/g/0/1"], REPLICAS)
-    np.testing.assert_array_equal(scout["walk/global/0/1"], REPLICAS * SCOUT["repeats"])
-    assert not any(name.startswith(("walk/g/", "score/global")) for name in scout)
-    assert equilibrate["walk/g/1/0"].shape == (GROUPS,)
-    assert equilibrate["moments/g/1/outer"].shape == (2, 2, GROUPS)
-    assert sample["walk/g/0/0"].shape == ()
-    assert not any(name.startswith("moments/") for name in sample)
-    assert all(stats["lp"].shape == (REPLICAS,) for stats in (scout, equilibrate, sample))
-    rounds = [int(stats["accumulated/rounds"]) for stats in (unreset, sample, later)]
-    assert rounds == [1, 1, 2]
-    assert not any(name.startswith("accumulated/") for name in equilibrate)
+    (leaf,), (shared,) = scout.rates["g"], scout.rates["global"]
+    assert leaf.score.accepted.shape == leaf.score.tried.shape == (GROUPS,)
+    np.testing.assert_array_equal(leaf.score.tried, REPLICAS)
+    np.testing.assert_array_equal(shared.walk.tried, REPLICAS * SCOUT["repeats"])
+    assert (leaf.walk, leaf.fitted, shared.score, shared.fitted) == (None,) * 4
+    assert equilibrate.rates["g"][1].walk.accepted.shape == (GROUPS,)
+    assert equilibrate.moments["g"][1].states.outer.shape == (2, 2, GROUPS)
+    assert sample.rates["g"][0].walk.accepted.shape == ()
+    assert sample.moments == sample.term_means == {}
+    assert all(stats.lp.shape == (REPLICAS,) for stats in (scout, equilibrate, sample))
+    assert [stats.accumulated.rounds for stats in (unreset, sample, later)] == [1, 1, 2]
+    assert equilibrate.accumulated is None
 
 
 def test_moments_are_those_of_the_states_about_the_controls_mean():
@@ -301,8 +301,9 @@ def test_moments_are_those_of_the_states_about_the_controls_mean():
     state = runner().state(0)
     for rung in (0, 1):
         x = np.stack([state[f"rung/{rung}/position/{site}"] for site in ("x", "b")], axis=1)
-        np.testing.assert_allclose(report[f"moments/g/{rung}/sum"], x.sum(axis=0), rtol=1e-12)
-        np.testing.assert_allclose(report[f"moments/g/{rung}/outer"], np.einsum("rib,rjb->ijb", x, x), rtol=1e-10)
+        sums = report.moments["g"][rung].states
+        np.testing.assert_allclose(sums.sum, x.sum(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(sums.outer, np.einsum("rib,rjb->ijb", x, x), rtol=1e-10)
 
 
 def test_lp_is_the_log_density_of_the_cold_replicas():
@@ -313,7 +314,7 @@ def test_lp_is_the_log_density_of_the_cold_replicas():
         position = {name: state[f"rung/0/position/{name}"][replica] for name in model.target.sites}
         terms = model.target.log_terms(position, model.data)
         expected = sum(float(values.sum()) for values in terms.values())
-        np.testing.assert_allclose(report.statistics["lp"][replica], expected, rtol=1e-12)
+        np.testing.assert_allclose(report.statistics.lp[replica], expected, rtol=1e-12)
 
 
 def test_draws_are_the_last_states_of_the_stored_replicas():
@@ -324,7 +325,7 @@ def test_draws_are_the_last_states_of_the_stored_replicas():
         values, stats = report.draws[f"{warmup}posterior"], report.draws[f"{warmup}sample_stats"]
         assert sorted(values) == (["mu"] if warmup else ["b", "mu", "sd", "x"])
         np.testing.assert_array_equal(stats["replica"], [[REPLICAS, REPLICAS + 1]])
-        np.testing.assert_array_equal(stats["lp"], report.statistics["lp"][None, :STORED])
+        np.testing.assert_array_equal(stats["lp"], report.statistics.lp[None, :STORED])
         assert stats["acceptance_rate"].shape == (1, STORED)
     state = runner().state(1)
     assert values["x"].dtype == np.float32
@@ -352,7 +353,7 @@ def test_proposals_without_a_finite_density_are_rejected_and_counted():
     found = other_target(walled, lambda key, data: jax.tree.map(lambda x: 0.1 * x, initial(key, data)))
     start(found)
     statistics = found.run(0, first_sampling()).statistics
-    assert int(statistics["nonfinite"]) > 0
+    assert int(statistics.nonfinite) > 0
     state = found.state(0)
     assert np.abs(state["rung/0/position/b"]).max() <= 0.5
     assert np.isfinite(state["rung/0/cells/b"]).all()

@@ -298,6 +298,6 @@ def test_starts_on_ray_equal_the_local_ones_and_outlive_a_worker(tmp_path: Path)
         (tmp_path / "kill-1-0").touch()
         fleet.initialise(given)
         np.testing.assert_array_equal(fleet.states()[1]["x"], np.full(3, 1.5))
-        sums = [report.statistics["sum"] for report in fleet.run(plan)]
-    assert sums == [report.statistics["sum"] for report in expected.run(plan)]
+        sums = [report.statistics.term_means["sum"] for report in fleet.run(plan)]
+    assert sums == [report.statistics.term_means["sum"] for report in expected.run(plan)]
     assert jnp.unique(jnp.asarray(sums)).size == 3

@@ -67,23 +67,23 @@ def test_structure_of_the_model_under_test():
 
 def test_tally_counts_every_proposal():
     _, tally = run(1)
-    np.testing.assert_array_equal(tally.walk["g"][0][1], SWEEPS * REPLICAS)
-    np.testing.assert_array_equal(tally.walk["global"][0][1], SWEEPS * REPLICAS * REPEATS)
-    np.testing.assert_array_equal(tally.fitted["g"][0][1], 0)
-    assert ((tally.walk["g"][0][0] > 0) & (tally.walk["g"][0][0] < SWEEPS * REPLICAS)).all()
-    assert tally.swap == {}
+    np.testing.assert_array_equal(tally.rates["g"][0].walk.tried, SWEEPS * REPLICAS)
+    np.testing.assert_array_equal(tally.rates["global"][0].walk.tried, SWEEPS * REPLICAS * REPEATS)
+    np.testing.assert_array_equal(tally.rates["g"][0].fitted.tried, 0)
+    assert ((tally.rates["g"][0].walk.accepted > 0) & (tally.rates["g"][0].walk.accepted < SWEEPS * REPLICAS)).all()
+    assert tally.swaps == {}
     assert int(tally.nonfinite) == 0
 
 
 def test_fitted_proposals_are_counted_apart():
     chosen = with_mix(tuning(sweeps=SWEEPS), 1.0)
     _, tally = run(1, chosen)
-    np.testing.assert_array_equal(tally.fitted["g"][0][1], SWEEPS * REPLICAS)
-    np.testing.assert_array_equal(tally.walk["g"][0][1], 0)
+    np.testing.assert_array_equal(tally.rates["g"][0].fitted.tried, SWEEPS * REPLICAS)
+    np.testing.assert_array_equal(tally.rates["g"][0].walk.tried, 0)
     _, tally = run(1, with_mix(chosen, 0.5))
-    together = tally.fitted["g"][0][1] + tally.walk["g"][0][1]
+    together = tally.rates["g"][0].fitted.tried + tally.rates["g"][0].walk.tried
     np.testing.assert_array_equal(together, SWEEPS * REPLICAS)
-    assert 0 < tally.fitted["g"][0][1].sum() < together.sum()
+    assert 0 < tally.rates["g"][0].fitted.tried.sum() < together.sum()
 
 
 def test_totals_are_about_the_controls_mean():
@@ -105,8 +105,8 @@ def test_totals_are_about_the_controls_mean():
 def test_interweaving_follows_the_schedule(schedule, expected):
     """Move 2 of 2 is none."""
     _, tally = run(1, tuning(sweeps=SWEEPS)._replace(schedule=np.asarray(schedule)))
-    np.testing.assert_array_equal(tally.interweave[1], REPLICAS * np.asarray(expected))
-    np.testing.assert_array_equal(tally.interweave[0] > 0, np.asarray(expected) > 0)
+    np.testing.assert_array_equal(tally.interweaving.tried, REPLICAS * np.asarray(expected))
+    np.testing.assert_array_equal(tally.interweaving.accepted > 0, np.asarray(expected) > 0)
 
 
 def still(start):
@@ -122,7 +122,7 @@ def test_a_move_without_a_step_changes_nothing():
     chosen = still(tuning(sweeps=SWEEPS))
     (cold,), tally = run(1, chosen)
     assert_same_bits(cold.position, dispersed(1)[0].position)
-    np.testing.assert_allclose(tally.walk["g"][0][0], tally.walk["g"][0][1], rtol=1e-12)
+    np.testing.assert_allclose(tally.rates["g"][0].walk.accepted, tally.rates["g"][0].walk.tried, rtol=1e-12)
 
 
 def test_hot_replicas_move_their_leaf_blocks_only():
@@ -134,8 +134,8 @@ def test_hot_replicas_move_their_leaf_blocks_only():
         assert (cold.position[site] != before[0].position[site]).any()
     for site in ("x", "b"):
         assert not np.isin(np.asarray(hot.position[site]), np.asarray(before[1].position[site])).all()
-    assert len(tally.walk["g"]) == 2
-    assert len(tally.walk["global"]) == 1
+    assert len(tally.rates["g"]) == 2
+    assert len(tally.rates["global"]) == 1
 
 
 def blocks_of(rungs):
@@ -148,7 +148,7 @@ def test_swaps_exchange_blocks_and_lose_none():
     before = dispersed(2)
     chosen = still(tuning(temperatures=(1.0, 3.0), sweeps=SWEEPS))
     (cold, hot), tally = run(2, chosen, before)
-    np.testing.assert_array_equal(tally.swap["g/0-1"][1], SWEEPS * REPLICAS)
+    np.testing.assert_array_equal(tally.swaps["g"][0].tried, SWEEPS * REPLICAS)
     blocks = [blocks_of(rungs) for rungs in (before, (cold, hot))]
     for group in range(GROUPS):
         was, now = ([tuple(row) for row in values[:, :, group]] for values in blocks)

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ensemble.adaptation.moments import first_moments
+from ensemble.adaptation.moments import EnsembleMoments, first_moments
 from ensemble.diagnostics.convergence import Diagnostics, rhat_limit
 from ensemble.fleet.local import LocalFleet
+from ensemble.protocol.statistics import Rate
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 from ensemble.run import adapt as adaptation
@@ -41,6 +42,7 @@ from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_
 from maxwell import open_run, pseudo_marginal_model, resume, run
 from tests.support.models.pseudo_marginal_models import SAMPLES, groups, log_prior, log_weights
 from tests.support.runs import SETTINGS, draws, parts, same
+from tests.support.statistics import one_rung, statistics_of
 from workflows.modelling.model import Model
 from workflows.results.report.coordinates import sites_of
 from workflows.results.run import Run
@@ -263,7 +265,7 @@ def test_the_bound_on_forces_counts_those_on_u(tempered: frozenset[str] | None) 
     steering = tuning(of)._replace(betas=np.array([beta]))
     kernel = level_kernels(of)["global"]
     view = LevelView(chosen.target, of.structure, kernel.level, tempered)
-    got = jax.jit(lambda: shard_moments(((kernel, view),), (start,), steering, chosen.data))()
+    (got,) = jax.jit(lambda: shard_moments(((kernel, view),), (start,), steering, chosen.data))()["global"]
 
     def density(position: Any) -> jax.Array:
         cells = evaluate(chosen.target, of.structure, position, chosen.data).cells
@@ -273,8 +275,8 @@ def test_the_bound_on_forces_counts_those_on_u(tempered: frozenset[str] | None) 
     slopes = jax.vmap(jax.grad(density))(start.position)
     theta = jnp.stack([slopes["mu"], slopes["log_sd"]], axis=1) @ FACTOR[:, :, 0]
     square = jnp.sum(theta**2, axis=1) + jnp.sum(slopes["u"] ** 2, axis=(1, 2, 3))
-    np.testing.assert_allclose(got["steepness/global/0"], jnp.median(square), rtol=1e-10)
-    np.testing.assert_allclose(got["gradient/global/0"]["sum"].shape, (2, 1))
+    np.testing.assert_allclose(got.gradients.steepness, jnp.median(square), rtol=1e-10)
+    np.testing.assert_allclose(got.gradients.moments.sum.shape, (2, 1))
 
 
 @pytest.mark.parametrize(
@@ -283,16 +285,15 @@ def test_the_bound_on_forces_counts_those_on_u(tempered: frozenset[str] | None) 
 def test_a_noisy_walk_is_steered_to_fewer_acceptances(kernel: str, seen: float, grows: bool) -> None:
     of = spec(levels={"global": kernel})
     start = first_tuning(of, np.ones(1), SWEEPS)
-    statistics = [{}]
+    rates = {}
     for level in of.structure.levels:
-        pair = {"0": np.full(level.n_blocks, 100.0 * seen), "1": np.full(level.n_blocks, 100.0)}
-        statistics[0] |= {f"walk/{level.name}/0/{part}": values for part, values in pair.items()}
-        statistics[0] |= {f"fitted/{level.name}/0/{part}": np.zeros(level.n_blocks) for part in pair}
+        nothing, tried = np.zeros(level.n_blocks), np.full(level.n_blocks, 100.0)
+        rates[level.name] = one_rung(walk=Rate(seen * tried, tried), fitted=Rate(nothing, nothing))
     moments = {
         name: tuple(one._replace(weight=np.ones(()), scatter=np.ones_like(one.scatter)) for one in rungs)
-        for name, rungs in first_moments(start).items()
+        for name, rungs in first_moments(start).states.items()
     }
-    after = adaptation.adapt(start, moments, statistics, of, 3)
+    after = adaptation.adapt(start, EnsembleMoments(moments, {}), [statistics_of(rates=rates)], of, 3)
     change = after.levels["global"][0].log_scale - start.levels["global"][0].log_scale
     assert (change > 0).all() == bool(grows)
     assert (after.levels["individual"][0].mix == 0).all()

@@ -12,6 +12,7 @@ import numpy as np
 
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundPlan, RoundResult
+from ensemble.protocol.statistics import summed
 from workflows.models.scorpio.model import WEIGHTS, exact_draws, responsibilities
 from workflows.sampling.problem import named_problem
 from workflows.sampling.run_settings import run_settings
@@ -151,7 +152,8 @@ def _points(states: list[dict[str, np.ndarray]], rung: int) -> np.ndarray:
 
 def _exchanged(results: list[RoundResult]) -> tuple[float, float]:
     """The two numbers of Flow for one round."""
-    statistics = [result.statistics for result in results]
-    accepted, tried = (sum(float(s[f"swap/copy/0-1/{kind}"].sum()) for s in statistics) for kind in (0, 1))
+    swaps, ladder = summed([(result.statistics.swaps["copy"][0], result.statistics.ladder) for result in results])
+    assert ladder is not None
+    accepted, tried = (float(part.sum()) for part in swaps)
     scorpios = tried / SWEEPS
-    return accepted / tried, sum(float(s["flow"]) for s in statistics) / scorpios
+    return accepted / tried, float(ladder.flow) / scorpios

@@ -84,7 +84,7 @@ class Seen:
 
     def look(self, fleet: Fleet, plan: RoundPlan, results: list[RoundResult]) -> None:
         """Note one round and its costs."""
-        self.densities.append(np.concatenate([result.statistics["lp"] for result in results]))
+        self.densities.append(np.concatenate([result.statistics.lp for result in results]))
         self.stages.append(plan.stage.name)
         evaluated = evaluations(plan, self.problem.spec, self.settings)
         self.spent.append((evaluated, watched.gradients(results), sum(result.kernel_seconds for result in results)))
