@@ -24,7 +24,12 @@ class OwnRun(Run):
     """A run that Python can go on with: it holds the model that it was given."""
 
     def resume(
-        self, *, progress: bool | Progress = True, local: bool | None = None, settings: Changes = (), **sections: Any
+        self,
+        *,
+        progress: bool | Progress | None = True,
+        local: bool | None = None,
+        settings: Changes = (),
+        **sections: Any,
     ) -> "OwnRun":
         """Go on with other goals, limits or workers, as in `run.resume(goals={"ess": 1000})`; see maxwell.resume."""
         return resume(self, progress=progress, local=local, settings=settings, **sections)
@@ -35,7 +40,7 @@ def sample(
     data: Mapping[str, Any] | None = None,
     *,
     out: str | Path | None = None,
-    progress: bool | Progress = True,
+    progress: bool | Progress | None = True,
     local: bool | None = None,
     settings: Changes = (),
     **sections: Any,
@@ -48,7 +53,7 @@ def sample(
     model: a NumPyro model function, a Model that a front end returned, a shipped model's name, or "module:function".
     data: the arguments of a NumPyro function (arrays are traced, integers and text compiled in), or the settings of a
     named model. out: a folder for the store, where nothing must be yet; None: the draws are kept as long as the run
-    that is returned. progress: True, False, or a display of your own. local: in this process (True) or on Ray workers
+    that is returned. progress: True, False, or a display of one's own. local: in this process (True) or on Ray workers
     (False); None: here where it is small or there is one core, unless ensemble.workers or ensemble.address are given.
     sections: settings as `maxwell run --help-settings` lists them, a dictionary a section; settings: the same with
     dotted keys, {"goals.ess": 1000}.
@@ -69,7 +74,7 @@ def run(
     settings: Changes = (),
     *,
     out: str | Path | None = None,
-    progress: bool | Progress = True,
+    progress: bool | Progress | None = True,
     local: bool | None = None,
     **sections: Any,
 ) -> OwnRun:
@@ -87,7 +92,7 @@ def resume(
     model: Any = None,
     data: Mapping[str, Any] | None = None,
     *,
-    progress: bool | Progress = True,
+    progress: bool | Progress | None = True,
     local: bool | None = None,
     settings: Changes = (),
     **sections: Any,
@@ -119,7 +124,11 @@ def open_run(store: str | Path, model: Any = None, data: Mapping[str, Any] | Non
 
 
 def _new(
-    settings: Settings, out: str | Path | None, given: Model | None, progress: bool | Progress, local: bool | None
+    settings: Settings,
+    out: str | Path | None,
+    given: Model | None,
+    progress: bool | Progress | None,
+    local: bool | None,
 ) -> OwnRun:
     """A new run at `out`, or in a folder of its own."""
     if out is None:
@@ -138,7 +147,7 @@ def _new(
     )
 
 
-def _in_hand(work: Callable[[Progress], Run], found: Callable[[], OwnRun], progress: bool | Progress) -> OwnRun:
+def _in_hand(work: Callable[[Progress], Run], found: Callable[[], OwnRun], progress: bool | Progress | None) -> OwnRun:
     """The run that `work` makes, in the user's hands however it ends. found: it as it stands in its store."""
     shown = _display(progress)
     try:
@@ -176,8 +185,8 @@ def is_interactive() -> bool:
     return hasattr(sys, "ps1")
 
 
-def _display(progress: bool | Progress) -> Progress:
-    if isinstance(progress, bool):
+def _display(progress: bool | Progress | None) -> Progress:
+    if progress is None or isinstance(progress, bool):
         return make_progress() if progress else NullProgress()
     return progress
 
