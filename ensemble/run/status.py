@@ -28,6 +28,7 @@ class Status(NamedTuple):
     ess_median: their median.
     ess_shared_min: the smallest over the shared ones.
     nonfinite: proposals with a non-finite log density so far.
+    divergences: trajectories of the cold replicas that diverged in the stage.
     seconds: wall time so far.
     seconds_left: wall time to the goals.
     """
@@ -46,6 +47,7 @@ class Status(NamedTuple):
     ess_median: float | None
     ess_shared_min: float | None
     nonfinite: int
+    divergences: int
     seconds: float
     seconds_left: float | None
 
@@ -101,6 +103,7 @@ def status_of(ledger: Ledger, results: list[RoundResult], structure: Structure, 
         ess_median=goals.ess_median,
         ess_shared_min=goals.ess_shared_min,
         nonfinite=ledger.nonfinite,
+        divergences=ledger.divergences.get(ledger.stage.name, (0, 0))[0],
         seconds=ledger.seconds["wall"],
         seconds_left=seconds_left(ledger, settings),
     )

@@ -21,6 +21,7 @@ from ensemble.run.coordinator import Coordinator
 from ensemble.run.settings import Goals, Limits, RecordSettings, RunSettings, StageSettings, TrajectorySettings
 from ensemble.run.sitting import Sitting
 from ensemble.run.status import NullProgress, Progress
+from ensemble.shard.chain_sums import recorded
 from ensemble.shard.keys import run_seed
 from ensemble.shard.level_kernels.base import Needs
 from ensemble.shard.level_kernels.registry import level_kernels
@@ -217,7 +218,8 @@ class Prepared:
             name: Variable("float32", tuple(self.model.dims.get(name, ())), tuple(s.shape))
             for name, s in shapes.items()
         }
-        stats = {"lp": Variable("float64"), "replica": Variable("int64"), "acceptance_rate": Variable("float64")}
+        stats = {"lp": Variable("float64"), "replica": Variable("int64")}
+        stats |= {name: Variable(dtype.name) for name, dtype in recorded(self.spec).items()}
         groups = {"posterior": posterior, "sample_stats": stats, "warmup_sample_stats": stats}
         if self.shared:
             groups["warmup_posterior"] = {name: posterior[name] for name in self.shared}
