@@ -20,6 +20,7 @@ class Status(NamedTuple):
     ess_median: their median.
     ess_shared_min: the smallest over the shared ones.
     nonfinite: proposals with a non-finite log density so far.
+    divergences: trajectories of the cold replicas that diverged in the stage.
     seconds: wall time so far.
     seconds_left: wall time to the goals.
     """
@@ -38,6 +39,7 @@ class Status(NamedTuple):
     ess_median: float | None
     ess_shared_min: float | None
     nonfinite: int
+    divergences: int
     seconds: float
     seconds_left: float | None
 

@@ -148,6 +148,27 @@ class AccumulatedSums(NamedTuple):
     batches: tuple[BatchSums, ...]
 
 
+class ChainSums(NamedTuple):
+    """What the steps of a round say of every cold replica, [R] each; None where no kernel knows it.
+
+    acceptance: of the leading level's moves, see ensemble.shard.chain_sums.
+    trajectories: how many there were, of all levels.
+    n_steps: their integrator steps.
+    tree_depth: doublings of the deepest.
+    divergences: how many of them diverged.
+    step_size: of the last one of the leading level.
+    energy: H where that one ended.
+    """
+
+    acceptance: Rate
+    trajectories: Values | None = None
+    n_steps: Values | None = None
+    tree_depth: Values | None = None
+    divergences: Values | None = None
+    step_size: Values | None = None
+    energy: Values | None = None
+
+
 class RoundStatistics(NamedTuple):
     """All that the coordinator is told of a shard after a round, O(d) numbers.
 
@@ -160,6 +181,7 @@ class RoundStatistics(NamedTuple):
     ladder: where there are hot rungs.
     moments: level -> of each rung; empty where tuning is frozen.
     term_means: mean over the cold replicas of every term; empty where tuning is frozen.
+    chains: of every cold replica.
     relocated: stragglers that took others' places; None where nobody looked for them.
     accumulated: where the plan asks for them.
     """
@@ -173,6 +195,7 @@ class RoundStatistics(NamedTuple):
     ladder: LadderSums | None
     moments: dict[str, tuple[LevelSums, ...]]
     term_means: dict[str, Values]
+    chains: ChainSums
     relocated: int | None = None
     accumulated: AccumulatedSums | None = None
 

@@ -92,6 +92,7 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
         virial=tuple(observed.virial_of(shard) for shard in statistics),
         rates=observed.add_rates(ledger.rates, statistics),
         nonfinite=ledger.nonfinite + sum(int(shard.nonfinite) for shard in statistics),
+        divergences=observed.add_divergences(ledger.divergences, plan.stage, statistics),
         stage_gradients=observed.add_gradients(ledger.stage_gradients, plan.stage, statistics, replicas),
         relocated=ledger.relocated + observed.relocated_in(statistics),
     )

@@ -31,6 +31,7 @@ class Ledger(NamedTuple):
     seconds: wall, core, kernel, compile, of all sittings.
     stages: rounds and sweeps of each stage that has begun, by name.
     stage_seconds: wall time of each.
+    divergences: of each stage that has trajectories of the cold replicas, how many diverged and how many there were.
     stage_gradients: evaluations a replica in each, one after another (which all replicas of a shard wait for) and its
         own on average.
     """
@@ -53,6 +54,7 @@ class Ledger(NamedTuple):
     seconds: Mapping[str, float] = MappingProxyType({"wall": 0.0, "core": 0.0, "kernel": 0.0, "compile": 0.0})
     stages: Mapping[str, tuple[int, int]] = MappingProxyType({})
     stage_seconds: Mapping[str, float] = MappingProxyType({})
+    divergences: Mapping[str, tuple[int, int]] = MappingProxyType({})
     stage_gradients: Mapping[str, Pair] = MappingProxyType({})
 
     @property
@@ -90,7 +92,7 @@ class Ledger(NamedTuple):
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
                 "virial": tuple(tuple(row) for row in values["virial"]),
                 "relocated": tuple(values["relocated"]),
-                **{name: _pairs(values[name]) for name in ("rates", "stages", "stage_gradients")},
+                **{name: _pairs(values[name]) for name in ("rates", "stages", "divergences", "stage_gradients")},
                 "interweavings_kept": tuple(values["interweavings_kept"]),
                 "goals": GoalCheck(**values["goals"]),
                 "ladder": LadderState.from_json(values["ladder"]),

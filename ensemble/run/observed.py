@@ -85,6 +85,17 @@ def add_gradients(
     return {**gradients, stage.name: (before[0] + lockstep, before[1] + own / replicas)}
 
 
+def add_divergences(
+    divergences: Mapping[str, tuple[int, int]], stage: Stage, statistics: list[RoundStatistics]
+) -> dict[str, tuple[int, int]]:
+    """Add a round's divergent trajectories, and all of them, to those of its stage; nothing where there are none."""
+    diverged, tried = summed([(shard.chains.divergences, shard.chains.trajectories) for shard in statistics])
+    if diverged is None or tried is None:
+        return dict(divergences)
+    before = divergences.get(stage.name, (0, 0))
+    return {**divergences, stage.name: (before[0] + int(np.sum(diverged)), before[1] + int(np.sum(tried)))}
+
+
 def interweaving_rates(rates: Mapping[str, Pair], moves: int) -> np.ndarray:
     """Mean acceptance of every interweaving move, NaN where it was not tried."""
     pairs = [rates.get(move_key(move), (0.0, 0.0)) for move in range(moves)]

@@ -29,6 +29,7 @@ def status_of(ledger: Ledger, results: list[RoundResult], structure: Structure, 
         ess_median=goals.ess_median,
         ess_shared_min=goals.ess_shared_min,
         nonfinite=ledger.nonfinite,
+        divergences=ledger.divergences.get(ledger.stage.name, (0, 0))[0],
         seconds=ledger.seconds["wall"],
         seconds_left=seconds_left(ledger, settings),
     )

@@ -31,6 +31,10 @@ def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[s
         **_acceptance(ledger, spec.structure),
         "interweaving": _interweaving(ledger, spec.interweavings),
         "nonfinite": ledger.nonfinite,
+        "divergences": {
+            stage: {"diverging": diverging, "trajectories": trajectories}
+            for stage, (diverging, trajectories) in ledger.divergences.items()
+        },
         "relocated": sum(ledger.relocated),
         "gradients": dict(zip(("lockstep", "own"), ledger.gradients, strict=True)),
         "stages": _stages(ledger),

@@ -14,17 +14,18 @@ from ensemble.errors import MaxwellError
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
 from ensemble.protocol.stages import INITIALISE
-from ensemble.protocol.statistics import LadderSums, LevelRates, RoundStatistics
+from ensemble.protocol.statistics import LadderSums, RoundStatistics
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard import audit
+from ensemble.shard.chain_sums import drawn, recorded
 from ensemble.shard.compiled import Clock, Compiled
 from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.keys import relocation_key, replica_keys, stage_key
 from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import shard_moments
-from ensemble.shard.scouts import make_scout, scout_tuning
+from ensemble.shard.scouts import ScoutSums, make_scout, scout_tuning
 from ensemble.shard.settings import ShardSettings
 from ensemble.shard.starts import APPROXIMATIONS, make_start
 from ensemble.shard.stragglers import relocated
@@ -32,7 +33,6 @@ from ensemble.shard.sweeps import RoundTally, Sweeps
 from ensemble.shard.walkers import Rungs, RungWalkers, Walkers, first_walkers, restarted
 from kernels.ladder.round_trips import RoundTrips
 from kernels.state import LevelView, State, evaluate, log_density
-from kernels.structure.levels import Structure
 from kernels.target import Target
 
 STARTS = 100
@@ -75,6 +75,7 @@ class ShardRunner:
         self.data = jax.tree.map(jnp.asarray, data)
         likelihood = frozenset(name for name, kind in target.term_kinds.items() if kind == "likelihood")
         self.tempered = likelihood if settings.ladder.tempers == "likelihood" else None
+        self._recorded = recorded(spec)
         self.clock = Clock()
         self._live: dict[int, Live] = {}
         self._sweeps: dict[int, Sweeps] = {}
@@ -186,7 +187,7 @@ class ShardRunner:
         keys = self._keys(shard, plan, 1)[0]
         state, sums = self._scout(rungs[0], keys, self.data, controls)
         # The scout's cells are those of its accepted points; what follows starts from terms computed anew.
-        return (self._evaluate(state.position, self.data),), _scouted(*jax.tree.map(np.asarray, sums))
+        return (self._evaluate(state.position, self.data),), _scouted(jax.tree.map(np.asarray, sums))
 
     def _exact_round(
         self, shard: int, live: Live, plan: RoundPlan, controls: TuningState
@@ -293,7 +294,7 @@ class ShardRunner:
         stats = {
             "lp": np.asarray(statistics.lp)[None, :count],
             "replica": first + numbers[None, :count],
-            "acceptance_rate": np.full((1, count), acceptance(statistics, self.structure)),
+            **drawn(statistics.chains, count, self._recorded),
         }
         if not warmup:
             return {"posterior": values, "sample_stats": stats}
@@ -327,24 +328,35 @@ def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> Roun
     trips = np.sum(finished) if len(finished) > 1 else None
     ladder = LadderSums(tally.energy, tally.flow, tally.stones, trips) if swaps else None
     found = RoundStatistics(
-        np.empty(0), tally.nonfinite, tally.gradients, rates, tally.interweaving, swaps, ladder, {}, {}
+        lp=np.empty(0),
+        nonfinite=tally.nonfinite,
+        gradients=tally.gradients,
+        rates=rates,
+        interweaving=tally.interweaving,
+        swaps=swaps,
+        ladder=ladder,
+        moments={},
+        term_means={},
+        chains=tally.chains,
     )
     arrays: RoundStatistics = jax.tree.map(np.asarray, found)
     return arrays
 
 
-def _scouted(rates: dict[str, tuple[LevelRates, ...]], nonfinite: np.ndarray) -> RoundStatistics:
+def _scouted(sums: ScoutSums) -> RoundStatistics:
     """What a round of approximate kernels says, but for `lp`."""
-    return RoundStatistics(np.empty(0), nonfinite, np.zeros(2), rates, None, {}, None, {}, {})
-
-
-def acceptance(statistics: RoundStatistics, structure: Structure) -> float:
-    """Mean acceptance of the finest leaf level's moves at the cold rung: walk and fitted, or the scout's score; NaN
-    where nothing was tried."""
-    level = next(level.name for level in reversed(structure.levels) if level.leaf)
-    rates = [rate for rate in statistics.rates[level][0] if rate is not None]
-    tried = sum(float(np.sum(rate.tried)) for rate in rates)
-    return sum(float(np.sum(rate.accepted)) for rate in rates) / tried if tried else np.nan
+    return RoundStatistics(
+        lp=np.empty(0),
+        nonfinite=sums.nonfinite,
+        gradients=np.zeros(2),
+        rates=sums.rates,
+        interweaving=None,
+        swaps={},
+        ladder=None,
+        moments={},
+        term_means={},
+        chains=sums.chains,
+    )
 
 
 def _not_finite(state: State) -> list[str]:

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble.protocol.statistics import LevelRates, Rate
+from ensemble.protocol.statistics import ChainSums, LevelRates, Rate
 from ensemble.protocol.tuning import TuningState
+from ensemble.shard.chain_sums import finest_leaf
 from ensemble.shard.level_kernels.metropolis import metropolis_parameters
 from kernels.state import LevelView, State
 from kernels.structure.levels import Structure
@@ -31,10 +32,12 @@ class ScoutSums(NamedTuple):
 
     rates: level -> of the one rung there is: scores of leaf levels, acceptance of the walks of others, [B].
     nonfinite: points without a finite density.
+    chains: of every replica the score of the finest leaf level's trajectories.
     """
 
     rates: dict[str, tuple[LevelRates, ...]]
     nonfinite: jax.Array
+    chains: ChainSums
 
 
 ScoutRound = Callable[[State, jax.Array, Data, TuningState], tuple[State, ScoutSums]]
@@ -52,22 +55,26 @@ def make_scout(target: Target, structure: Structure, settings: dict[str, Any]) -
     views = [LevelView(target, structure, level) for level in reversed(structure.levels)]
     kernel = KERNELS[settings["kernel"]]
     scouts = {v.level.name: kernel(v, settings["trajectory"], settings["directions"]) for v in views if v.level.leaf}
+    finest = finest_leaf(structure)
     walks = {view.level.name: Metropolis(view) for view in views if not view.level.leaf}
 
     def scout_round(states: State, keys: jax.Array, data: Data, tuning: TuningState) -> tuple[State, ScoutSums]:
         rates: dict[str, tuple[LevelRates, ...]] = {}
-        nonfinite = []
+        scores, nonfinite = {}, []
         for number, (name, scout) in enumerate(scouts.items()):
             states, info = scout.step(_purpose(keys, number), states, data, _scout_parameters(tuning, name, settings))
             rates[name] = (LevelRates(score=Rate(info.score, jnp.ones_like(info.score))),)
             nonfinite.append(info.nonfinite)
+            scores[name] = jnp.mean(info.score, axis=1)
         for number, (name, kernel) in enumerate(walks.items()):
             parameters, fresh = metropolis_parameters(tuning, name, 0), _purpose(keys, len(scouts) + number)
             states, walk, rejected = _repeated(kernel, fresh, states, data, parameters, settings["repeats"])
             rates[name] = (LevelRates(walk=walk),)
             nonfinite.append(rejected)
         total = sum(nonfinite, start=jnp.zeros(len(keys), jnp.int64))
-        return states, jax.tree.map(lambda values: jnp.sum(values, axis=0), ScoutSums(rates, total))
+        rates, rejected = jax.tree.map(lambda values: jnp.sum(values, axis=0), (rates, total))
+        chains = ChainSums(Rate(scores[finest], jnp.ones_like(scores[finest])))
+        return states, ScoutSums(rates, rejected, chains)
 
     return scout_round
 

@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from ensemble.errors import MaxwellError
-from ensemble.protocol.statistics import REPLICA_SWAP, LevelRates, Rate
+from ensemble.protocol.statistics import REPLICA_SWAP, ChainSums, LevelRates, Rate
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
+from ensemble.shard.chain_sums import absorbed, known_facts, leading_level, no_steps
 from ensemble.shard.first_tuning import level_rungs
 from ensemble.shard.level_kernels.base import LevelStep
 from ensemble.shard.level_kernels.registry import level_kernels
@@ -45,6 +46,7 @@ class RoundTally(NamedTuple):
     square: level -> [p, B], their squares, summed over replicas.
     nonfinite: proposals rejected for a non-finite density.
     gradients: [2], evaluations one after another, and those that all replicas needed (see level_kernels.base).
+    chains: what every cold replica's steps say of it.
     """
 
     rates: dict[str, tuple[LevelRates, ...]]
@@ -57,6 +59,7 @@ class RoundTally(NamedTuple):
     square: dict[str, jax.Array]
     nonfinite: jax.Array
     gradients: jax.Array
+    chains: ChainSums
 
 
 class Sweeps:
@@ -79,7 +82,10 @@ class Sweeps:
         self.replica_swap, self.tempered = replica_swap, tempered
         levels = spec.structure.levels
         self.views = {level.name: LevelView(target, spec.structure, level, tempered) for level in levels}
-        self.steps = {name: LevelStep(kernel, self.views[name]) for name, kernel in level_kernels(spec).items()}
+        kernels = level_kernels(spec)
+        self.steps = {name: LevelStep(kernel, self.views[name]) for name, kernel in kernels.items()}
+        self.leading = leading_level(kernels, spec.structure)
+        self.known = known_facts(kernels, self.leading)
         self.watched = [level for level in levels if not target.auxiliary.issuperset(level.sites)]
         self.n_interweavings = len(spec.interweavings)
         self.interweave = Interweave(target, spec.structure, spec.interweavings)
@@ -164,16 +170,18 @@ class Sweeps:
         tuning: TuningState,
     ) -> tuple[Rungs, RoundTally]:
         moved, rates = list(states), list(tally.rates[name])
-        nonfinite, gradients = tally.nonfinite, tally.gradients
+        nonfinite, gradients, chains = tally.nonfinite, tally.gradients, tally.chains
         for rung in range(len(tuning.levels[name])):
             step = self.steps[name]
-            moved[rung], sums, _ = step(keys[rung], states[rung], data, tuning, rung=rung, sweep=sweep)
+            moved[rung], sums, facts = step(keys[rung], states[rung], data, tuning, rung=rung, sweep=sweep)
             rates[rung] = _added(rates[rung], LevelRates(sums.walk, sums.fitted))
             nonfinite, gradients = nonfinite + sums.nonfinite, gradients + sums.gradients
+            chains = absorbed(chains, facts, leading=name == self.leading) if rung == 0 else chains
         tally = tally._replace(
             rates={**tally.rates, name: tuple(rates)},
             nonfinite=nonfinite,
             gradients=gradients,
+            chains=chains,
         )
         return tuple(moved), tally
 
@@ -327,6 +335,7 @@ class Sweeps:
             square={v.name: jnp.zeros((v.width, v.n_blocks)) for v in self.watched},
             nonfinite=jnp.zeros((), jnp.int64),
             gradients=jnp.zeros(2),
+            chains=no_steps(self.replicas, self.known),
         )
 
 

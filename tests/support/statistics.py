@@ -4,7 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from ensemble.protocol.statistics import GradientSums, LevelRates, LevelSums, MomentSums, Rate, RoundStatistics
+from ensemble.protocol.statistics import (
+    ChainSums,
+    GradientSums,
+    LevelRates,
+    LevelSums,
+    MomentSums,
+    Rate,
+    RoundStatistics,
+)
 
 NOTHING = RoundStatistics(
     lp=np.zeros(3),
@@ -16,6 +24,7 @@ NOTHING = RoundStatistics(
     ladder=None,
     moments={},
     term_means={},
+    chains=ChainSums(Rate(np.zeros(3), np.zeros(3))),
 )
 
 

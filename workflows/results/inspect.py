@@ -30,6 +30,7 @@ SUMMARY_KEYS = (
     "acceptance",
     "swap_rates",
     "nonfinite",
+    "divergences",
     "wall_seconds",
     "core_seconds",
     "kernel_seconds",

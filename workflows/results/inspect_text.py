@@ -92,7 +92,17 @@ def _result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"shared parameters max {number(summary['nested_rhat_shared_max'])}",
         ),
         *ladder_rows(summary.get("ladder")),
+        *_divergence_rows(summary),
     ]
+
+
+def _divergence_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """By stage, the last one first: draws are those of `sample`. Nothing where no trajectory was."""
+    parts = [
+        f"{number(count['diverging'])} of {number(count['trajectories'])} trajectories in {stage}"
+        for stage, count in reversed((summary.get("divergences") or {}).items())
+    ]
+    return [("divergences", ", ".join(parts))] if parts else []
 
 
 def _cost_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

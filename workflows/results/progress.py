@@ -196,6 +196,7 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         ("R-hat", _rhat(status)),
         ("ESS", _ess(status)),
         ("non-finite", f"{status.nonfinite} proposals" if status.nonfinite else ""),
+        ("divergent", f"{status.divergences:,} trajectories" if status.divergences else ""),
     ]
     return [(label, text) for label, text in rows if text]
 

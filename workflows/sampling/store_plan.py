@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from ensemble.shard.chain_sums import recorded
 from ensemble.shard.settings import ShardSettings
 from ensemble.store.contents import Layout, Variable
 from workflows.sampling.problem import Problem
@@ -17,7 +18,8 @@ def variables(problem: Problem) -> dict[str, dict[str, Variable]]:
     posterior = {
         name: Variable("float32", tuple(model.dims.get(name, ())), tuple(s.shape)) for name, s in shapes.items()
     }
-    stats = {"lp": Variable("float64"), "replica": Variable("int64"), "acceptance_rate": Variable("float64")}
+    stats = {"lp": Variable("float64"), "replica": Variable("int64")}
+    stats |= {name: Variable(dtype.name) for name, dtype in recorded(problem.spec).items()}
     groups = {"posterior": posterior, "sample_stats": stats, "warmup_sample_stats": stats}
     if problem.shared:
         groups["warmup_posterior"] = {name: posterior[name] for name in problem.shared}

@@ -18,6 +18,7 @@ FULL = Ledger(
     sweeps=112,
     draws=2,
     trace=(((-1.5, 2.0), (-2.25, 0.0)), ((-1e300, 3.0), (0.1, -1.0))),
+    divergences={"sample": (3, 1200)},
     rates={"walk/g/0": (1.5, 3.0), "interweave/0": (0.0, 0.0)},
     interweavings_kept=(True, False),
     virial=((0.9,), (1.5,)),

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ensemble.protocol.stages import SAMPLE, SCOUT
-from ensemble.run.observed import add_gradients, relocated_in
+from ensemble.protocol.statistics import ChainSums, Rate
+from ensemble.run.observed import add_divergences, add_gradients, relocated_in
 from tests.support.statistics import statistics_of
 
 
@@ -18,3 +19,12 @@ def test_gradients_are_those_of_a_chain():
 def test_a_round_that_looks_for_no_stragglers_says_nothing_of_them():
     assert relocated_in([statistics_of(relocated=2), statistics_of(relocated=3)]) == (5,)
     assert relocated_in([statistics_of()] * 2) == ()
+
+
+def test_divergences_are_counted_by_stage_over_all_shards():
+    rate = Rate(np.zeros(3), np.zeros(3))
+    chains = ChainSums(rate, trajectories=np.full(3, 8), divergences=np.array([0, 2, 1]))
+    before = {"equilibrate": (7, 10), "sample": (1, 100)}
+    found = add_divergences(before, SAMPLE, [statistics_of(chains=chains)] * 2)
+    assert found == {"equilibrate": (7, 10), "sample": (7, 148)}
+    assert add_divergences({}, SAMPLE, [statistics_of()] * 2) == {}

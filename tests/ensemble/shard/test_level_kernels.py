@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ensemble.protocol.stages import EQUILIBRATE
+from ensemble.protocol.statistics import ChainSums, Rate
 from ensemble.protocol.sweep_spec import KernelSpec, SweepSpec
+from ensemble.shard.chain_sums import drawn, recorded
 from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.keys import replica_keys
 from ensemble.shard.sweeps import Sweeps
@@ -131,3 +133,66 @@ def test_adaptation_compiles_nothing_anew():
     for lengths, log_step in ((1, -1.0), (3, -2.0), (0, 0.5)):
         compiled(start("nuts", "hmc"), keys, small().data, tuning("nuts", "hmc", lengths, log_step))
     assert len(traces) == 1
+
+
+def declared(shared, leaf):
+    return set(recorded(spec(shared, leaf)))
+
+
+def test_a_run_records_what_its_kernels_know():
+    trajectories = {"n_steps", "diverging", "step_size", "energy"}
+    assert declared("metropolis", "metropolis") == {"acceptance_rate"}
+    assert declared("metropolis", "hmc") == {"acceptance_rate", *trajectories}
+    assert declared("nuts", "metropolis") == declared("nuts", "hmc") == {"acceptance_rate", "tree_depth", *trajectories}
+
+
+@pytest.mark.parametrize(
+    ("shared", "leaf", "leading"),
+    [("metropolis", "metropolis", "g"), ("metropolis", "hmc", "g"), ("nuts", "metropolis", "global")],
+)
+def test_chains_accept_as_often_as_the_blocks_of_their_leading_level(shared, leaf, leading):
+    _, tally = run(shared, leaf)
+    (rates,) = tally.rates[leading]
+    sums, blocks = tally.chains.acceptance, len(rates.walk.tried)
+    np.testing.assert_array_equal(sums.tried, SWEEPS)
+    np.testing.assert_allclose(sums.accepted.sum(), rates.walk.accepted.sum() / blocks, rtol=1e-12)
+    assert len(np.unique(sums.accepted)) > 1
+
+
+def test_chains_count_the_trajectories_of_all_levels():
+    _, tally = run("nuts", "hmc", lengths=2)
+    chains = tally.chains
+    np.testing.assert_array_equal(chains.trajectories, 2 * SWEEPS)
+    np.testing.assert_array_equal(chains.tree_depth <= 2, np.ones(REPLICAS, bool))
+    assert ((chains.n_steps > 2 * SWEEPS) & (chains.n_steps <= (2 + 3) * SWEEPS)).all()
+    np.testing.assert_allclose(chains.step_size, np.exp(-1.0))
+    assert np.isfinite(chains.energy).all()
+
+
+@pytest.mark.parametrize("kernel", ["hmc", "nuts"])
+def test_divergent_trajectories_are_counted_by_chain(kernel):
+    for log_step, diverging in ((6.0, SWEEPS), (-4.0, 0)):
+        chains = run("metropolis", kernel, log_step=log_step)[1].chains
+        np.testing.assert_array_equal(chains.divergences, np.full(REPLICAS, diverging))
+        np.testing.assert_array_equal(chains.trajectories, SWEEPS)
+    draw = drawn(chains, 2, recorded(spec("metropolis", kernel)))
+    assert not draw["diverging"].any()
+    assert draw["n_steps"].shape == (1, 2)
+
+
+@pytest.mark.parametrize("kernel", ["hmc", "nuts"])
+def test_trajectories_of_no_length_are_none(kernel):
+    chains = run("metropolis", kernel, lengths=0)[1].chains
+    for counts in (chains.trajectories, chains.n_steps, chains.divergences, chains.acceptance.tried):
+        np.testing.assert_array_equal(counts, 0)
+    assert np.isnan(drawn(chains, 2, recorded(spec("metropolis", kernel)))["acceptance_rate"]).all()
+
+
+def test_rounds_of_a_scout_know_no_trajectories():
+    """Their draws have the variables of the run all the same."""
+    score = ChainSums(Rate(np.array([0.5, 0.25]), np.ones(2)))
+    draw = drawn(score, 2, recorded(spec("metropolis", "nuts")))
+    np.testing.assert_array_equal(draw["acceptance_rate"], [[0.5, 0.25]])
+    assert {name: values.dtype for name, values in draw.items()} == recorded(spec("metropolis", "nuts"))
+    assert not draw["diverging"].any()
+    assert np.isnan(draw["energy"]).all()

@@ -166,3 +166,11 @@ def test_resume_commands_survive_the_shell():
 )
 def test_numbers_are_short(value, text):
     assert number(value) == text
+
+
+def test_divergences_are_told_by_stage_the_draws_first() -> None:
+    counted = {"scout": {"diverging": 9, "trajectories": 10}, "sample": {"diverging": 3, "trajectories": 1200}}
+    told = {**full(), "divergences": counted}
+    assert "3 of 1,200 trajectories in sample, 9 of 10 trajectories in scout" in render(told)
+    assert json.loads(to_json(told))["divergences"] == counted
+    assert "divergences" not in render(full())

@@ -30,6 +30,7 @@ START = Status(
     ess_median=None,
     ess_shared_min=None,
     nonfinite=0,
+    divergences=0,
     seconds=42.4,
     seconds_left=None,
 )
@@ -201,3 +202,8 @@ def test_all_displays_follow_the_protocol(capsys):
     assert plain.getvalue().splitlines() == ["scout: text", status_line(START), "a message"]
     assert all(line in live.getvalue() for line in plain.getvalue().splitlines())
     assert capsys.readouterr() == ("", "")
+
+
+def test_divergences_are_shown_once_there_are_any() -> None:
+    assert "divergent" not in status_line(LATER)
+    assert "divergent 1,234 trajectories" in status_line(LATER._replace(divergences=1234))

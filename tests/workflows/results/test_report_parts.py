@@ -237,3 +237,19 @@ def test_every_coordinate_is_in_the_histograms() -> None:
 )
 def test_labels_of_axes_are_short_and_plain(name: str, shown: str) -> None:
     assert axis_label(name) == shown
+
+
+def test_divergences_in_sample_are_judged() -> None:
+    def verdict(diverging: int, trajectories: int) -> tuple[str, str] | None:
+        counted = {
+            "equilibrate": {"diverging": 5, "trajectories": 9},
+            "sample": {"diverging": diverging, "trajectories": trajectories},
+        }
+        return judged({**full(), "divergences": counted}).get("Divergences")
+
+    assert verdict(0, 0) is None
+    assert verdict(0, 1200) == ("note", "None of the 1,200 trajectories in stage sample diverged.")
+    judgement, text = verdict(3, 1200)
+    assert judgement == "missed"
+    assert text.startswith("3 of 1,200 trajectories in stage sample diverged (0.0025 of them)")
+    assert "draws may miss it" in text

@@ -132,9 +132,28 @@ def _proposals(summary: Mapping[str, Any]) -> Iterator[Verdict]:
         text = f"{bad:,} proposals had a density that is not a number or infinite{share}; they were rejected."
         advice = " Many of them mean that steps leave the support: check constraints and priors."
         yield Verdict(NOTE, "Non-finite proposals", text + advice if bad else "There were none.")
+    yield from _divergences(summary)
     if relocated := summary.get("relocated"):
         text = f"{relocated:,} were given the place of another replica in scout, before anything was recorded."
         yield Verdict(NOTE, "Stragglers", text)
+
+
+def _divergences(summary: Mapping[str, Any]) -> Iterator[Verdict]:
+    found = (summary.get("divergences") or {}).get("sample")
+    if not found or not found["trajectories"]:
+        return
+    count, total = found["diverging"], found["trajectories"]
+    if not count:
+        yield Verdict(NOTE, "Divergences", f"None of the {total:,} trajectories in stage sample diverged.")
+        return
+    text = (
+        f"{count:,} of {total:,} trajectories in stage sample diverged ({count / total:.2g} of them): the energy, "
+        "which they should keep, rose by more than 1000 along them. The density bends there more sharply than the step "
+        "size can follow, so that chains may not get into that region and draws may miss it. Write the model in other "
+        "parameters (a hierarchy by standardised deviations), or give the level another kernel; "
+        "sample_stats/diverging says which draws they are."
+    )
+    yield Verdict(MISSED, "Divergences", text)
 
 
 def _rates(summary: Mapping[str, Any]) -> Iterator[Verdict]:
