@@ -22,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup python-check run test test-first test-second test-slow bench bench-depth lint format lock wheel-check clean
+.PHONY: help setup python-check run test test-slow bench bench-depth lint format lock wheel-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -66,19 +66,10 @@ format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Most of the time goes into compiling, in one thread: two halves side by side. With ARGS, what they say in one go.
-test: lint ## lint, then every test that is not slow
-ifeq ($(strip $(ARGS)),)
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-first test-second
-else
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
-endif
-
-test-first: setup
-	$(BIN)/python -m pytest -m "not slow" tests/test_[a-m]*.py
-
-test-second: setup
-	$(BIN)/python -m pytest -m "not slow" tests/test_[n-z]*.py
+# Most of the time goes into compiling, in one thread a process: as many processes as there are cores share the work and one
+# cache of compiled programs (tests/conftest.py).
+test: lint ## lint, then every test that is not slow; ARGS chooses some
+	$(BIN)/python -m pytest -m "not slow" --numprocesses logical --dist worksteal $(ARGS)
 
 test-slow: setup ## the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
