@@ -129,7 +129,7 @@ def face() -> Any:
 def sampled(folder: Path, settings: str, name: str = "store") -> Path:
     """The store of a small run with some settings changed."""
     store = folder / f"{name}.zarr"
-    face().run(SETTINGS, settings.split(), out=store, local=True)
+    face().run(SETTINGS, settings.split(), out=store, local=True, progress=False)
     return store
 
 
@@ -164,7 +164,7 @@ def resumed(folder: Path) -> Path:
     """A run that was interrupted in equilibrate and in sample, in the middle of what is between two commits."""
     store = sampled(folder, f"{SCORPIO} model.copies=3 kernels.levels.copy=hmc {BLOCKS} limits.sweeps=15")
     for sweeps in (39, SETTINGS["limits"]["sweeps"]):
-        face().resume(store, settings=[f"limits.sweeps={sweeps}"], local=True)
+        face().resume(store, settings=[f"limits.sweeps={sweeps}"], local=True, progress=False)
     return store
 
 

@@ -156,9 +156,11 @@ def test_u_drawn_anew_without_a_test_fails() -> None:
     """Wrong: u from its prior at every step, as if the estimate were the likelihood."""
 
     class Redraws:
-        def step(self, key: jax.Array, state: Any, y: Any, parameters: Any) -> Any:
-            u = jax.random.normal(key, state.position["u"].shape)
-            return state._replace(position={**state.position, "u": u}), None
+        exact = False
+
+        def step(self, keys: jax.Array, states: Any, y: Any, parameters: Any) -> Any:
+            u = jax.vmap(lambda key: jax.random.normal(key, states.position["u"].shape[1:]))(keys)
+            return states._replace(position={**states.position, "u": u}), None
 
     assert not check_kernel("redrawn", Redraws(), None).passed
 
