@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from ensemble.adaptation.moments import EnsembleMoments, first_moments
+from ensemble.diagnostics import coordinates
 from ensemble.diagnostics.convergence import Diagnostics, rhat_limit
 from ensemble.fleet.local import LocalFleet
 from ensemble.protocol.statistics import Rate
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 from ensemble.run import adapt as adaptation
-from ensemble.run import summary
 from ensemble.run.coordinator import Coordinator
 from ensemble.run.sitting import Sitting
 from ensemble.shard.audit import check, staleness
@@ -306,10 +306,10 @@ def test_goals_are_of_theta_where_all_is_one_block_too() -> None:
     level: Level = one.levels[0]
     values = np.arange(level.width, dtype=float)[:, None]
     diagnostics = Diagnostics(40, {"whole": values}, {"whole": values})
-    kept = summary.coordinates(level, diagnostics, {"mu"}, {"u"})
-    np.testing.assert_array_equal(kept["ess"], [0.0, 1.0])
-    np.testing.assert_array_equal(kept["shared"], [True, False])
-    assert {row["site"] for row in summary.worst(one, diagnostics, {"u"})} == {"mu", "log_sd"}
+    ess, _, of_shared = coordinates.every_coordinate(one, diagnostics, {"mu"}, {"u"})
+    np.testing.assert_array_equal(ess, [0.0, 1.0])
+    np.testing.assert_array_equal(of_shared, [True, False])
+    assert {row["site"] for row in coordinates.worst(one, diagnostics, {"u"})} == {"mu", "log_sd"}
 
 
 GLMM = {
