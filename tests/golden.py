@@ -175,7 +175,7 @@ CASES: dict[str, Case] = {
     **{name: partial(sampled, settings=settings) for name, settings in PLAIN.items()},
     "start-given": given,
     "start-store": partial(from_store, reuse="both"),
-    "start-store-controls": partial(from_store, reuse="controls"),
+    "start-store-controls": partial(from_store, reuse="tuning"),
     "resumed": resumed,
 }
 

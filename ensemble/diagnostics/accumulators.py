@@ -2,7 +2,7 @@
 
 A batch at level 0 is one round of one replica; a batch at level k is 2^k rounds. Every level keeps the sum and the sum
 of squares of its finished batches, summed over the replicas of the shard; a batch that waits for its other half is
-kept per replica. Sums are about the frozen controls' mean, so that nothing cancels.
+kept per replica. Sums are about the frozen tuning's mean, so that nothing cancels.
 """
 
 from itertools import zip_longest

@@ -32,7 +32,7 @@ class RoundPlan(NamedTuple):
     stage: what the round is part of.
     round: the number of this round in its stage (part of the random key).
     sweeps: how many the round has.
-    controls: scales, covariances, ... as flat arrays; frozen in stage `sample`.
+    tuning: scales, covariances, ... as flat arrays; frozen in stage `sample`.
     record: whether to hand back draws.
     reset: whether the accumulators start anew.
     with_diagnostics: whether to hand back what the accumulators hold.
@@ -42,7 +42,7 @@ class RoundPlan(NamedTuple):
     stage: Stage
     round: int
     sweeps: int
-    controls: Arrays
+    tuning: Arrays
     record: bool = False
     reset: bool = False
     with_diagnostics: bool = False

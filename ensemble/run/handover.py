@@ -1,4 +1,4 @@
-"""What a run takes over from another run of the same model: its last states, and the controls that it learned."""
+"""What a run takes over from another run of the same model: its last states, and the tuning that it learned."""
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -23,17 +23,17 @@ class Handover(NamedTuple):
     """What another run's last checkpoint hands over, and what is to be made of it. Step sizes of other kernels and
     temperatures of another ladder do not fit.
 
-    reuse: states, controls or both.
-    controls: those of the checkpoint, flat.
+    reuse: states, tuning or both.
+    tuning: that of the checkpoint, flat.
     moments: those of the checkpoint, flat.
-    frozen: whether the controls are those of stage `sample`.
+    frozen: whether the tuning is that of stage `sample`.
     interweavings_kept: which of its interweaving moves are in use.
     same_kernels: whether the kernels' settings are those of this run.
     same_tempering: whether the settings of the ladder are those of this run.
     """
 
     reuse: str
-    controls: Arrays
+    tuning: Arrays
     moments: Arrays
     frozen: bool
     interweavings_kept: tuple[bool, ...]
@@ -57,7 +57,7 @@ def handover(
 ) -> Handover:
     """What can be taken over from the checkpoint of the store at `source`.
 
-    Raises StoreError where that run had not settled: neither its states nor its controls are those of equilibrium.
+    Raises StoreError where that run had not settled: neither its states nor its tuning are those of equilibrium.
     """
     ledger = Ledger.from_json(checkpoint.info)
     if ledger.stage.adapts and ledger.settled_round is None:
@@ -66,9 +66,9 @@ def handover(
             f"has not settled: there is nothing yet to start from. Let it go on (`maxwell resume {source}`), or name "
             "another run."
         )
-    controls, moments = (under(part, checkpoint.coordinator) for part in ("controls", "moments"))
+    tuning, moments = (under(part, checkpoint.coordinator) for part in ("tuning", "moments"))
     frozen = not ledger.stage.adapts
-    return Handover(reuse, controls, moments, frozen, ledger.interweavings_kept, same_kernels, same_tempering)
+    return Handover(reuse, tuning, moments, frozen, ledger.interweavings_kept, same_kernels, same_tempering)
 
 
 def dealt(checkpoint: Checkpoint, superchains: int, replicas: int, rungs: int) -> list[Arrays]:
@@ -93,43 +93,43 @@ def dealt(checkpoint: Checkpoint, superchains: int, replicas: int, rungs: int) -
 def take_over(given: Handover, moves: int, first_tuning: Callable[[Stage], TuningState]) -> Taken:
     """What a run begins with. first_tuning: of a stage, before anything is known.
 
-    States with frozen controls that all fit go straight into `sample`. Other states begin in `equilibrate` as settled,
+    States with frozen tuning that all fits go straight into `sample`. Other states begin in `equilibrate` as settled,
     so that only its refining rounds are left. Controls without states are held in `equilibrate` until the ensemble has
     settled: adapting at once would follow the dispersed starts.
     """
     if given.reuse == "both" and given.frozen:
-        controls, misfits = _fitted(first_tuning(SAMPLE), given)
+        tuning, misfits = _fitted(first_tuning(SAMPLE), given)
         if not misfits and len(given.interweavings_kept) == moves:
             ledger = Ledger(stage=SAMPLE, interweavings_kept=given.interweavings_kept)
-            note = "states and frozen controls are taken over: straight into stage `sample`"
-            return Taken(RunState(ledger, controls, _moments(controls, given), NOTHING, None), (note,))
-    controls, misfits = first_tuning(EQUILIBRATE), []
+            note = "states and frozen tuning are taken over: straight into stage `sample`"
+            return Taken(RunState(ledger, tuning, _moments(tuning, given), NOTHING, None), (note,))
+    tuning, misfits = first_tuning(EQUILIBRATE), []
     if given.reuse != "states":
-        controls, misfits = _fitted(controls, given)
-    alone = given.reuse == "controls"
+        tuning, misfits = _fitted(tuning, given)
+    alone = given.reuse == "tuning"
     settled, kept = None if alone else 0, (True,) * moves
     ledger = Ledger(stage=EQUILIBRATE, settled_round=settled, held=alone, interweavings_kept=kept)
     notes = tuple(f"not taken over, as it does not fit this run: {name}" for name in misfits)
-    return Taken(RunState(ledger, controls, _moments(controls, given), NOTHING, None), notes)
+    return Taken(RunState(ledger, tuning, _moments(tuning, given), NOTHING, None), notes)
 
 
 def _fitted(blank: TuningState, given: Handover) -> tuple[TuningState, list[str]]:
-    """`blank` with all of the controls given that have its shapes, and the names of what had to stay blank.
+    """`blank` with all of the tuning given that have its shapes, and the names of what had to stay blank.
 
-    A rung hotter than any there takes the controls of the hottest.
+    A rung hotter than any there takes the tuning of the hottest.
     """
-    misfits, betas = [], given.controls["betas"]
+    misfits, betas = [], given.tuning["betas"]
     if betas.shape != blank.betas.shape or not given.same_tempering:
         misfits.append("the ladder of temperatures")
         betas = blank.betas
     misfits += [] if given.same_kernels else ["the step sizes of other kernels"]
     levels = {}
     for name, rungs in blank.levels.items():
-        last = _rungs(given.controls, f"levels/{name}") - 1
-        found = [_filled(one, under(f"levels/{name}/{min(r, last)}", given.controls)) for r, one in enumerate(rungs)]
-        misfits += [f"the controls of level {name!r}"] * any(part is None for part in found)
+        last = _rungs(given.tuning, f"levels/{name}") - 1
+        found = [_filled(one, under(f"levels/{name}/{min(r, last)}", given.tuning)) for r, one in enumerate(rungs)]
+        misfits += [f"the tuning of level {name!r}"] * any(part is None for part in found)
         levels[name] = tuple(_level(one, part, given.same_kernels) for one, part in zip(rungs, found, strict=True))
-    interweave = given.controls["interweave"]
+    interweave = given.tuning["interweave"]
     if interweave.shape != blank.interweave.shape:
         misfits.append("the step sizes of the interweaving moves")
         interweave = blank.interweave
@@ -137,15 +137,15 @@ def _fitted(blank: TuningState, given: Handover) -> tuple[TuningState, list[str]
 
 
 def _level(blank: LevelTuning, found: LevelTuning | None, same_kernels: bool) -> LevelTuning:
-    """The controls of one level and rung: of another kernel only what describes the posterior."""
+    """The tuning of one level and rung: of another kernel only what describes the posterior."""
     if found is None:
         return blank
     return found if same_kernels else blank._replace(mean=found.mean, factor=found.factor)
 
 
-def _moments(controls: TuningState, given: Handover) -> EnsembleMoments:
-    """The moments given, for the rungs that the controls have; empty ones where they do not fit or are not wanted."""
-    blank = first_moments(controls)
+def _moments(tuning: TuningState, given: Handover) -> EnsembleMoments:
+    """The moments given, for the rungs that the tuning has; empty ones where they do not fit or are not wanted."""
+    blank = first_moments(tuning)
     if given.reuse == "states":
         return blank
     return EnsembleMoments(*(_known(part, under(kind, given.moments)) for kind, part in blank._asdict().items()))

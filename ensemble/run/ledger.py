@@ -17,7 +17,7 @@ class Ledger(NamedTuple):
     stage_round: number of the next round in its stage.
     settled_round: the round of `equilibrate` in which the ensemble had stopped drifting, from which adaptation starts
         afresh.
-    held: until then controls stay as they are, for they were taken over from another run.
+    held: until then tuning stays as it is, for it was taken over from another run.
     sweeps: done so far.
     draws: stored so far, of each chain.
     trace: for each round of a warm-up stage and each superchain, the mean log density, then the mean of every term.

@@ -57,7 +57,7 @@ def first_state(spec: SweepSpec, settings: RunSettings) -> RunState:
 def pack(state: RunState, structure: Structure) -> tuple[Arrays, dict[str, Any]]:
     """The flat arrays of a checkpoint, and what it keeps as JSON."""
     parts = {
-        "controls": flatten(state.tuning),
+        "tuning": flatten(state.tuning),
         "moments": flatten(state.moments),
         "diagnostic_sums": pack_sums(state.diagnostic_sums),
         "diagnostics": pack_by_site(state.diagnostics, structure),
@@ -74,7 +74,7 @@ def unpack(
 ) -> RunState:
     """The state that `pack` gave arrays and JSON of, bit for bit."""
     ledger = Ledger.from_json(info)
-    tuning = unflatten(stage_tuning(ledger.stage, spec, settings), under("controls", arrays))
+    tuning = unflatten(stage_tuning(ledger.stage, spec, settings), under("tuning", arrays))
     return RunState(
         ledger=ledger,
         tuning=tuning,

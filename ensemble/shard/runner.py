@@ -141,12 +141,12 @@ class ShardRunner:
         live = self._live[shard]
         if live.epoch != plan.epoch - 1:
             raise ValueError(f"shard {shard} stands at round {live.epoch}, it cannot run round {plan.epoch}")
-        controls = self._controls(plan)
+        tuning = self._tuning(plan)
         sums, walkers = accumulators.empty() if plan.reset else live.sums, live.walkers[:1]
         if self.settings.runs_scout(plan.stage):
-            rungs, statistics = self._scout_round(shard, live.rungs, plan, controls)
+            rungs, statistics = self._scout_round(shard, live.rungs, plan, tuning)
         else:
-            rungs, tally, walkers = self._exact_round(shard, live, plan, controls)
+            rungs, tally, walkers = self._exact_round(shard, live, plan, tuning)
             statistics = _statistics(tally, walkers, condensed=not plan.stage.adapts)
             if plan.stage.accumulates:
                 sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
@@ -155,7 +155,7 @@ class ShardRunner:
                 statistics = statistics._replace(relocated=count)
         statistics = statistics._replace(lp=np.asarray(jax.vmap(log_density)(rungs[0].cells)))
         if plan.stage.adapts:
-            statistics = self._with_moments(statistics, rungs, controls)
+            statistics = self._with_moments(statistics, rungs, tuning)
         if plan.with_diagnostics:
             statistics = statistics._replace(accumulated=accumulators.pooled(sums))
             sums = accumulators.drained(sums)
@@ -163,13 +163,13 @@ class ShardRunner:
         draws = self._draws(shard, rungs[0], walkers, statistics, plan)
         return RoundResult(plan.epoch, shard, statistics, draws, *self.clock.read())
 
-    def _controls(self, plan: RoundPlan) -> TuningState:
+    def _tuning(self, plan: RoundPlan) -> TuningState:
         rungs = self.settings.rungs(plan.stage)
         betas = 1 / np.asarray(self.settings.ladder.temperatures[:rungs])
         template = first_tuning(self.spec, betas, plan.sweeps, replica_swap=self.settings.swaps_replicas)
         if self.settings.runs_scout(plan.stage):
             template = template._replace(scout=scout_tuning(self.structure, self.settings.scout))
-        return unflatten(template, plan.controls)
+        return unflatten(template, plan.tuning)
 
     def _keys(self, shard: int, plan: RoundPlan, rungs: int) -> jax.Array:
         """Keys [rungs, R]; replica numbers run over shards, then rungs, then replicas."""
@@ -182,18 +182,18 @@ class ShardRunner:
         return Compiled(make_scout(self.target, self.structure, self.settings.scout), self.clock)
 
     def _scout_round(
-        self, shard: int, rungs: Rungs, plan: RoundPlan, controls: TuningState
+        self, shard: int, rungs: Rungs, plan: RoundPlan, tuning: TuningState
     ) -> tuple[Rungs, RoundStatistics]:
         keys = self._keys(shard, plan, 1)[0]
-        state, sums = self._scout(rungs[0], keys, self.data, controls)
+        state, sums = self._scout(rungs[0], keys, self.data, tuning)
         # The scout's cells are those of its accepted points; what follows starts from terms computed anew.
         return (self._evaluate(state.position, self.data),), _scouted(jax.tree.map(np.asarray, sums))
 
     def _exact_round(
-        self, shard: int, live: Live, plan: RoundPlan, controls: TuningState
+        self, shard: int, live: Live, plan: RoundPlan, tuning: TuningState
     ) -> tuple[Rungs, RoundTally, Walkers]:
         count = self.settings.rungs(plan.stage)
-        rungs = self._with_hot(live.rungs, count, plan, controls)
+        rungs = self._with_hot(live.rungs, count, plan, tuning)
         walkers = self._walkers(live.walkers, count, plan)
         if count not in self._rounds:
             self._sweeps[count] = Sweeps(
@@ -209,7 +209,7 @@ class ShardRunner:
         if plan.stage.must_be_exact:
             self._sweeps[count].require_exact()
         keys = self._keys(shard, plan, count)
-        rungs, tally, walkers = self._rounds[count](rungs, keys, self.data, controls, walkers)
+        rungs, tally, walkers = self._rounds[count](rungs, keys, self.data, tuning, walkers)
         for states in rungs:
             audit.check(self._stale(states, self.data), self.structure, shard, plan.epoch, self.target.single)
         return rungs, tally, walkers
@@ -232,7 +232,7 @@ class ShardRunner:
             return first_walkers(count, self.settings.replicas)
         return restarted(walkers) if plan.round == 0 else walkers
 
-    def _with_hot(self, rungs: Rungs, count: int, plan: RoundPlan, controls: TuningState) -> Rungs:
+    def _with_hot(self, rungs: Rungs, count: int, plan: RoundPlan, tuning: TuningState) -> Rungs:
         """As many rungs as the stage has; new ones begin as the hottest known. Until the freeze, where blocks are
         exchanged, the hot replicas' other levels follow the ensemble's mean: the auxiliary target
         prod_b t_b(ghat, x_b)^beta, any fixed choice of which is exact."""
@@ -242,14 +242,14 @@ class ShardRunner:
         if self.settings.swaps_replicas:
             # Copies, for the round takes over the memory of its states.
             return known if len(rungs) >= count else tuple(jax.tree.map(jnp.copy, states) for states in known)
-        return (rungs[0], *(self._auxiliary(hot, controls) for hot in known[1:]))
+        return (rungs[0], *(self._auxiliary(hot, tuning) for hot in known[1:]))
 
-    def _auxiliary(self, hot: State, controls: TuningState) -> State:
+    def _auxiliary(self, hot: State, tuning: TuningState) -> State:
         """The states with the levels that hot replicas do not move at the ensemble's mean."""
         position = dict(hot.position)
         for level in self.structure.levels:
             if not level.leaf:
-                mean = jnp.asarray(controls.levels[level.name][0].mean)
+                mean = jnp.asarray(tuning.levels[level.name][0].mean)
                 fixed = level.scatter({name: x[0] for name, x in position.items()}, mean)
                 position.update({n: jnp.broadcast_to(fixed[n], position[n].shape) for n in level.sites})
         state: State = self._evaluate(position, self.data)
@@ -261,9 +261,9 @@ class ShardRunner:
             for kernel in level_kernels(self.spec).values()
         )
 
-    def _with_moments(self, statistics: RoundStatistics, rungs: Rungs, controls: TuningState) -> RoundStatistics:
+    def _with_moments(self, statistics: RoundStatistics, rungs: Rungs, tuning: TuningState) -> RoundStatistics:
         """The statistics with what adaptation is steered by."""
-        moments, means = self._moments(rungs, controls, self.data), self._term_means(rungs[0].cells)
+        moments, means = self._moments(rungs, tuning, self.data), self._term_means(rungs[0].cells)
         return statistics._replace(
             moments=jax.tree.map(np.asarray, moments),
             term_means=jax.tree.map(np.asarray, means),
@@ -320,7 +320,7 @@ def build(
 
 def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> RoundStatistics:
     """What a round of exact kernels says, but for `lp`: its acceptance by block for adaptation, summed over the blocks
-    once the controls are frozen."""
+    once the tuning is frozen."""
     rates, swaps = tally.rates, tally.swaps
     if condensed:
         rates, swaps = jax.tree.map(jnp.sum, (rates, swaps))

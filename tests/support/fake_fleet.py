@@ -33,7 +33,7 @@ def _level_moments(rng: np.random.Generator, level: str) -> LevelSums:
 
 
 class FakeFleet:
-    """Shards whose state x' = sin(1.1 x + noise(epoch, shard) + all numbers of the plan's controls).
+    """Shards whose state x' = sin(1.1 x + noise(epoch, shard) + all numbers of the plan's tuning).
 
     Statistics depend on x, epoch and shard, so a coordinator that resumes differently by one bit is found out.
     plans, events: what was asked for; "commit" in events is the coordinator's word that the states are safe.
@@ -81,14 +81,14 @@ class FakeFleet:
 
     def _run(self, shard: int, plan: RoundPlan) -> RoundResult:
         rng = np.random.default_rng([plan.epoch, shard])
-        numbers = sum(float(np.sum(values)) for values in plan.controls.values())
+        numbers = sum(float(np.sum(values)) for values in plan.tuning.values())
         self.x[shard] = float(np.sin(1.1 * self.x[shard] + rng.normal() + numbers))
         statistics = self.script(plan, self._statistics(shard, plan, rng))
         draws = self._draws(shard, plan)
         return RoundResult(plan.epoch, shard, statistics, draws, kernel_seconds=0.5, compile_seconds=0.25)
 
     def _statistics(self, shard: int, plan: RoundPlan, rng: np.random.Generator) -> RoundStatistics:
-        rungs = {"global": 1, "g": len(plan.controls["betas"])}
+        rungs = {"global": 1, "g": len(plan.tuning["betas"])}
         statistics = statistics_of(
             lp=np.full(REPLICAS, -100.0) + 0.1 * self.x[shard],
             gradients=np.array([3.0, 2.0 * REPLICAS]),

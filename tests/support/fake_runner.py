@@ -47,7 +47,7 @@ class FakeRunner:
             raise ValueError(f"shard {shard} stands at epoch {self.epochs[shard]} and was given {plan.epoch}")
         self.misbehave(shard, plan.epoch)
         noise = np.random.default_rng([plan.epoch, shard]).standard_normal(self.data.shape)
-        x = np.sin(1.1 * self.positions[shard] + noise + plan.controls["scale"])
+        x = np.sin(1.1 * self.positions[shard] + noise + plan.tuning["scale"])
         self.epochs[shard], self.positions[shard] = plan.epoch, x
         draws = {"posterior": {"x": x[None]}} if plan.record else {}
         return RoundResult(plan.epoch, shard, statistics_of(lp=x * x, term_means={"sum": x.sum()}), draws, 0.0, 0.0)

@@ -59,7 +59,7 @@ def beginning(settings: Settings, model: Model, shard: ShardSettings) -> Beginni
         there, here = attributes["settings"], settings.model_dump(mode="json")
         same = {f"same_{section}": there[section] == here[section] for section in ("kernels", "tempering")}
         taken = handover(store.locator, checkpoint, start.reuse, **same)
-        if start.reuse != "controls":
+        if start.reuse != "tuning":
             starts = dealt(checkpoint, superchains, shard.replicas, len(shard.ladder.temperatures))
     if start.file is not None:
         starts = given_starts(Path(start.file), model.target.sites, superchains, shard.replicas)

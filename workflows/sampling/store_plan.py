@@ -50,7 +50,7 @@ def affordable_draws(settings: Settings, problem: Problem, shard: ShardSettings)
     watched = target.dimension_of_interest
     cells = sum(segments.n for segments in problem.spec.structure.cells.values())
     # A replica's position and cells in each rung, its sums, and four batches in float32 that wait for their halves;
-    # with the controls, moments and sums over all replicas, as much as three replicas more.
+    # with the tuning, moments and sums over all replicas, as much as three replicas more.
     replica = 8 * (target.dimension + cells) * len(shard.ladder.temperatures) + (8 + 4 * 4) * watched
     checkpoint = (superchains * shard.replicas + 3) * replica
     values = sum(int(np.prod(v.shape)) for v in variables(problem)["posterior"].values())

@@ -102,11 +102,11 @@ def draws(path):
 
 
 def assert_same_plans(plans: list[RoundPlan], expected: list[RoundPlan]) -> None:
-    assert [plan._replace(controls={}) for plan in plans] == [plan._replace(controls={}) for plan in expected]
+    assert [plan._replace(tuning={}) for plan in plans] == [plan._replace(tuning={}) for plan in expected]
     for plan, other in zip(plans, expected, strict=True):
-        assert list(plan.controls) == list(other.controls)
-        for name, values in plan.controls.items():
-            np.testing.assert_array_equal(values, other.controls[name], err_msg=f"{name} in round {plan.epoch}")
+        assert list(plan.tuning) == list(other.tuning)
+        for name, values in plan.tuning.items():
+            np.testing.assert_array_equal(values, other.tuning[name], err_msg=f"{name} in round {plan.epoch}")
 
 
 def assert_same_draws(path, expected):
@@ -155,7 +155,7 @@ def test_the_books_hold_rounds_sweeps_and_time_of_each_stage(tmp_path):
 def test_without_a_scout_the_run_begins_by_equilibrating(tmp_path):
     fleet, _ = drive(tmp_path, stages={"scouts": False}, limits={"sweeps": 8})
     assert [(plan.stage.name, plan.round) for plan in fleet.plans] == [("equilibrate", 0), ("equilibrate", 1)]
-    assert not any(name.startswith("scout") for name in fleet.plans[0].controls)
+    assert not any(name.startswith("scout") for name in fleet.plans[0].tuning)
 
 
 def test_controls_adapt_before_the_freeze_and_never_after(whole):
@@ -164,7 +164,7 @@ def test_controls_adapt_before_the_freeze_and_never_after(whole):
     scouts, equilibrating, sampling = (
         [plan for plan in fleet.plans if plan.stage.name == stage] for stage in ("scout", "equilibrate", "sample")
     )
-    scales = [plan.controls["levels/g/0/log_scale"] for plan in equilibrating]
+    scales = [plan.tuning["levels/g/0/log_scale"] for plan in equilibrating]
     changed = [not np.array_equal(before, after) for before, after in pairwise(scales)]
     # Until the ensemble settles every round adapts; then a few rounds only gather moments.
     settled = changed.index(False)
@@ -173,13 +173,13 @@ def test_controls_adapt_before_the_freeze_and_never_after(whole):
     assert all(changed[:settled])
     assert not any(changed[held])
     assert all(changed[held.stop :])
-    assert not np.array_equal(scouts[0].controls["scout/g/step_size"], scouts[1].controls["scout/g/step_size"])
-    frozen = {name: values for name, values in sampling[0].controls.items() if name != "schedule"}
-    assert not np.array_equal(frozen["levels/g/0/mean"], equilibrating[-1].controls["levels/g/0/mean"])
+    assert not np.array_equal(scouts[0].tuning["scout/g/step_size"], scouts[1].tuning["scout/g/step_size"])
+    frozen = {name: values for name, values in sampling[0].tuning.items() if name != "schedule"}
+    assert not np.array_equal(frozen["levels/g/0/mean"], equilibrating[-1].tuning["levels/g/0/mean"])
     for plan in sampling:
         for name, values in frozen.items():
-            np.testing.assert_array_equal(plan.controls[name], values)
-        np.testing.assert_array_equal(plan.controls["schedule"], schedule(4, plan.round, np.ones(2, bool)))
+            np.testing.assert_array_equal(plan.tuning[name], values)
+        np.testing.assert_array_equal(plan.tuning["schedule"], schedule(4, plan.round, np.ones(2, bool)))
 
 
 def test_draws_resets_and_checks_are_asked_for_by_the_settings(whole):
@@ -369,8 +369,8 @@ def test_settling_in_the_last_allowed_round_keeps_what_was_learned(tmp_path):
     fleet, _ = drive(tmp_path, stages={"equilibrate_rounds": 6}, limits={"sweeps": 40})
     sampling = [plan for plan in fleet.plans if plan.stage.name == "sample"]
     assert sampling[0].epoch == SCOUT + 6
-    assert set(sampling[0].controls["schedule"]) == {0, 1}
-    np.testing.assert_allclose(sampling[0].controls["levels/g/0/factor"][0, 0], 1.0, atol=0.5)
+    assert set(sampling[0].tuning["schedule"]) == {0, 1}
+    np.testing.assert_allclose(sampling[0].tuning["levels/g/0/factor"][0, 0], 1.0, atol=0.5)
 
 
 def test_moves_that_gain_nothing_are_left_out_of_sample(tmp_path):
@@ -383,13 +383,13 @@ def test_moves_that_gain_nothing_are_left_out_of_sample(tmp_path):
 
     fleet, _ = drive(tmp_path, FakeFleet(4, refused), limits={"sweeps": 90})
     for plan in fleet.plans:
-        scheduled = set(plan.controls["schedule"].tolist())
+        scheduled = set(plan.tuning["schedule"].tolist())
         assert scheduled <= ({0} if plan.stage.name == "sample" else {0, 1})
 
 
 def test_hot_rungs_have_controls_in_tempered_stages_only(tmp_path):
     def swapping(plan, statistics):
-        if len(plan.controls["betas"]) > 1:
+        if len(plan.tuning["betas"]) > 1:
             return statistics._replace(swaps={"g": (Rate(np.full(5, 3.0), np.full(5, 12.0)),)})
         return statistics
 
@@ -399,16 +399,16 @@ def test_hot_rungs_have_controls_in_tempered_stages_only(tmp_path):
     assert outcome.done
     for plan in fleet.plans:
         hot = plan.stage.name == "equilibrate"
-        np.testing.assert_array_equal(plan.controls["betas"], [1.0, 1 / 3] if hot else [1.0])
-        assert ("levels/g/1/mix" in plan.controls) is hot
-        assert "levels/global/1/mix" not in plan.controls
+        np.testing.assert_array_equal(plan.tuning["betas"], [1.0, 1 / 3] if hot else [1.0])
+        assert ("levels/g/1/mix" in plan.tuning) is hot
+        assert "levels/global/1/mix" not in plan.tuning
     assert heard.statuses[SCOUT + 1].swap_rates == {"g/0-1": 0.25}
     assert heard.statuses[-1].swap_rates == {}
 
 
 def laddered(plan, statistics):
     """Swaps of three rungs that are harder between the cold ones."""
-    if len(plan.controls["betas"]) > 1:
+    if len(plan.tuning["betas"]) > 1:
         ladder = LadderSums(np.array([-1.0, -2.0, -3.0]), np.asarray(0.5), trips=np.asarray(plan.round))
         swaps = {"g": tuple(Rate(np.asarray(share), np.asarray(12.0)) for share in (3.0, 9.0))}
         return statistics._replace(ladder=ladder, swaps=swaps)
@@ -421,14 +421,14 @@ def test_temperatures_adapt_before_the_freeze_and_resume_bit_for_bit(tmp_path):
     fleet, outcome = drive(tmp_path / "one", FakeFleet(4, laddered), shard=shard)
     assert outcome.done
     tempered = [plan for plan in fleet.plans if plan.stage.name != "scout"]
-    betas = np.stack([plan.controls["betas"] for plan in tempered])
+    betas = np.stack([plan.tuning["betas"] for plan in tempered])
     assert (betas[:, 0] == 1.0).all()
     assert (betas[:, 2] == 0.25).all()
     changed = np.flatnonzero(np.diff(betas[:, 1])) + 1
     settled = 6
     assert list(changed) == [1, 2, 4, settled + 1, settled + 2, settled + 4, settled + 8]
     assert (np.diff(betas[:, 1]) >= 0).all()
-    np.testing.assert_array_equal([plan.controls["parity"] for plan in tempered], [[0, 1, 0, 1]] * len(tempered))
+    np.testing.assert_array_equal([plan.tuning["parity"] for plan in tempered], [[0, 1, 0, 1]] * len(tempered))
     for rounds in (9, 15, 25):
         path = tmp_path / f"two-{rounds}"
         first, _ = drive(path, FakeFleet(4, laddered), shard=shard, stop_requested=stop_after(rounds))
@@ -445,9 +445,7 @@ def test_temperatures_stay_where_they_are_told_to(tmp_path):
     shard = shard_settings(ladder={"temperatures": (1.0, 2.0, 4.0), "stages": ("equilibrate",)})
     fleet, _ = drive(tmp_path, FakeFleet(4, laddered), shard=shard, adapt_temperatures=False, limits={"sweeps": 60})
     for plan in fleet.plans:
-        np.testing.assert_array_equal(
-            plan.controls["betas"][1:], [0.5, 0.25] if plan.stage.name == "equilibrate" else []
-        )
+        np.testing.assert_array_equal(plan.tuning["betas"][1:], [0.5, 0.25] if plan.stage.name == "equilibrate" else [])
 
 
 def test_a_right_fleet_and_a_scripted_one_differ_only_by_the_script(whole, tmp_path):

@@ -31,7 +31,7 @@ class Round(NamedTuple):
 
 
 def swapping(plan, statistics):
-    if len(plan.controls["betas"]) > 1:
+    if len(plan.tuning["betas"]) > 1:
         swaps = {"g": (Rate(np.full(5, 3.0), np.full(5, 12.0)),)}
         statistics = statistics._replace(swaps=swaps, ladder=LadderSums(np.array([-1.0, -2.0]), np.asarray(0.5)))
     return statistics

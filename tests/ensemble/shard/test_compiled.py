@@ -9,7 +9,7 @@ from tests.support.models.ensemble_models import tuning
 
 
 def counted():
-    """A compiled function of controls, and the list of its traces."""
+    """A compiled function of tuning, and the list of its traces."""
     traces = []
 
     def scaled(x, tuning):

@@ -77,7 +77,7 @@ def plan(epoch, stages=COLD_SAMPLE, **changes):
         stage=stage_named(stage),
         round=round_,
         sweeps=SWEEPS,
-        controls=flatten(tuning(stage, stages)),
+        tuning=flatten(tuning(stage, stages)),
         record=sampled,
         reset=sampled and round_ == 1,
         with_diagnostics=sampled,
@@ -241,7 +241,7 @@ def test_hot_replicas_live_in_tempered_stages_only():
 
 
 def test_the_auxiliary_of_hot_replicas_follows_the_mean_until_the_freeze():
-    """In `equilibrate` the hot replicas' shared parameters are the controls' mean of the round; `sample` keeps them."""
+    """In `equilibrate` the hot replicas' shared parameters are the tuning's mean of the round; `sample` keeps them."""
     one = runner(WARM_SAMPLE)
     start(one)
     carry(one, 0, 0, 2, WARM_SAMPLE)
@@ -250,7 +250,7 @@ def test_the_auxiliary_of_hot_replicas_follows_the_mean_until_the_freeze():
         chosen = tuning(ROUNDS[epoch][0], WARM_SAMPLE)
         shared = chosen.levels["global"][0]._replace(mean=np.array([[mean], [0.25]]))
         levels = {**chosen.levels, "global": (shared,)}
-        one.run(0, plan(epoch, WARM_SAMPLE, controls=flatten(chosen._replace(levels=levels))))
+        one.run(0, plan(epoch, WARM_SAMPLE, tuning=flatten(chosen._replace(levels=levels))))
         return one.state(0)["rung/1/position/mu"]
 
     np.testing.assert_array_equal(run(2, 1.5), 1.5)
@@ -270,7 +270,7 @@ def test_adapting_and_freezing_do_not_compile_anew():
             levels={**changed.levels, "g": mixed}, interweave=np.full(2, log_scale), schedule=np.full(SWEEPS, 2)
         )
         found.runner.load(0, 0, found.runner.state(0))
-        report = found.runner.run(0, plan(1, WARM_SAMPLE, controls=flatten(changed)))
+        report = found.runner.run(0, plan(1, WARM_SAMPLE, tuning=flatten(changed)))
         assert report.compile_seconds == 0
     carry(found.runner, 0, 2, 4, WARM_SAMPLE)
     start(found.runner, shard=1)
@@ -342,7 +342,7 @@ def test_a_sampling_round_records_only_when_asked():
 def first_sampling():
     """The first round of a run without interweaving that begins with stage `sample`."""
     chosen = tuning("sample")._replace(interweave=np.zeros(0), schedule=np.zeros(SWEEPS, int))
-    return plan(3, controls=flatten(chosen))._replace(epoch=0)
+    return plan(3, tuning=flatten(chosen))._replace(epoch=0)
 
 
 def test_proposals_without_a_finite_density_are_rejected_and_counted():

@@ -253,7 +253,7 @@ def test_a_run_from_given_starts(tmp_path):
         ({"radius": 0}, "a number above 0"),
         ({"spread": -1}, "a number above 0"),
         ({"reuse": "states"}, "there is no start.store"),
-        ({"reuse": "all", "store": "a"}, "states, controls or both"),
+        ({"reuse": "all", "store": "a"}, "states, tuning or both"),
         ({"kind": "uniform", "store": "a"}, "states come from start.store or start.kind (uniform)"),
     ],
 )
@@ -266,7 +266,7 @@ def test_settings_that_contradict_each_other_are_refused(start, part):
 
 @pytest.mark.parametrize(
     "start",
-    [{"kind": "uniform", "store": "a", "reuse": "controls"}, {"kind": "given", "file": "a.npz"}, {"store": "a"}],
+    [{"kind": "uniform", "store": "a", "reuse": "tuning"}, {"kind": "given", "file": "a.npz"}, {"store": "a"}],
 )
 def test_settings_that_fit_are_taken(start):
     untouched = make_settings(SETTINGS).start.model_dump()

@@ -14,7 +14,7 @@ POSTERIOR = xarray.Dataset(
     {"gene": ["p", "q", "r"], "share_dim_0": np.arange(4)},
 )
 ARRAYS = {
-    "controls/betas": np.ones(2),
+    "tuning/betas": np.ones(2),
     "diagnostics/rounds": np.array(7),
     "diagnostics/ess/mu": np.array(400.0),
     "diagnostics/ess/a": np.array([1.0, 2.0, 3.0]),
@@ -37,4 +37,4 @@ def test_a_simplex_has_fewer_coordinates_than_values() -> None:
 
 
 def test_there_is_nothing_before_the_first_check() -> None:
-    assert len(labelled({"controls/betas": np.ones(2)}, POSTERIOR)) == 0
+    assert len(labelled({"tuning/betas": np.ones(2)}, POSTERIOR)) == 0

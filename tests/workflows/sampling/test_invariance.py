@@ -199,7 +199,7 @@ def test_a_crash_after_every_operation_of_a_run_then_a_resume(tmp_path: Path) ->
 
 
 def test_adaptation_never_recompiles(tmp_path: Path) -> None:
-    """Every stage compiles its programs once, whatever its controls become."""
+    """Every stage compiles its programs once, whatever its tuning becomes."""
     problem, settings, spec, layout = parts(SETTINGS)
     fleet = LocalFleet(spec, 4)
     compiled: list[float] = []

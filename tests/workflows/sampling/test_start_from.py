@@ -88,7 +88,7 @@ def test_states_metric_step_sizes_and_moments_are_those_stored(first: Path, tmp_
     for one, other in zip(stored.shards, taken.shards, strict=True):
         assert_same_bits(positions(one), positions(other))
         np.testing.assert_allclose(other["rung/0/cells/y"], one["rung/0/cells/y"], rtol=1e-9)
-    for prefix in ("controls/levels/", "controls/betas", "moments/"):
+    for prefix in ("tuning/levels/", "tuning/betas", "moments/"):
         assert_same_bits(part(stored.coordinator, prefix), part(taken.coordinator, prefix))
     before, now = (Ledger.from_json(found.info) for found in (stored, taken))
     assert (now.stage, now.stage_round, now.sweeps, now.draws) == (SAMPLE, 0, 0, 0)
@@ -105,7 +105,7 @@ def test_the_second_run_meets_its_goals_in_a_quarter_of_the_sweeps(tmp_path: Pat
     after = run(settings, out=tmp_path / "second.zarr", local=True, progress=heard).summary()
     assert all([*before["goals_met"].values(), *after["goals_met"].values()])
     assert heard.stages == ["sample"]
-    assert heard.messages == ["states and frozen controls are taken over: straight into stage `sample`"]
+    assert heard.messages == ["states and frozen tuning are taken over: straight into stage `sample`"]
     assert after["sweeps"] < before["sweeps"] / 4
 
 
@@ -178,20 +178,20 @@ def test_states_alone_begin_as_settled(first: Path, tmp_path: Path) -> None:
 def test_controls_alone_are_held_until_the_ensemble_has_settled(first: Path, tmp_path: Path) -> None:
     """From starts of its own the run goes through `equilibrate`, and what was learned is not spoiled by the way."""
     heard, path = Heard(), tmp_path / "second.zarr"
-    start = {"reuse": "controls", "kind": "uniform", "radius": 0.5}
+    start = {"reuse": "tuning", "kind": "uniform", "radius": 0.5}
     second(first, path, "limits.sweeps=16", start=start, progress=heard)
     stored, taken = reader(first).last_checkpoint(), reader(path).last_checkpoint()
     ledger = Ledger.from_json(taken.info)
     assert heard.stages == ["equilibrate"]
     assert (ledger.stage, ledger.held, ledger.settled_round) == (EQUILIBRATE, True, None)
     assert ledger.stage_round == 4
-    assert_same_bits(part(stored.coordinator, "controls/levels/"), part(taken.coordinator, "controls/levels/"))
+    assert_same_bits(part(stored.coordinator, "tuning/levels/"), part(taken.coordinator, "tuning/levels/"))
     for one, other in zip(stored.shards, begun(path).shards, strict=True):
         assert not np.array_equal(one["rung/0/position/x"], other["rung/0/position/x"])
 
 
 def test_what_does_not_fit_is_said_and_learned_anew(first: Path, tmp_path: Path) -> None:
-    """A hot rung, and no interweaving moves: the cold rung's controls are taken, the stage is `equilibrate`."""
+    """A hot rung, and no interweaving moves: the cold rung's tuning is taken, the stage is `equilibrate`."""
     heard, path = Heard(), tmp_path / "second.zarr"
     changes = {"tempering": {"temperatures": [1.0, 3.0], "stages": ["equilibrate", "sample"]}}
     second(first, path, "limits.sweeps=1", "equilibrate.interweaving=false", progress=heard, **changes)
@@ -203,7 +203,7 @@ def test_what_does_not_fit_is_said_and_learned_anew(first: Path, tmp_path: Path)
     stored, taken = reader(first).last_checkpoint().coordinator, begun(path).coordinator
     for rung in ("0", "1"):
         np.testing.assert_array_equal(
-            taken[f"controls/levels/group/{rung}/log_scale"], stored["controls/levels/group/0/log_scale"]
+            taken[f"tuning/levels/group/{rung}/log_scale"], stored["tuning/levels/group/0/log_scale"]
         )
 
 

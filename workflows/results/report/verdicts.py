@@ -175,7 +175,7 @@ def _draws(summary: Mapping[str, Any], generation: int) -> Iterator[Verdict]:
         )
         yield Verdict(NOTE, "Few stored draws", text)
     start = (summary["settings"] or {}).get("start") or {}
-    if generation and start.get("reuse") != "controls":
+    if generation and start.get("reuse") != "tuning":
         text = (
             "Chains began in the states of another run, not apart from each other: their nested R-hat shows that the "
             "run is stationary, not that chains from dispersed starts find the same place."

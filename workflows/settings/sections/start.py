@@ -26,8 +26,8 @@ class StartSettings(Section):
         2.0, POSITIVE, "pathfinder, variational: factor on the spread of the draws about the approximation's mean"
     )
     store: str | None = key(None, "the store of a run of the same model, or null", "the run to start from")
-    reuse: Literal["states", "controls", "both"] = key(
-        "both", "states, controls or both", "what is taken over from start.store (controls: metric and step sizes)"
+    reuse: Literal["states", "tuning", "both"] = key(
+        "both", "states, tuning or both", "what is taken over from start.store (tuning: metric and step sizes)"
     )
 
     @field_validator("file")
@@ -44,8 +44,8 @@ class StartSettings(Section):
     @classmethod
     def _one_source_of_states(cls, reuse: str, info: ValidationInfo) -> str:
         kind, store = info.data.get("kind", "prior"), info.data.get("store")
-        if store is not None and reuse != "controls" and kind != "prior":
-            raise ValueError(f"states come from start.store or start.kind ({kind}): set controls, or leave one out")
+        if store is not None and reuse != "tuning" and kind != "prior":
+            raise ValueError(f"states come from start.store or start.kind ({kind}): set tuning, or leave one out")
         if store is None and reuse != "both":
             raise ValueError("there is no start.store to take them from: name one, or leave out start.reuse")
         return reuse

@@ -58,7 +58,7 @@ def evaluations(plan: RoundPlan, spec: SweepSpec, settings: RunSettings) -> floa
         return 1.0 + sum(trajectory if level.leaf else scout["repeats"] for level in spec.structure.levels)
     kernels = [kernel for kernel in level_kernels(spec).values() if not kernel.needs.gradient]
     updates = [settings.shard.repeats if kernel.is_repeated else 1 for kernel in kernels]
-    interweaving = int(np.sum(plan.controls["schedule"] < len(spec.interweavings)))
+    interweaving = int(np.sum(plan.tuning["schedule"] < len(spec.interweavings)))
     return float(plan.sweeps * sum(updates) + interweaving)
 
 
