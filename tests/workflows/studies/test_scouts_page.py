@@ -1,6 +1,7 @@
 """The page that compares scouts: when an ensemble has arrived, what is counted, what the page says, one short run."""
 
 import argparse
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,12 +13,14 @@ from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.stages import EQUILIBRATE, SCOUT, Stage
 from ensemble.protocol.sweep_spec import KernelSpec, SweepSpec
 from kernels.structure.levels import Interweaving
-from tests.support.models.ensemble_models import run_settings, shard_settings
+from tests.support.models.ensemble_models import run_settings, shard_settings, small
 from workflows.sampling.problem import named_problem
+from workflows.sampling.run_settings import scout_kernel
+from workflows.settings.loading import make_settings
 from workflows.studies.scouts import page as scouts_page
 from workflows.studies.scouts import trials as scout_trials
 from workflows.studies.scouts.arrival import Arrival, arrived, evaluations, path_cost
-from workflows.studies.scouts.page import findings, line, page
+from workflows.studies.scouts.page import FOLLOWED, WALKED, findings, line, page, recommendations, recommended
 from workflows.studies.scouts.targets import (
     FUNNEL,
     TARGETS,
@@ -28,8 +31,9 @@ from workflows.studies.scouts.targets import (
     eigenvalues,
     simulated,
 )
-from workflows.studies.scouts.trials import Row, of_run
+from workflows.studies.scouts.trials import ONE_BLOCK, SCOUTS, Row, of_run
 
+ROOT = Path(__file__).resolve().parents[3]
 UNIT = Equilibrium(0.0, 1.0, 0.0, "exact")
 TINY = ScoutTarget("tiny", "workflows.studies.scouts.targets:diagonal", {"dimension": 4}, lambda model: chi_squared(4))
 
@@ -170,3 +174,38 @@ def test_the_command_on_the_page_makes_it_again() -> None:
     assert scouts_page.command(chosen) == made
     chosen.targets, chosen.scouts = list(TARGETS), list(scout_trials.SCOUTS)
     assert scouts_page.command(chosen) == "python -m workflows.studies.scouts.compare --rounds 9 --seconds 4"
+
+
+def _published() -> list[Row]:
+    """The rows of docs/scouts.md, as far as a recommendation reads them."""
+    rows = []
+    for text in (ROOT / "docs" / "scouts.md").read_text("utf-8").splitlines():
+        cells = [cell.strip() for cell in text.strip("|").split("|")]
+        if len(cells) == 8 and cells[1] in SCOUTS:
+            target, scout, rounds, evaluations, gradients, seconds, stage, end = cells
+            arrival = None
+            if stage != "-":
+                spent = (float(count.replace(",", "")) for count in (evaluations, gradients, seconds))
+                arrival = Arrival(int(rounds), *spent, stage)
+            rows.append(Row(target, scout, arrival, 0.0, 0, 0.0, ONE_BLOCK if end == ONE_BLOCK else ""))
+    return rows
+
+
+def test_auto_is_what_the_published_page_recommends() -> None:
+    rows = _published()
+    assert len(rows) == len(TARGETS) * len(SCOUTS)
+    page = (ROOT / "docs" / "scouts.md").read_text("utf-8")
+    assert all(sentence in page for sentence in recommendations(rows))
+    best = {situation: found[0] for situation, found in recommended(rows).items()}
+    auto, walked = make_settings({"model": {"name": "scorpio"}}), small().spec
+    assert scout_kernel(auto, walked) == best[WALKED.situation]
+    followed = walked._replace(kernels={**walked.kernels, "global": KernelSpec("nuts")})
+    assert scout_kernel(auto, followed) == best[FOLLOWED.situation]
+
+
+def test_a_scout_that_never_arrives_is_not_recommended() -> None:
+    arrival = Arrival(1, 1.0, 0.0, 5.0, "scout")
+    rows = [Row("a", "SPSA, by level", arrival, 0.0, 1, 5.0), Row("a", "Metropolis, by level", None, 9.0, 1, 5.0)]
+    best, worst = recommended(rows)[WALKED.situation]
+    assert best == "momentum_diffusion"
+    assert worst == {"momentum_diffusion": 1.0, "none": np.inf}

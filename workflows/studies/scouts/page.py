@@ -1,12 +1,14 @@
 """What docs/scouts.md says: a row of its table, what the table shows, and how and where it was made."""
 
 import argparse
+import math
 import os
 import platform
 import shlex
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 
@@ -67,6 +69,57 @@ def _finding(name: str, rows: Sequence[Row]) -> str:
     return f"- **{name}**: {first}; not in the budget: {'; '.join(missed) or 'none'}."
 
 
+class Choice(NamedTuple):
+    """What scout.kernel can be in one situation.
+
+    situation: in words.
+    candidates: value of scout.kernel -> the scout of the table that shows it.
+    """
+
+    situation: str
+    candidates: Mapping[str, str]
+
+
+FOLLOWED = Choice("a level follows the gradient", {"short": "short NUTS", "momentum_diffusion": "SPSA, whole vector"})
+WALKED = Choice(
+    "every level moves by Metropolis", {"momentum_diffusion": "SPSA, by level", "none": "Metropolis, by level"}
+)
+
+
+def recommended(rows: Sequence[Row]) -> dict[str, tuple[str, dict[str, float]]]:
+    """For either situation the value of scout.kernel whose worst target is the least bad, and every candidate's worst:
+    kernel seconds to arrival in units of the soonest candidate's, infinite where it alone did not arrive.
+
+    Targets of one block follow the gradient by default, the others move by Metropolis.
+    """
+    single = {row.target for row in rows if row.note == ONE_BLOCK}
+    seconds = {(row.target, row.scout): row.arrival.seconds if row.arrival else math.inf for row in rows}
+    found = {}
+    for choice, targets in ((FOLLOWED, single), (WALKED, {row.target for row in rows} - single)):
+        worst = dict.fromkeys(choice.candidates, 1.0)
+        for target in targets:
+            took = {kernel: seconds.get((target, scout), math.inf) for kernel, scout in choice.candidates.items()}
+            soonest = min(took.values())
+            if math.isfinite(soonest):
+                worst = {kernel: max(worst[kernel], took[kernel] / soonest) for kernel in worst}
+        found[choice.situation] = min(worst, key=worst.__getitem__), worst
+    return found
+
+
+def recommendations(rows: Sequence[Row]) -> list[str]:
+    """The same in sentences."""
+    sentences = []
+    for situation, (best, worst) in recommended(rows).items():
+        others = ", ".join(
+            f"{kernel} {'does not arrive' if math.isinf(ratio) else f'{ratio:.1f} times'}"
+            for kernel, ratio in worst.items()
+            if kernel != best
+        )
+        own = f"at worst {worst[best]:.1f} times the soonest's kernel seconds"
+        sentences.append(f"- Where {situation}: **{best}**, {own} ({others}); so `scout.kernel=auto` takes it.")
+    return sentences
+
+
 def _rules(rounds: int, seconds: float) -> str:
     """How the runs were made and when one has arrived. rounds, kernel seconds: the most that a run may spend."""
     return (
@@ -104,6 +157,8 @@ def page(
         "## What it shows",
         "\n".join(findings(rows)),
         CAVEATS,
+        "## What is recommended",
+        "\n".join(recommendations(rows)),
         "## Equilibrium",
         _known(equilibria),
         ABOUT_TARGETS,
