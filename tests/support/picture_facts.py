@@ -29,7 +29,7 @@ def facts(model: str, posterior: xarray.Dataset, observed: xarray.Dataset, const
     groups = {"posterior": posterior, "observed_data": observed, "constant_data": constant}
     data = xarray.DataTree.from_dict(groups)
     attributes = {"model": model, "summary": {"draws": DRAWS}}
-    run = SimpleNamespace(attributes=attributes, data=lambda: data)
+    run = SimpleNamespace(attributes=attributes, data=data)
     return SimpleNamespace(data=data, run=run, summary={"model": model}, draws=DRAWS)
 
 

@@ -106,7 +106,7 @@ def test_the_report_of_a_run(known: bool) -> None:
         "posterior": xarray.Dataset(posterior),
         "observed_data": xarray.Dataset(observed, coords={"interval": np.arange(4, 105, 4)}),
     }
-    written = report.lines(SimpleNamespace(data=lambda: data))
+    written = report.lines(SimpleNamespace(data=data))
     assert written[0] == "Bonds, the short rate and wealth (100 draws)"
     row = next(line for line in written if line.startswith("  sigma 30y"))
     assert row.endswith("0.214" if known else "-")
