@@ -39,7 +39,7 @@ def test_every_entry_is_a_kernel_with_words() -> None:
 
 
 def test_a_kernel_that_is_not_there_is_named_with_those_that_are() -> None:
-    with pytest.raises(ValueError, match=r"no kernel 'gibbs'; there are metropolis, hmc"):
+    with pytest.raises(ValueError, match=r"no kernel 'gibbs'; there are metropolis, .*hmc"):
         load("gibbs")
 
 
