@@ -141,12 +141,17 @@ def test_levels_that_are_not_there_are_refused(levels, message):
 def test_pseudo_marginal_kernels_need_auxiliary_variables(levels):
     """More of them: test_pseudo_marginal_runs."""
     (name, kernel), *_ = levels.items()
-    with pytest.raises(KernelError, match=rf"{name} was given {kernel}, .* has none: allowed are metropolis, hmc and"):
+    with pytest.raises(
+        KernelError, match=rf"{name} was given {kernel}, .* has none: allowed are metropolis, elliptical_slice, hmc and"
+    ):
         chosen(levels=levels)
 
 
 @pytest.mark.parametrize("levels", [{"g": "hmc"}, {"whole": "nuts"}])
 def test_gradients_of_a_black_box_are_refused(levels):
     box = replace(small().target, has_gradient=False)
-    with pytest.raises(KernelError, match=r"follow the gradient, .* black box without one .*: allowed are metropolis$"):
+    with pytest.raises(
+        KernelError,
+        match=r"follow the gradient, .* black box without one .*: allowed are metropolis and elliptical_slice$",
+    ):
         chosen(target=box, levels=levels)
