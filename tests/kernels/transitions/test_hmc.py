@@ -321,7 +321,8 @@ def test_the_energy_is_that_of_the_point_where_the_step_ends() -> None:
         here = own.potential(state.cells) + 0.5 * jnp.sum(momentum**2, axis=0)
         moved = jnp.any(own.blocks(after.position) != own.blocks(state.position), axis=0)
         np.testing.assert_allclose(info.energy, jnp.sum(jnp.where(moved, there, here)), rtol=1e-12)
-        assert (int(info.n_steps), float(info.step_size), bool(info.diverging)) == (4, 1.5, False)
+        assert (int(info.n_steps), float(info.step_size)) == (4, 1.5)
+        assert bool(info.diverging) == bool(jnp.any(~(there - here <= 1000.0)))
         stayed.append(~np.asarray(moved))
     assert 0 < np.sum(stayed) < np.size(stayed)
 

@@ -38,7 +38,7 @@ def sampled(model: str, kernel: str) -> Path:
 
 
 def stats(model: str, kernel: str, group: str = "sample_stats") -> Any:
-    return open_run(sampled(model, kernel)).data()[group]
+    return open_run(sampled(model, kernel)).data[group]
 
 
 @pytest.mark.parametrize("group", ["sample_stats", "warmup_sample_stats"])
@@ -67,7 +67,7 @@ def test_the_step_size_is_frozen_in_sample() -> None:
 
 
 def test_energies_serve_arviz() -> None:
-    data = open_run(sampled("normal", "nuts")).data()
+    data = open_run(sampled("normal", "nuts")).data
     found = az.bfmi(data)
     # An array by chain before ArviZ 1, a dataset since.
     assert np.isfinite(np.asarray(found["energy"] if hasattr(found, "data_vars") else found, float)).all()
