@@ -311,7 +311,7 @@ def test_no_steps_stay() -> None:
 def test_the_energy_is_that_of_the_point_where_the_step_ends() -> None:
     """H of all blocks: at the end of the trajectory for those that moved there, at its start for the others."""
     own, (position, y) = view("group"), one_draw()
-    state, used = evaluate(own.target, own.structure, position, y), parameters(1.5, dense(), 4)
+    state, used = evaluate(own.target, own.structure, position, y), parameters(0.9, dense(), 4)
     stayed = []
     for key in jax.random.split(jax.random.key(12), 5):
         after, info = jax.jit(OneReplica(Hmc(own)).step)(key, state, y, used)
@@ -321,7 +321,7 @@ def test_the_energy_is_that_of_the_point_where_the_step_ends() -> None:
         here = own.potential(state.cells) + 0.5 * jnp.sum(momentum**2, axis=0)
         moved = jnp.any(own.blocks(after.position) != own.blocks(state.position), axis=0)
         np.testing.assert_allclose(info.energy, jnp.sum(jnp.where(moved, there, here)), rtol=1e-12)
-        assert (int(info.n_steps), float(info.step_size)) == (4, 1.5)
+        assert (int(info.n_steps), float(info.step_size)) == (4, 0.9)
         assert bool(info.diverging) == bool(jnp.any(~(there - here <= 1000.0)))
         stayed.append(~np.asarray(moved))
     assert 0 < np.sum(stayed) < np.size(stayed)
@@ -329,7 +329,7 @@ def test_the_energy_is_that_of_the_point_where_the_step_ends() -> None:
 
 def test_a_trajectory_that_raises_h_by_more_than_a_thousand_diverges() -> None:
     own = independent(4, "quartic")
-    state, steps = start_of(own, jnp.full((4, 2), 0.7)), jnp.full(4, 0.02)
+    state, steps = start_of(own, jnp.full((4, 2), 0.7)), jnp.full(4, 0.9)
     for long, expected in ((0.02, False), (30.0, True), (1e200, True)):
         used = parameters(steps.at[1].set(long), jnp.ones((2, 4)), 2)
         _, info = jax.jit(OneReplica(Hmc(own)).step)(jax.random.key(0), state, None, used)
