@@ -17,7 +17,7 @@ from kernels.structure.joining import level_of_all_sites
 from kernels.target import Site, Target
 from kernels.transitions.nuts.sampler import Nuts, NutsParameters, TrajectoryRandomness, together, trajectory
 from kernels.transitions.nuts.tree import NOISE
-from kernels.transitions.nuts.turning import inner, merge_turns, u_turn
+from kernels.transitions.nuts.turning import Turning, inner, merge_turns, u_turn
 from tests.support import recursive_nuts
 from tests.support.harness import LOG_SD, Report, Sample, check_kernel, draw_joint, hierarchy, view
 from tests.support.recursive_nuts import RecursiveNuts
@@ -135,9 +135,9 @@ def test_a_batch_is_its_chains_one_by_one(case: str) -> None:
         for i in range(CHAINS)
     ]
     np.testing.assert_allclose(chosen, np.concatenate([one for one, _ in alone]), rtol=0, atol=1e-10)
-    for name in ("leapfrogs", "depth", "diverged"):
+    for name in ("n_steps", "tree_depth", "diverging"):
         np.testing.assert_array_equal(getattr(info, name), np.concatenate([getattr(i, name) for _, i in alone]))
-    longest = [int(one.executed[0]) for _, one in alone]
+    longest = [int(one.n_steps_lockstep[0]) for _, one in alone]
     assert (np.asarray(info.n_steps_lockstep) == max(longest)).all()
     assert len(set(longest)) > 1
 
@@ -150,7 +150,7 @@ def test_another_rule_of_turning_and_the_depth_limit() -> None:
     def never(start: jax.Array, end: jax.Array, total: jax.Array) -> jax.Array:
         return jnp.zeros(start.shape[0], bool)
 
-    _, info = trajectory(gradient, LEAPFROG, jnp.asarray(offset), draws, 0.25, 100, 5, turning=never)
+    _, info = trajectory(gradient, LEAPFROG, jnp.asarray(offset), draws, 0.25, 5, turning=Turning(never))
     assert (np.asarray(info.n_steps) == 31).all()
     assert (np.asarray(info.tree_depth) == 5).all()
 
@@ -167,7 +167,7 @@ def test_flows_of_the_callers_own() -> None:
 
     flows = {"kick": lambda time, phase: phase, "rotate": rotate}
     chosen, info = trajectory(
-        lambda q: (0.5 * inner(q, q), jnp.zeros_like(q)), STRANG, jnp.asarray(offset), draws, 1.0, 5, 5, flows=flows
+        lambda q: (0.5 * inner(q, q), jnp.zeros_like(q)), STRANG, jnp.asarray(offset), draws, 1.0, 5, flows=flows
     )
     np.testing.assert_allclose(info.acceptance_probability, 1.0, atol=1e-12)
     assert (np.asarray(info.n_steps) <= 7).all()
@@ -217,10 +217,12 @@ def test_new_controls_do_not_retrace() -> None:
     step = jax.jit(Nuts(own, DEEPEST).step)
     states = states_of(own, np.random.default_rng(0).normal(size=(8, 11)))
     keys = jax.random.split(jax.random.key(1), 8)
-    executed = [int(step(keys, states, jnp.asarray(1.0), parameters(0.05))[1].executed.max())]
+    executed = [int(step(keys, states, jnp.asarray(1.0), parameters(0.05))[1].n_steps_lockstep.max())]
     count = len(traces)
     for depth, size, beta in ((1, 0.05, 1.0), (3, 0.05, 1.0), (3, 0.05, 0.5), (DEEPEST, 0.2, 1.0)):
-        executed.append(int(step(keys, states, jnp.asarray(1.0), parameters(size, depth, beta))[1].executed.max()))
+        executed.append(
+            int(step(keys, states, jnp.asarray(1.0), parameters(size, depth, beta))[1].n_steps_lockstep.max())
+        )
     assert len(traces) == count
     assert executed[1:4] == [1, 7, 7]
     assert executed[0] > executed[4] > 7

@@ -18,7 +18,7 @@ from kernels.structure.discovery import discover
 from kernels.target import Site, Target
 from kernels.transitions.hmc import HmcParameters
 from kernels.transitions.nuts.sampler import JOINT_CAP, Nuts, trajectory
-from kernels.transitions.nuts.turning import capped, u_turn
+from kernels.transitions.nuts.turning import Turning, capped, u_turn
 from kernels.transitions.pseudo_marginal.metropolis import PseudoMarginalMetropolis
 from kernels.transitions.pseudo_marginal.target import AUXILIARY, auxiliary_site, estimated_terms, log_estimate
 from kernels.transitions.pseudo_marginal.trajectories import joint_view, pseudo_marginal_hmc, pseudo_marginal_nuts
@@ -305,16 +305,15 @@ def test_a_rule_that_watches_the_first_coordinates() -> None:
     """Watching the first three is a rule of them, though all coordinates move."""
     offset, arrays = start_of("gaussian")
     gradient = jax.vmap(jax.value_and_grad(gaussian))
-    trajectory_of = partial(
-        trajectory, gradient, LEAPFROG, jnp.asarray(offset), injected(arrays), 0.25, DEEPEST, DEEPEST
-    )
+    trajectory_of = partial(trajectory, gradient, LEAPFROG, jnp.asarray(offset), injected(arrays), 0.25, DEEPEST)
 
     def of_three(start: jax.Array, end: jax.Array, total: jax.Array) -> jax.Array:
         return u_turn(start[:, :3], end[:, :3], total[:, :3])
 
-    watched, by_rule, plain = trajectory_of(watched=3), trajectory_of(turning=of_three), trajectory_of()
+    watched, by_rule = trajectory_of(turning=Turning(watched=3)), trajectory_of(turning=Turning(of_three))
+    plain = trajectory_of()
     jax.tree.map(np.testing.assert_array_equal, watched, by_rule)
-    assert (np.asarray(watched[1].leapfrogs) != np.asarray(plain[1].leapfrogs)).sum() > CHAINS // 4
+    assert (np.asarray(watched[1].n_steps) != np.asarray(plain[1].n_steps)).sum() > CHAINS // 4
 
 
 def test_nuts_looks_at_theta_unless_told() -> None:
