@@ -1,5 +1,6 @@
 """The few types that every kernel shares."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,3 +17,6 @@ Cells = dict[str, jax.Array]
 
 Data = Any
 """Any pytree of arrays: always a traced argument, never closed over."""
+
+Start = Callable[[jax.Array, Data], Position]
+"""One start, unconstrained and float64, of a key and the data; pure and traceable."""

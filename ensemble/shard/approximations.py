@@ -13,9 +13,8 @@ import optax
 from blackjax.vi import meanfield_vi, pathfinder
 from jax.flatten_util import ravel_pytree
 
-from ensemble.shard.starts import Start
 from kernels.target import Target
-from kernels.types import Data, Position
+from kernels.types import Data, Position, Start
 
 ITERATIONS = 50
 """Steps of the quasi-Newton path, at most."""

@@ -1,15 +1,10 @@
 """Where a superchain begins: one dispersed start as a function of a key, from the prior, a box or an approximation."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
 from kernels.target import Target
-from kernels.types import Data, Position
-
-Start = Callable[[jax.Array, Data], Position]
-"""One start, unconstrained and float64, of a key and the data; pure and traceable."""
+from kernels.types import Data, Position, Start
 
 APPROXIMATIONS = ("pathfinder", "variational")
 """Kinds of starts that follow the gradient of the log density."""
