@@ -36,7 +36,7 @@ Sums = dict[str, str]
 """The checksum of every array, by "group/variable"."""
 
 DEFAULT = Path(__file__).resolve().parent.parent / ".cache" / "golden.json"
-CACHE = "/tmp/golden-jax-cache"
+CACHE = str(Path(tempfile.gettempdir()) / "golden-jax-cache")
 GROUPS = ("posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats")
 MAY_GROW = ("sample_stats", "warmup_sample_stats")
 """Groups whose new arrays are no difference."""
