@@ -94,7 +94,7 @@ def take_over(given: Handover, moves: int, first_tuning: Callable[[Stage], Tunin
     """What a run begins with. first_tuning: of a stage, before anything is known.
 
     States with frozen tuning that all fits go straight into `sample`. Other states begin in `equilibrate` as settled,
-    so that only its refining rounds are left. Controls without states are held in `equilibrate` until the ensemble has
+    so that only its refining rounds are left. Tuning without states is held in `equilibrate` until the ensemble has
     settled: adapting at once would follow the dispersed starts.
     """
     if given.reuse == "both" and given.frozen:

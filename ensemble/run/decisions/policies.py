@@ -58,8 +58,8 @@ def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
 
 def holds_tuning(ledger: Ledger) -> bool:
     """Whether tuning stays as it is although the ensemble still adapts: after it settled, until the fresh moments
-    have enough draws. Factors from a round or two would follow the very states they then propose from. Controls of
-    another run stay until it settles: dispersed starts would only spoil them."""
+    have enough draws. Factors from a round or two would follow the very states they then propose from. Tuning of
+    another run stays until it settles: dispersed starts would only spoil it."""
     return ledger.held if ledger.settled_round is None else ledger.phase_round < HOLD
 
 

@@ -10,7 +10,6 @@ from ensemble.protocol.statistics import Rate
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard.level_kernels.base import StepSums, nothing
 from ensemble.shard.level_kernels.trajectories import TrajectoryKernel
-from kernels.dynamics.integrators import SCHEMES, Scheme
 from kernels.state import Info, LevelView
 from kernels.transitions.hmc import Hmc, HmcParameters
 
@@ -21,11 +20,6 @@ GOLDEN = (5.0**0.5 - 1.0) / 2.0
 
 class Kernel(TrajectoryKernel):
     """HMC with the integrator that it is told."""
-
-    @property
-    def scheme(self) -> Scheme:
-        """Of its trajectories."""
-        return SCHEMES[self.told.integrator]
 
     def target_acceptance(self) -> np.ndarray | float:
         return ACCEPTANCE

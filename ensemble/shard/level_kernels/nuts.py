@@ -8,7 +8,6 @@ from ensemble.protocol.statistics import Rate
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard.level_kernels.base import TRAJECTORY_FACTS, Needs, StepSums, nothing
 from ensemble.shard.level_kernels.trajectories import TrajectoryKernel
-from kernels.dynamics.integrators import SCHEMES, Scheme
 from kernels.dynamics.metric import WIDEST_DENSE
 from kernels.state import LevelView
 from kernels.structure.levels import Level, Structure
@@ -28,11 +27,6 @@ class Kernel(TrajectoryKernel):
     def is_default(cls, target: Target, structure: Structure, level: Level) -> bool:
         """Where the level is one block that is wide, and the model has a gradient."""
         return target.has_gradient and level.width > WIDEST_DENSE and level.n_blocks == 1
-
-    @property
-    def scheme(self) -> Scheme:
-        """Of its trajectories."""
-        return SCHEMES[self.told.integrator]
 
     def target_acceptance(self) -> np.ndarray | float:
         return ACCEPTANCE

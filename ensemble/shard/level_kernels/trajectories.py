@@ -15,6 +15,7 @@ from ensemble.protocol.sweep_spec import KernelSpec, Metric
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.shard.level_kernels.base import TRAJECTORY_FACTS, LevelKernel, Needs, Seen
 from kernels.dynamics.forces import log_density_gradient
+from kernels.dynamics.integrators import SCHEMES, Scheme
 from kernels.dynamics.metric import Factor, LowRank
 from kernels.numerics.batching import over_replicas
 from kernels.state import LevelView, State
@@ -46,6 +47,11 @@ class TrajectoryKernel(LevelKernel, ABC):
 
     needs = Needs(gradient=True)
     statistics: ClassVar[tuple[str, ...]] = TRAJECTORY_FACTS
+
+    @property
+    def scheme(self) -> Scheme:
+        """Of its trajectories: as it is told."""
+        return SCHEMES[self.told.integrator]
 
     @classmethod
     def metric(cls, asked: Metric, level: Level, replicas: int) -> Metric:
