@@ -36,6 +36,7 @@ class RoundPlan(NamedTuple):
     record: whether to hand back draws.
     reset: whether the accumulators start anew.
     with_diagnostics: whether to hand back what the accumulators hold.
+    redraw: shards that begin the round at a new start.
     """
 
     epoch: int
@@ -46,6 +47,7 @@ class RoundPlan(NamedTuple):
     record: bool = False
     reset: bool = False
     with_diagnostics: bool = False
+    redraw: tuple[int, ...] = ()
 
 
 class RoundResult(NamedTuple):

@@ -183,6 +183,10 @@ class RoundStatistics(NamedTuple):
     term_means: mean over the cold replicas of every term; empty where tuning is frozen.
     chains: of every cold replica.
     relocated: stragglers that took others' places; None where nobody looked for them.
+    volume: sum over coordinates of the log standard deviation over the cold replicas; NaN of one replica alone, 0 where
+        tuning is frozen.
+    jumps: level -> squared distances from the first to the last state of the round, summed over the cold replicas,
+        [p, B]; where joint moves are weighed.
     accumulated: where the plan asks for them.
     """
 
@@ -197,6 +201,8 @@ class RoundStatistics(NamedTuple):
     term_means: dict[str, Values]
     chains: ChainSums
     relocated: int | None = None
+    volume: Values | float = 0.0
+    jumps: ByLevel | None = None
     accumulated: AccumulatedSums | None = None
 
 

@@ -37,11 +37,18 @@ class SweepSpec(NamedTuple):
     structure: levels and cells, blocks joined where a kernel takes one decision for all.
     kernels: level name -> how it is updated; a level that is not named moves by Metropolis.
     interweavings: moves of a parent together with its children, one a sweep in turn.
+    joint: levels beside those of the structure, whose moves take coordinates of several of these at once.
     """
 
     structure: Structure
     kernels: Mapping[str, KernelSpec]
     interweavings: tuple[Interweaving, ...] = ()
+    joint: tuple[Level, ...] = ()
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """All that a sweep moves: the structure's levels, coarse to fine, then the joint ones."""
+        return (*self.structure.levels, *self.joint)
 
     def kernel_of(self, level: Level) -> KernelSpec:
         """How a level is updated."""

@@ -87,8 +87,11 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
     """The ledger with what the round's statistics say. replicas: of a shard."""
     # Only the warm-up's stages are steered by the trace; in `sample` the store has the log density.
     row = (tuple(observed.trace_of(shard) for shard in statistics),) if plan.stage.adapts else ()
+    mass = (tuple(observed.mass_of(shard) for shard in statistics),) if plan.stage.adapts else ()
     return ledger._replace(
         trace=ledger.trace + row,
+        mass=ledger.mass + mass,
+        redrawn=ledger.redrawn + ((plan.redraw,) if row else ()),
         virial=tuple(observed.virial_of(shard) for shard in statistics),
         rates=observed.add_rates(ledger.rates, statistics),
         nonfinite=ledger.nonfinite + sum(int(shard.nonfinite) for shard in statistics),

@@ -81,7 +81,7 @@ class Coordinator:
             if ledger.epoch - committed >= settings.record.check_rounds:
                 self._commit()
                 committed = ledger.epoch
-            self.sitting.progress.update(status_of(ledger, results, spec.structure, settings))
+            self.sitting.progress.update(status_of(ledger, results, spec, settings))
         if committed < self.state.ledger.epoch:
             self._commit()
         return outcome

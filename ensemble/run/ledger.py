@@ -21,6 +21,8 @@ class Ledger(NamedTuple):
     sweeps: done so far.
     draws: stored so far, of each chain.
     trace: for each round of a warm-up stage and each superchain, the mean log density, then the mean of every term.
+    mass: for each of these rounds and superchains the log mass of where it is, see decisions.lost.
+    redrawn: superchains that began each of these rounds at a new start.
     virial: of the last round of warm-up and each superchain, the mean virial of each level that follows the gradient.
     relocated: stragglers that took others' places, in each round of `scout` that looked for them.
     rates: sums and counts of acceptance of the stage by kind and level.
@@ -44,6 +46,8 @@ class Ledger(NamedTuple):
     sweeps: int = 0
     draws: int = 0
     trace: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    mass: tuple[tuple[float, ...], ...] = ()
+    redrawn: tuple[tuple[int, ...], ...] = ()
     virial: tuple[tuple[float, ...], ...] = ()
     relocated: tuple[int, ...] = ()
     rates: Mapping[str, Pair] = MappingProxyType({})
@@ -90,7 +94,7 @@ class Ledger(NamedTuple):
                 **values,
                 "stage": stage_named(values["stage"]),
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
-                "virial": tuple(tuple(row) for row in values["virial"]),
+                **{name: tuple(tuple(row) for row in values[name]) for name in ("mass", "redrawn", "virial")},
                 "relocated": tuple(values["relocated"]),
                 **{name: _pairs(values[name]) for name in ("rates", "stages", "divergences", "stage_gradients")},
                 "interweavings_kept": tuple(values["interweavings_kept"]),

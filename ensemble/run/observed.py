@@ -7,7 +7,7 @@ import numpy as np
 from ensemble.protocol.stages import Stage
 from ensemble.protocol.statistics import Rate, RoundStatistics, summed
 from ensemble.run.ladder import Pair
-from kernels.structure.levels import Structure
+from kernels.structure.levels import Level
 
 # The keys of the ledger's rates, which are names in JSON.
 
@@ -63,6 +63,12 @@ def trace_of(statistics: RoundStatistics) -> tuple[float, ...]:
     return (float(statistics.lp.mean()), *terms)
 
 
+def mass_of(statistics: RoundStatistics) -> float:
+    """The log mass of where a superchain is, up to a constant: mean log density plus log volume; NaN where replicas are
+    too few to tell."""
+    return float(statistics.lp.mean() + statistics.volume)
+
+
 def virial_of(statistics: RoundStatistics) -> tuple[float, ...]:
     """A superchain's mean virial -x.g / p of each level that follows the gradient, at the cold rung."""
     found = (rungs[0].gradients for _, rungs in sorted(statistics.moments.items()))
@@ -107,10 +113,10 @@ def mean_of(pair: Pair) -> float | None:
     return pair[0] / pair[1] if pair[1] else None
 
 
-def acceptance_by_level(rates: Mapping[str, Pair], structure: Structure) -> dict[str, float]:
+def acceptance_by_level(rates: Mapping[str, Pair], levels: tuple[Level, ...]) -> dict[str, float]:
     """Acceptance of the cold replicas' moves by level: walk and fitted together, or the scout's score."""
     found = {}
-    for level in structure.levels:
+    for level in levels:
         pairs = [rates[n] for kind in ("walk", "fitted", "score") if (n := level_key(kind, level.name, 0)) in rates]
         value = mean_of((sum(p[0] for p in pairs), sum(p[1] for p in pairs)))
         if value is not None:

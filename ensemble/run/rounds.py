@@ -43,7 +43,13 @@ def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundP
         record=policies.should_record(ledger, settings),
         reset=policies.should_reset(ledger, settings),
         with_diagnostics=policies.should_diagnose(ledger, settings),
+        redraw=policies.to_redraw(ledger, settings, dimension_of(spec)),
     )
+
+
+def dimension_of(spec: SweepSpec) -> int:
+    """Coordinates in all."""
+    return sum(int(level.sizes.sum()) for level in spec.structure.levels)
 
 
 def advance(
@@ -53,7 +59,7 @@ def advance(
     settings: RunSettings,
 ) -> RunState:
     """The state when a round is over that has been absorbed: it is counted, and the next may begin another stage."""
-    dimension = sum(int(level.sizes.sum()) for level in spec.structure.levels)
+    dimension = dimension_of(spec)
     rounds, sweeps = state.ledger.stages.get(plan.stage.name, (0, 0))
     ledger = state.ledger._replace(
         epoch=plan.epoch + 1,
@@ -84,6 +90,6 @@ def _entered(
     blank = stage_tuning(stage, spec, settings)
     tuning = adaptation.carried(before, blank, state.moments, spec, anew=stage.resets_scales)
     ledger = ledger._replace(
-        stage=stage, stage_round=0, settled_round=None, trace=(), rates={}, ladder=LadderState(rows=ledger.ladder.rows)
+        stage=stage, stage_round=0, settled_round=None, trace=(), mass=(), redrawn=(), rates={}, ladder=LadderState(rows=ledger.ladder.rows)
     )
     return state._replace(ledger=ledger, tuning=tuning, moments=extended(state.moments, tuning))

@@ -4,13 +4,13 @@ import numpy as np
 
 from ensemble.protocol.plans import RoundResult
 from ensemble.protocol.progress import Status
+from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.ledger import Ledger
 from ensemble.run.observed import acceptance_by_level, add_rates, swap_rates
 from ensemble.run.settings import RunSettings
-from kernels.structure.levels import Structure
 
 
-def status_of(ledger: Ledger, results: list[RoundResult], structure: Structure, settings: RunSettings) -> Status:
+def status_of(ledger: Ledger, results: list[RoundResult], spec: SweepSpec, settings: RunSettings) -> Status:
     """What the progress display shows after a round."""
     goals = ledger.goals
     rates = add_rates({}, [result.statistics for result in results])
@@ -19,7 +19,7 @@ def status_of(ledger: Ledger, results: list[RoundResult], structure: Structure, 
         epoch=ledger.epoch,
         sweeps=ledger.sweeps,
         draws=ledger.draws,
-        acceptance=acceptance_by_level(rates, structure),
+        acceptance=acceptance_by_level(rates, spec.levels),
         swap_rates=swap_rates(rates),
         lp_mean=float(np.mean([result.statistics.lp.mean() for result in results])),
         rhat_max=goals.rhat_max,

@@ -14,7 +14,7 @@ from ensemble.run.observed import acceptance_by_level, interweaving_rates, mean_
 from ensemble.run.settings import RunSettings
 from ensemble.run.state import RunState
 from kernels.ladder import schedule
-from kernels.structure.levels import Interweaving, Structure
+from kernels.structure.levels import Interweaving, Level, Structure
 
 
 def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[s
         "sweeps": ledger.sweeps,
         "d": sum(int(level.sizes.sum()) for level in spec.structure.levels),
         **_goals(ledger, settings),
-        **_acceptance(ledger, spec.structure),
+        **_acceptance(ledger, spec.levels),
         "interweaving": _interweaving(ledger, spec.interweavings),
         "nonfinite": ledger.nonfinite,
         "divergences": {
@@ -42,6 +42,7 @@ def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[s
             {"level": v.name, "blocks": v.n_blocks, "coordinates": int(v.sizes.sum()), "sites": list(v.sites)}
             for v in spec.structure.levels
         ],
+        "kernels": {level.name: spec.kernel_of(level).kernel for level in spec.levels},
         "joined": list(spec.structure.joined),
         "worst": _worst(state, spec.structure, settings),
         "ladder": summarise_ladder(ledger.ladder, state.tuning.betas, settings.replicas),
@@ -63,11 +64,11 @@ def _goals(ledger: Ledger, settings: RunSettings) -> dict[str, Any]:
     }
 
 
-def _acceptance(ledger: Ledger, structure: Structure) -> dict[str, Any]:
+def _acceptance(ledger: Ledger, levels: tuple[Level, ...]) -> dict[str, Any]:
     """How often what was proposed in the stage is accepted."""
     by_kind = {name: mean for name, pair in ledger.rates.items() if (mean := mean_of(pair)) is not None}
     return {
-        "acceptance": acceptance_by_level(ledger.rates, structure),
+        "acceptance": acceptance_by_level(ledger.rates, levels),
         "acceptance_by_kind": by_kind,
         "swap_rates": swap_rates(ledger.rates),
     }

@@ -13,7 +13,7 @@ from ensemble.protocol.statistics import ChainSums, Rate, Values
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.shard.level_kernels.base import ChainFacts, LevelKernel
 from ensemble.shard.level_kernels.registry import level_kernels
-from kernels.structure.levels import Structure
+from kernels.structure.levels import Level
 
 DTYPES = {
     "acceptance_rate": np.dtype(np.float64),
@@ -29,17 +29,16 @@ COUNTS = ("n_steps", "tree_depth", "diverging")
 """Facts that are told of the trajectories of all levels together."""
 
 
-def leading_level(kernels: Mapping[str, LevelKernel], structure: Structure) -> str:
-    """The level whose moves a chain's acceptance, step size and energy are of: the finest that follows the gradient
-    or, where none does, the finest leaf level."""
-    fine = tuple(reversed(structure.levels))
-    followed = [level.name for level in fine if kernels[level.name].needs.gradient]
-    return followed[0] if followed else finest_leaf(structure)
+def leading_level(kernels: Mapping[str, LevelKernel], levels: tuple[Level, ...]) -> str:
+    """The level whose moves a chain's acceptance, step size and energy are of: the last (finest, or joint) that follows
+    the gradient or, where none does, the finest leaf level."""
+    followed = [level.name for level in reversed(levels) if kernels[level.name].needs.gradient]
+    return followed[0] if followed else finest_leaf(levels)
 
 
-def finest_leaf(structure: Structure) -> str:
+def finest_leaf(levels: tuple[Level, ...]) -> str:
     """The last leaf level."""
-    return next(level.name for level in reversed(structure.levels) if level.leaf)
+    return next(level.name for level in reversed(levels) if level.leaf)
 
 
 def known_facts(kernels: Mapping[str, LevelKernel], leading: str) -> frozenset[str]:
@@ -52,16 +51,16 @@ def known_facts(kernels: Mapping[str, LevelKernel], leading: str) -> frozenset[s
 def recorded(spec: SweepSpec) -> dict[str, np.dtype]:
     """The variables that a run with these kernels stores of every chain and draw, with their types.
 
-    acceptance_rate: mean over the sweeps of the round, and blocks, of the chain's moves of the leading level (see
+    acceptance_rate: mean over the sweeps since the draw before, and blocks, of the chain's moves of the leading level (see
         `leading_level`); of the scout kernel the mean energy score. NaN where nothing was tried.
-    n_steps: integrator steps in the round, of all levels.
-    tree_depth: of the deepest trajectory in the round.
-    diverging: whether any trajectory in the round diverged.
-    step_size: of the last trajectory in the round at the leading level, the mean over its blocks.
+    n_steps: integrator steps since the draw before, of all levels.
+    tree_depth: of the deepest trajectory since then.
+    diverging: whether any trajectory since then diverged.
+    step_size: of the last trajectory at the leading level, the mean over its blocks.
     energy: of the Hamiltonian where that trajectory ended, with the terms of the leading level alone.
     """
     kernels = level_kernels(spec)
-    known = known_facts(kernels, leading_level(kernels, spec.structure))
+    known = known_facts(kernels, leading_level(kernels, spec.levels))
     return {name: dtype for name, dtype in DTYPES.items() if name == "acceptance_rate" or name in known}
 
 
@@ -106,9 +105,17 @@ def _added(before: Values | None, fresh: jax.Array) -> jax.Array:
     return jnp.asarray(before) + fresh
 
 
+def together(sums: ChainSums) -> ChainSums:
+    """The sums [draws, R] of some draws one after another as those of all their steps, [R]."""
+    summed: ChainSums = jax.tree.map(lambda values: jnp.sum(values, axis=0), sums)
+    depth = None if sums.tree_depth is None else jnp.max(jnp.asarray(sums.tree_depth), axis=0)
+    last = {name: None if (values := getattr(sums, name)) is None else values[-1] for name in ("step_size", "energy")}
+    return summed._replace(tree_depth=depth, **last)
+
+
 def drawn(sums: ChainSums, count: int, variables: Mapping[str, np.dtype]) -> dict[str, np.ndarray]:
-    """One draw of these variables, [1, count], of the first `count` replicas; no steps and NaN where nothing is known,
-    as of rounds of the scout kernel."""
+    """Some draws of these variables, [draws, count], of the first `count` replicas; no steps and NaN where nothing is
+    known, as of rounds of the scout kernel. sums: [draws, R] each."""
     known = {
         "acceptance_rate": sums.acceptance.mean(),
         "n_steps": sums.n_steps,
@@ -117,9 +124,9 @@ def drawn(sums: ChainSums, count: int, variables: Mapping[str, np.dtype]) -> dic
         "step_size": sums.step_size,
         "energy": sums.energy,
     }
-    found = {}
+    found, draws = {}, len(np.asarray(sums.acceptance.tried))
     for name, dtype in variables.items():
         value = known[name]
         blank = np.nan if dtype.kind == "f" else 0
-        found[name] = np.full((1, count), blank, dtype) if value is None else np.asarray(value, dtype)[None, :count]
+        found[name] = np.full((draws, count), blank, dtype) if value is None else np.asarray(value, dtype)[:, :count]
     return found

@@ -24,7 +24,7 @@ class Clock:
 class Compiled:
     """A function of pytrees of arrays, compiled ahead of its first call for each set of shapes.
 
-    donate: positions of arguments whose memory the result may take over.
+    donate: positions of arguments whose memory the result may take over. Arguments are trees of arrays.
     """
 
     def __init__(self, function: Callable[..., Any], clock: Clock, donate: tuple[int, ...] = ()) -> None:
@@ -35,7 +35,7 @@ class Compiled:
     def __call__(self, *arguments: Any) -> Any:
         """Run to the end (no work is left in flight, so that the seconds are true)."""
         leaves, structure = jax.tree.flatten(arguments)
-        shapes = structure, tuple((jax.numpy.shape(leaf), jax.numpy.result_type(leaf)) for leaf in leaves)
+        shapes = structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
         if shapes not in self._executables:
             began = time.perf_counter()
             self._executables[shapes] = self._jitted.lower(*arguments).compile()

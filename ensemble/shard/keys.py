@@ -1,5 +1,7 @@
 """Random keys as a function of (seed, stage, round, replica): never of workers, time or order of execution."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -34,5 +36,11 @@ def relocation_key(seed: int, round_: int, shard: int) -> jax.Array:
 
 def replica_keys(seed: int, stage: Stage, round_: int, first: int, count: int) -> jax.Array:
     """Keys [count] of the replicas numbered first, first + 1, ... in one round."""
-    key = stage_key(seed, stage, round_)
-    return jax.vmap(lambda replica: jax.random.fold_in(key, replica))(jnp.arange(first, first + count))
+    return _replica_keys(jax.random.key(seed), stage.key, round_, first, count)
+
+
+@partial(jax.jit, static_argnames="count")
+def _replica_keys(seed: jax.Array, stage: int, round_: int, first: int, count: int) -> jax.Array:
+    """Compiled, as it is called in every round of every shard."""
+    key = jax.random.fold_in(jax.random.fold_in(seed, stage), round_)
+    return jax.vmap(lambda replica: jax.random.fold_in(key, replica))(jnp.arange(count) + first)

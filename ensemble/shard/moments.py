@@ -12,7 +12,7 @@ from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.trajectories import TrajectoryKernel
 from kernels.dynamics.metric import Factor, LowRank, multiply_transposed
 from kernels.state import LevelView, State
-from kernels.types import Data
+from kernels.types import Data, Position
 
 STEEP = 1.2
 """Squared gradient, in units of the median over the replicas of a shard, beyond which a replica counts for less in the
@@ -31,6 +31,12 @@ def shard_moments(
         )
         for kernel, view in levels
     }
+
+
+def log_volume(position: Position) -> jax.Array:
+    """Sum over coordinates of the log standard deviation over replicas [R], of sites [R, *shape]; -inf where all are in
+    one place, NaN of one replica."""
+    return sum((0.5 * jnp.sum(jnp.log(jnp.var(values, axis=0, ddof=1))) for values in position.values()), jnp.zeros(()))
 
 
 def _level_sums(

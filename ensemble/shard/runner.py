@@ -10,10 +10,8 @@ import numpy as np
 
 from ensemble.diagnostics import accumulators
 from ensemble.diagnostics.accumulators import Accumulators
-from ensemble.errors import MaxwellError
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult
-from ensemble.protocol.stages import INITIALISE
 from ensemble.protocol.statistics import LadderSums, RoundStatistics
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
@@ -21,30 +19,20 @@ from ensemble.shard import audit
 from ensemble.shard.chain_sums import drawn, recorded
 from ensemble.shard.compiled import Clock, Compiled
 from ensemble.shard.first_tuning import first_tuning
-from ensemble.shard.keys import relocation_key, replica_keys, stage_key
+from ensemble.shard.keys import relocation_key, replica_keys
+from ensemble.shard.kept import Kept, kept
 from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.registry import level_kernels
-from ensemble.shard.moments import shard_moments
+from ensemble.shard.moments import log_volume, shard_moments
 from ensemble.shard.scouts import ScoutSums, make_scout, scout_tuning
 from ensemble.shard.settings import ShardSettings
-from ensemble.shard.starts import APPROXIMATIONS, make_start
+from ensemble.shard.starting import Starter
 from ensemble.shard.stragglers import relocated
 from ensemble.shard.sweeps import RoundTally, Sweeps
 from ensemble.shard.walkers import Rungs, RungWalkers, Walkers, first_walkers, restarted
 from kernels.ladder.round_trips import RoundTrips
-from kernels.state import LevelView, State, evaluate, log_density
+from kernels.state import LevelView, State, evaluate
 from kernels.target import Target
-
-STARTS = 100
-"""Starts tried for a superchain before its density is called hopeless."""
-
-FITS = 10
-"""The same for starts that an approximation is fitted for."""
-
-
-class StartError(MaxwellError):
-    """No start with a finite density."""
-
 
 class Live(NamedTuple):
     """A shard in memory.
@@ -77,6 +65,7 @@ class ShardRunner:
         self.tempered = likelihood if settings.ladder.tempers == "likelihood" else None
         self._recorded = recorded(spec)
         self.clock = Clock()
+        self._starter = Starter(target, spec.structure, settings, self.clock)
         self._live: dict[int, Live] = {}
         self._sweeps: dict[int, Sweeps] = {}
         self._rounds: dict[int, Compiled] = {}
@@ -84,52 +73,16 @@ class ShardRunner:
             jax.vmap(lambda p, data: evaluate(target, self.structure, p, data), in_axes=(0, None)), self.clock
         )
         self._stale = Compiled(lambda states, data: audit.staleness(target, self.structure, states, data), self.clock)
-        self._moments = Compiled(partial(shard_moments, self._levels()), self.clock)
-        self._term_means = Compiled(lambda cells: {n: jnp.sum(x) / len(x) for n, x in cells.items()}, self.clock)
+        self._moments = Compiled(self._seen, self.clock)
         self._constrain = Compiled(self._constrained, self.clock)
-
-    @cached_property
-    def _start(self) -> Compiled:
-        made = make_start(self.target, *self.settings.start)
-        return Compiled(made, self.clock)
+        self._kept = Compiled(partial(kept, stored=settings.stored), self.clock)
+        self._planned: tuple[int, TuningState] | None = None
 
     def initial(self, shard: int, start: Arrays | None = None) -> Arrays:
-        """The state at the start given, or at the first of some dispersed starts whose density is finite, the same for
-        every replica of the shard.
-
-        start: rung/0/position/<site> [R, *shape], and so on for hotter rungs, of which there may be any number. It is
-        not drawn again: StartError where its density is not finite.
-        """
-        if start is not None:
-            return self._given(shard, start)
-        tries = FITS if self.settings.start.kind in APPROXIMATIONS else STARTS
-        for attempt in range(tries):
-            key = jax.random.fold_in(stage_key(self.settings.seed, INITIALISE, attempt), shard)
-            one = self._start(key, self.data)
-            position = {name: jnp.repeat(x[None], self.settings.replicas, axis=0) for name, x in one.items()}
-            state = self._evaluate(position, self.data)
-            if not (wrong := _not_finite(state)):
-                return _pack(Live(-1, (state,), accumulators.empty()))
-        raise StartError(
-            f"the log density is not finite at any of {tries} starts of superchain {shard}: at the last one these "
-            f"terms are NaN or infinite: {', '.join(wrong)}. Check these terms and the supports of their sites, or "
-            "give the model starts inside the support (start.kind=given)."
-        )
-
-    def _given(self, shard: int, start: Arrays) -> Arrays:
-        """The state at a start that is given."""
-        rungs: list[State] = []
-        while found := under(f"rung/{len(rungs)}/position", start):
-            position = {name: jnp.asarray(found[name], jnp.float64) for name in self.target.sites}
-            rungs.append(self._evaluate(position, self.data))
-            if wrong := _not_finite(rungs[-1]):
-                sites = sorted(set().union(*(self.structure.depends[name] for name in wrong)))
-                raise StartError(
-                    f"the log density is not finite at the start given for superchain {shard}: these terms are NaN or "
-                    f"infinite: {', '.join(wrong)}. Give starts inside the support: look at their sites, "
-                    f"{', '.join(sites)}. A given start is not drawn again."
-                )
-        return _pack(Live(-1, tuple(rungs), accumulators.empty()))
+        """The state at the start given (see `Starter.given`), or at one drawn. Raises StartError."""
+        given = start is not None
+        rungs = self._starter.given(shard, start, self.data) if given else self._starter.first(shard, self.data)
+        return _pack(Live(-1, rungs, accumulators.empty()))
 
     def load(self, shard: int, epoch: int, state: Arrays) -> None:
         self._live[shard] = _unpack(epoch, state)
@@ -139,37 +92,44 @@ class ShardRunner:
 
     def run(self, shard: int, plan: RoundPlan) -> RoundResult:
         live = self._live[shard]
+        if shard in plan.redraw:
+            live = Live(live.epoch, self._starter.first(shard, self.data, turn=1 + plan.epoch), live.sums)
         if live.epoch != plan.epoch - 1:
             raise ValueError(f"shard {shard} stands at round {live.epoch}, it cannot run round {plan.epoch}")
         tuning = self._tuning(plan)
         sums, walkers = accumulators.empty() if plan.reset else live.sums, live.walkers[:1]
         if self.settings.runs_scout(plan.stage):
             rungs, statistics = self._scout_round(shard, live.rungs, plan, tuning)
+            found = self._last(rungs, (), statistics)
         else:
-            rungs, tally, walkers = self._exact_round(shard, live, plan, tuning)
+            rungs, tally, walkers, found = self._exact_round(shard, live, plan, tuning)
             statistics = _statistics(tally, walkers, condensed=not plan.stage.adapts)
             if plan.stage.accumulates:
                 sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
             if plan.stage.relocates and len(rungs) == 1:
                 rungs, count = self._relocated(shard, rungs, plan)
                 statistics = statistics._replace(relocated=count)
-        statistics = statistics._replace(lp=np.asarray(jax.vmap(log_density)(rungs[0].cells)))
+                found = self._last(rungs, walkers, statistics)
+        statistics = statistics._replace(lp=found.lp[-1])
         if plan.stage.adapts:
             statistics = self._with_moments(statistics, rungs, tuning)
         if plan.with_diagnostics:
             statistics = statistics._replace(accumulated=accumulators.pooled(sums))
             sums = accumulators.drained(sums)
         self._live[shard] = Live(plan.epoch, rungs, sums, walkers)
-        draws = self._draws(shard, rungs[0], walkers, statistics, plan)
+        draws = self._draws(shard, found, plan)
         return RoundResult(plan.epoch, shard, statistics, draws, *self.clock.read())
 
     def _tuning(self, plan: RoundPlan) -> TuningState:
-        rungs = self.settings.rungs(plan.stage)
-        betas = 1 / np.asarray(self.settings.ladder.temperatures[:rungs])
-        template = first_tuning(self.spec, betas, plan.sweeps, replica_swap=self.settings.swaps_replicas)
-        if self.settings.runs_scout(plan.stage):
-            template = template._replace(scout=scout_tuning(self.structure, self.settings.scout))
-        return unflatten(template, plan.tuning)
+        """The plan's tuning on the device, unpacked once for all shards."""
+        if self._planned is None or self._planned[0] != plan.epoch:
+            rungs = self.settings.rungs(plan.stage)
+            betas = 1 / np.asarray(self.settings.ladder.temperatures[:rungs])
+            template = first_tuning(self.spec, betas, plan.sweeps, replica_swap=self.settings.swaps_replicas)
+            if self.settings.runs_scout(plan.stage):
+                template = template._replace(scout=scout_tuning(self.structure, self.settings.scout))
+            self._planned = plan.epoch, jax.tree.map(jnp.asarray, unflatten(template, plan.tuning))
+        return self._planned[1]
 
     def _keys(self, shard: int, plan: RoundPlan, rungs: int) -> jax.Array:
         """Keys [rungs, R]; replica numbers run over shards, then rungs, then replicas."""
@@ -191,7 +151,7 @@ class ShardRunner:
 
     def _exact_round(
         self, shard: int, live: Live, plan: RoundPlan, tuning: TuningState
-    ) -> tuple[Rungs, RoundTally, Walkers]:
+    ) -> tuple[Rungs, RoundTally, Walkers, Kept]:
         count = self.settings.rungs(plan.stage)
         rungs = self._with_hot(live.rungs, count, plan, tuning)
         walkers = self._walkers(live.walkers, count, plan)
@@ -205,14 +165,16 @@ class ShardRunner:
                 replica_swap=self.settings.swaps_replicas,
                 tempered=self.tempered,
             )
-            self._rounds[count] = Compiled(self._sweeps[count].round, self.clock, donate=(0,))
+            kept_on_the_way = {"draws": self.settings.draws, "stored": self.settings.stored}
+            one_round = partial(self._sweeps[count].recorded_round, **kept_on_the_way)
+            self._rounds[count] = Compiled(one_round, self.clock, donate=(0,))
         if plan.stage.must_be_exact:
             self._sweeps[count].require_exact()
         keys = self._keys(shard, plan, count)
-        rungs, tally, walkers = self._rounds[count](rungs, keys, self.data, tuning, walkers)
+        rungs, tally, walkers, found = self._rounds[count](rungs, keys, self.data, tuning, walkers)
         for states in rungs:
             audit.check(self._stale(states, self.data), self.structure, shard, plan.epoch, self.target.single)
-        return rungs, tally, walkers
+        return rungs, tally, walkers, jax.tree.map(np.asarray, found)
 
     @cached_property
     def _relocate(self) -> Compiled:
@@ -261,12 +223,19 @@ class ShardRunner:
             for kernel in level_kernels(self.spec).values()
         )
 
+    def _seen(self, rungs: Rungs, tuning: TuningState, data: Any) -> tuple[Any, ...]:
+        """Moments by level and rung, mean of every term, log volume of the cold replicas."""
+        means = {name: jnp.sum(cells) / len(cells) for name, cells in rungs[0].cells.items()}
+        watched = {name: x for name, x in rungs[0].position.items() if name not in self.target.auxiliary}
+        return shard_moments(self._levels(), rungs, tuning, data), means, log_volume(watched)
+
     def _with_moments(self, statistics: RoundStatistics, rungs: Rungs, tuning: TuningState) -> RoundStatistics:
         """The statistics with what adaptation is steered by."""
-        moments, means = self._moments(rungs, tuning, self.data), self._term_means(rungs[0].cells)
+        moments, means, volume = jax.tree.map(np.asarray, self._moments(rungs, tuning, self.data))
         return statistics._replace(
-            moments=jax.tree.map(np.asarray, moments),
-            term_means=jax.tree.map(np.asarray, means),
+            moments=moments,
+            term_means=means,
+            volume=volume,
             gradients=statistics.gradients + self._measured(len(rungs)),
         )
 
@@ -276,25 +245,29 @@ class ShardRunner:
         return levels * rungs * np.array([1.0, self.settings.replicas])
 
     def _constrained(self, position: Any, data: Any) -> Any:
-        stored = {name: x[: self.settings.stored] for name, x in position.items()}
-        values = jax.vmap(self.target.constrain, in_axes=(0, None))(stored, data)
-        return {name: value.astype(jnp.float32) for name, value in values.items()}
+        """The variables of a model at positions [draws, stored, ...], in the types that they are stored in."""
+        both = jax.vmap(jax.vmap(self.target.constrain, in_axes=(0, None)), in_axes=(0, None))
+        return {name: value.astype(jnp.float32) for name, value in both(position, data).items()}
 
-    def _draws(
-        self, shard: int, cold: State, walkers: Walkers, statistics: RoundStatistics, plan: RoundPlan
-    ) -> dict[str, Arrays]:
+    def _last(self, rungs: Rungs, walkers: Walkers, statistics: RoundStatistics) -> Kept:
+        """One draw of the states as they are, with what the whole round says of the chains."""
+        last = self._kept(rungs[0], walkers, statistics.chains)
+        return jax.tree.map(lambda values: np.asarray(values)[None], last)  # type: ignore[no-any-return]
+
+    def _draws(self, shard: int, found: Kept, plan: RoundPlan) -> dict[str, Arrays]:
         warmup = not plan.stage.records
         if not (plan.record or warmup):
             return {}
-        values = {name: np.asarray(x)[None] for name, x in self._constrain(cold.position, self.data).items()}
-        count = self.settings.stored
-        numbers = np.asarray(walkers[0].number) if walkers else np.arange(self.settings.replicas)
+        if warmup:
+            found = jax.tree.map(lambda values: values[-1:], found)
+        values = {name: np.asarray(x) for name, x in self._constrain(found.position, self.data).items()}
+        count, draws = self.settings.stored, len(found.lp)
+        numbers = np.arange(self.settings.replicas)[None].repeat(draws, 0) if found.numbers is None else found.numbers
         rungs = len(self.settings.ladder.temperatures) if self.settings.swaps_replicas else 1
-        first = shard * self.settings.replicas * rungs
         stats = {
-            "lp": np.asarray(statistics.lp)[None, :count],
-            "replica": first + numbers[None, :count],
-            **drawn(statistics.chains, count, self._recorded),
+            "lp": np.asarray(found.lp[:, :count]),
+            "replica": shard * self.settings.replicas * rungs + np.asarray(numbers)[:, :count],
+            **drawn(found.chains, count, self._recorded),
         }
         if not warmup:
             return {"posterior": values, "sample_stats": stats}
@@ -338,6 +311,7 @@ def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> Roun
         moments={},
         term_means={},
         chains=tally.chains,
+        jumps=tally.jumps,
     )
     arrays: RoundStatistics = jax.tree.map(np.asarray, found)
     return arrays
@@ -357,11 +331,6 @@ def _scouted(sums: ScoutSums) -> RoundStatistics:
         term_means={},
         chains=sums.chains,
     )
-
-
-def _not_finite(state: State) -> list[str]:
-    """The terms that are NaN or infinite at a state of any replica."""
-    return sorted(name for name, cells in state.cells.items() if not bool(jnp.all(jnp.isfinite(cells))))
 
 
 def _pack(live: Live) -> Arrays:

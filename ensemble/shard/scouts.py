@@ -55,7 +55,7 @@ def make_scout(target: Target, structure: Structure, settings: dict[str, Any]) -
     views = [LevelView(target, structure, level) for level in reversed(structure.levels)]
     kernel = KERNELS[settings["kernel"]]
     scouts = {v.level.name: kernel(v, settings["trajectory"], settings["directions"]) for v in views if v.level.leaf}
-    finest = finest_leaf(structure)
+    finest = finest_leaf(structure.levels)
     walks = {view.level.name: Metropolis(view) for view in views if not view.level.leaf}
 
     def scout_round(states: State, keys: jax.Array, data: Data, tuning: TuningState) -> tuple[State, ScoutSums]:

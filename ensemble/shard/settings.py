@@ -12,11 +12,13 @@ class StartSettings(NamedTuple):
     kind: "prior", "uniform", "pathfinder" or "variational"; "given" where starts are always given.
     radius: of the box of uniform starts, in unconstrained units.
     spread: factor on the deviations of an approximation's draws from its mean.
+    descends: whether a start is moved down the slope to the edge of the bulk.
     """
 
     kind: str = "prior"
     radius: float = 2.0
     spread: float = 2.0
+    descends: bool = False
 
 
 class LadderSettings(NamedTuple):
@@ -41,6 +43,7 @@ class ShardSettings(NamedTuple):
     replicas: of a shard, at each rung.
     repeats: updates of each level that is no leaf in a sweep.
     stored: how many cold replicas of a shard have their draws stored.
+    draws: of each of them in a round, evenly spaced over its sweeps; a divisor of their number.
     shared: sites without plates.
     auxiliary: sites without goals.
     scout: the settings of the scout stage by name.
@@ -52,6 +55,7 @@ class ShardSettings(NamedTuple):
     replicas: int
     repeats: int
     stored: int
+    draws: int
     shared: tuple[str, ...]
     auxiliary: tuple[str, ...]
     scout: dict[str, Any]

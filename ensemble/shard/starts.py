@@ -1,8 +1,12 @@
 """Where a superchain begins: one dispersed start as a function of a key, from the prior, a box or an approximation."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
+from kernels.numerics.descent import descended
 from kernels.target import Target
 from kernels.types import Data, Position, Start
 
@@ -21,6 +25,20 @@ def make_start(target: Target, kind: str, radius: float, spread: float) -> Start
 
         return {"pathfinder": pathfinder_start, "variational": variational_start}[kind](target, spread)
     return {"prior": target.initial, "uniform": uniform_start(target, radius)}[kind]
+
+
+def descending(target: Target) -> Callable[[Position, Data], Position]:
+    """A function (start, data) -> where the slope from that start meets the bulk, see kernels.numerics.descent."""
+
+    def descend(start: Position, data: Data) -> Position:
+        flat, position_of = ravel_pytree(start)
+        return position_of(descended(lambda x: -density(position_of(x), data), flat))  # type: ignore[no-any-return]
+
+    def density(position: Position, data: Data) -> jax.Array:
+        terms = target.log_terms(position, data)
+        return sum((jnp.sum(values.astype(jnp.float64)) for values in terms.values()), start=jnp.zeros(()))
+
+    return descend
 
 
 def uniform_start(target: Target, radius: float) -> Start:

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,9 @@ from ensemble.errors import MaxwellError
 from ensemble.protocol.statistics import REPLICA_SWAP, ChainSums, LevelRates, Rate
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
-from ensemble.shard.chain_sums import absorbed, known_facts, leading_level, no_steps
+from ensemble.shard.chain_sums import absorbed, known_facts, leading_level, no_steps, together
 from ensemble.shard.first_tuning import level_rungs
+from ensemble.shard.kept import Kept, kept
 from ensemble.shard.level_kernels.base import LevelStep
 from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.walkers import Rungs, Walkers, energies, exchange
@@ -47,6 +48,8 @@ class RoundTally(NamedTuple):
     nonfinite: proposals rejected for a non-finite density.
     gradients: [2], evaluations one after another, and those that all replicas needed (see level_kernels.base).
     chains: what every cold replica's steps say of it.
+    jumps: level -> [p, B], squared distances from the first to the last state, summed over the cold replicas; where
+        there are joint levels.
     """
 
     rates: dict[str, tuple[LevelRates, ...]]
@@ -60,6 +63,11 @@ class RoundTally(NamedTuple):
     nonfinite: jax.Array
     gradients: jax.Array
     chains: ChainSums
+    jumps: dict[str, jax.Array] | None = None
+
+
+Carry = tuple[Rungs, RoundTally, Walkers]
+"""What goes from sweep to sweep."""
 
 
 class Sweeps:
@@ -81,10 +89,10 @@ class Sweeps:
         self.spec, self.replicas, self.rungs, self.repeats = spec, replicas, rungs, repeats
         self.replica_swap, self.tempered = replica_swap, tempered
         levels = spec.structure.levels
-        self.views = {level.name: LevelView(target, spec.structure, level, tempered) for level in levels}
+        self.views = {level.name: LevelView(target, spec.structure, level, tempered) for level in spec.levels}
         kernels = level_kernels(spec)
         self.steps = {name: LevelStep(kernel, self.views[name]) for name, kernel in kernels.items()}
-        self.leading = leading_level(kernels, spec.structure)
+        self.leading = leading_level(kernels, spec.levels)
         self.known = known_facts(kernels, self.leading)
         self.watched = [level for level in levels if not target.auxiliary.issuperset(level.sites)]
         self.n_interweavings = len(spec.interweavings)
@@ -92,7 +100,7 @@ class Sweeps:
         blocks = rungs > 1 and not replica_swap
         self.swaps = {name: BlockSwap(view) for name, view in self.views.items() if view.level.leaf and blocks}
         # Fine levels first: the parents then see children that have just moved.
-        self.order = tuple(reversed(levels))
+        self.order = (*reversed(levels), *spec.joint)
 
     def require_exact(self) -> None:
         """Raise ApproximateKernelError where a kernel is approximate: for stage `sample`, whose draws count."""
@@ -110,10 +118,51 @@ class Sweeps:
     ) -> tuple[Rungs, RoundTally, Walkers]:
         """As many sweeps as tuning.schedule has entries. keys: one for each rung and replica, [rungs, R]; walkers:
         where whole replicas are exchanged."""
+        carry = states, self._empty(tuning), walkers
+        return self._advance(carry, _sweeps_of(tuning), keys, data, tuning)
 
-        def body(
-            carry: tuple[Rungs, RoundTally, Walkers], sweep: tuple[jax.Array, jax.Array, jax.Array]
-        ) -> tuple[tuple[Rungs, RoundTally, Walkers], None]:
+    def recorded_round(
+        self,
+        states: Rungs,
+        keys: jax.Array,
+        data: Data,
+        tuning: TuningState,
+        walkers: Walkers = (),
+        *,
+        draws: int,
+        stored: int,
+    ) -> tuple[Rungs, RoundTally, Walkers, Kept]:
+        """`round`, with so many draws of the first `stored` cold replicas on the way, evenly spaced, the last of which
+        are the states that it ends with. draws: a divisor of the number of sweeps."""
+
+        def part(carry: Carry, sweeps: Any) -> tuple[Carry, Kept]:
+            states, tally, walkers = carry
+            fresh = tally._replace(chains=no_steps(self.replicas, self.known))
+            states, tally, walkers = self._advance((states, fresh, walkers), sweeps, keys, data, tuning)
+            return (states, tally, walkers), kept(states[0], walkers, tally.chains, stored)
+
+        sweeps = jax.tree.map(lambda values: values.reshape(draws, -1), _sweeps_of(tuning))
+        carry = states, self._empty(tuning), walkers
+        if draws == 1:
+            carry, one = part(carry, jax.tree.map(lambda values: values[0], sweeps))
+            found = jax.tree.map(lambda values: values[None], one)
+        else:
+            carry, found = jax.lax.scan(part, carry, sweeps)
+        moved, tally, walkers = carry
+        jumps = self._jumps(states[0], moved[0]) if self.spec.joint else None
+        return moved, tally._replace(chains=together(found.chains), jumps=jumps), walkers, found
+
+    def _jumps(self, before: State, after: State) -> dict[str, jax.Array]:
+        """Squared distances that the cold replicas moved, summed, by level."""
+        far = {name: after.position[name] - x for name, x in before.position.items()}
+        return {level.name: jnp.sum(jax.vmap(level.gather)(far) ** 2, axis=0) for level in self.watched}
+
+    def _advance(
+        self, carry: Carry, sweeps: tuple[jax.Array, ...], keys: jax.Array, data: Data, tuning: TuningState
+    ) -> Carry:
+        """Some sweeps of a round: their numbers, interweaving moves and parities of swaps, [sweeps] each."""
+
+        def body(carry: Carry, sweep: tuple[jax.Array, ...]) -> tuple[Carry, None]:
             (states, tally, walkers), (index, move, parity) = carry, sweep
             fresh = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, index)))(keys)
             states, tally, purpose = self._moves(states, tally, fresh, index, move, data, tuning)
@@ -122,10 +171,7 @@ class Sweeps:
                 states, tally, walkers = swap(states, tally, walkers, fresh)
             return (states, self._absorb(states[0], tally, tuning), walkers), None
 
-        count = tuning.schedule.shape[0]
-        sweeps = jnp.arange(count), jnp.asarray(tuning.schedule), jnp.asarray(tuning.parity)
-        carry, _ = jax.lax.scan(body, (states, self._empty(tuning), walkers), sweeps)
-        return carry
+        return jax.lax.scan(body, carry, sweeps)[0]
 
     def _moves(
         self,
@@ -320,7 +366,7 @@ class Sweeps:
 
     def _empty(self, tuning: TuningState) -> RoundTally:
         rates = {}
-        for level in self.spec.structure.levels:
+        for level in self.spec.levels:
             nothing = _never((level.n_blocks,))
             rungs = level_rungs(level, self.rungs, self.replica_swap)
             rates[level.name] = (LevelRates(nothing, nothing),) * rungs
@@ -337,6 +383,12 @@ class Sweeps:
             gradients=jnp.zeros(2),
             chains=no_steps(self.replicas, self.known),
         )
+
+
+def _sweeps_of(tuning: TuningState) -> tuple[jax.Array, ...]:
+    """The number, interweaving move and parity of the swaps of each sweep of a round."""
+    numbers = jnp.arange(tuning.schedule.shape[0])
+    return numbers, jnp.asarray(tuning.schedule), jnp.asarray(tuning.parity)
 
 
 def _cold_density(states: Rungs) -> jax.Array:

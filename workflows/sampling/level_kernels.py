@@ -1,12 +1,13 @@
 """Which kernel updates each level: as the settings say, and by the structure where they do not."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ensemble.errors import MaxwellError
 from ensemble.protocol.sweep_spec import KernelSpec, SweepSpec
 from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.registry import KERNELS, load
-from kernels.structure.joining import ALL_SITES, all_sites, joined
+from kernels.structure.joining import ALL_SITES, all_sites, joined, level_of_all_sites
 from kernels.structure.levels import Level, Structure
 from kernels.target import Target
 from workflows.settings.sections.kernels import KernelSettings
@@ -16,15 +17,30 @@ class KernelError(MaxwellError):
     """A level was given a kernel that it cannot have."""
 
 
-def with_kernels(target: Target, structure: Structure, settings: KernelSettings, replicas: int) -> SweepSpec:
+JOINT = "nuts"
+"""The kernel that moves all parameters at once unless the settings say otherwise."""
+
+HANDFUL = 16
+"""Parameters up to which trajectories move them all and no structure is needed."""
+
+WIDEST_JOINT = 20_000
+"""Most parameters that trajectories move at once by default."""
+
+
+def with_kernels(
+    target: Target, structure: Structure, settings: KernelSettings, replicas: int, *, needs_blocks: bool = False
+) -> SweepSpec:
     """The sweep of the structure with a kernel for each level, blocks joined where one takes one decision for all.
 
-    replicas: of the ensemble, which decide what metric it can learn. A level that is not named has the last kernel of
-    the registry that is a default there. Raises KernelError for a level that is not there, and for a kernel where it
+    replicas: of the ensemble, which decide what metric it can learn. needs_blocks: a ladder exchanges blocks. A level
+    that is not named has the last kernel of the registry that is a default there. Raises KernelError for a level that is not there, and for a kernel where it
     does not fit.
     """
     chosen = dict(settings.levels)
     _check(target, structure, chosen)
+    beside = _moves_all(target, settings)
+    if beside and target.dimension <= HANDFUL and not needs_blocks:
+        chosen = {ALL_SITES: JOINT}
     if ALL_SITES in chosen:
         structure = all_sites(target, structure)
     specs = {}
@@ -34,7 +50,25 @@ def with_kernels(target: Target, structure: Structure, settings: KernelSettings,
         if found.needs.one_block:
             structure = joined(target, structure, name)
         specs[name] = _told(found, kernel, structure.level(name), settings, replicas)
-    return SweepSpec(structure, specs)
+    if not beside or ALL_SITES in specs:
+        return SweepSpec(structure, specs)
+    # No leaf: hot replicas, whose blocks alone are exchanged, do not move it.
+    joint = replace(level_of_all_sites(target, structure), leaf=False)
+    specs[ALL_SITES] = _told(load(JOINT), JOINT, joint, settings, replicas)
+    return SweepSpec(structure, specs, joint=(joint,))
+
+
+def _moves_all(target: Target, settings: KernelSettings) -> bool:
+    """Whether trajectories move all parameters at once, beside the levels' own moves or in their place."""
+    if settings.whole == "none" or (settings.whole == "auto" and settings.levels):
+        return False
+    if settings.whole == "auto":
+        return target.has_gradient and not target.auxiliary and target.dimension <= WIDEST_JOINT
+    if reason := load(JOINT).unfit(target):
+        raise KernelError(f"kernels.whole: given {settings.whole}, {reason}: allowed are auto and none")
+    if ALL_SITES in settings.levels:
+        raise KernelError(f"kernels.whole: given {settings.whole} beside kernels.levels.{ALL_SITES}: leave out one")
+    return True
 
 
 def _default(target: Target, structure: Structure, level: Level) -> str:

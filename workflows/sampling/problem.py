@@ -1,16 +1,18 @@
 """What is sampled: a model, its structure with a kernel for each level, its interweaving moves; found once a run."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.shard.starts import uniform_start
 from kernels.structure.discovery import StructureError, discover
 from kernels.structure.interweaving_discovery import find_interweavings
 from kernels.structure.joining import ALL_SITES
 from kernels.structure.levels import Structure
-from kernels.types import Position
+from kernels.types import Position, Start
 from workflows.modelling.errors import ModelError
 from workflows.modelling.model import Model
 from workflows.modelling.registry import build
@@ -54,9 +56,12 @@ def find_problem(model: Model, settings: Settings) -> Problem:
     require_gradient(settings.start.kind, model)
     _require_likelihood(settings, model)
     key = jax.random.key(PROBE)
-    position = _finite_start(model, key)
+    position = _finite_start(model, key, settings.start.radius)
     found = _discover(model, position, key, settings.structure.couplings)
-    spec = with_kernels(model.target, found, settings.kernels, settings.ensemble.replicas)
+    needs_blocks = len(settings.tempering.ladder()) > 1 and settings.tempering.swaps == "blocks"
+    spec = with_kernels(
+        model.target, found, settings.kernels, settings.ensemble.replicas, needs_blocks=needs_blocks
+    )
     if settings.equilibrate.interweaving and ALL_SITES not in settings.kernels.levels:
         spec = spec._replace(interweavings=find_interweavings(model.target, found, model.data, position, key))
     return Problem(model, spec)
@@ -74,23 +79,26 @@ def _require_likelihood(settings: Settings, model: Model) -> None:
         )
 
 
-def _finite_start(model: Model, key: jax.Array) -> Position:
-    """A start where every term is finite, for the probes to be taken around."""
+def _finite_start(model: Model, key: jax.Array, radius: float) -> Position:
+    """A start where every term is finite, for the probes to be taken around: of the prior, or in a box about 0."""
 
-    def attempt(key: jax.Array, data: Any) -> tuple[Position, dict[str, jax.Array]]:
-        position = model.target.initial(key, data)
+    box = uniform_start(model.target, radius)
+
+    def attempt(start: Start, key: jax.Array, data: Any) -> tuple[Position, dict[str, jax.Array]]:
+        position = start(key, data)
         terms = model.target.log_terms(position, data)
         return position, {name: jnp.all(jnp.isfinite(values)) for name, values in terms.items()}
 
-    compiled = jax.jit(attempt)
-    for number in range(STARTS):
+    drawn, in_box = jax.jit(partial(attempt, model.target.initial)), jax.jit(partial(attempt, box))
+    for number in range(2 * STARTS):
+        compiled = drawn if number < STARTS else in_box
         position, finite = compiled(jax.random.fold_in(key, number), model.data)
         if all(bool(good) for good in finite.values()):
             return position
     wrong = ", ".join(name for name, good in finite.items() if not bool(good))
     raise ModelError(
-        f"model {model.name!r}: the log density is NaN or infinite at all {STARTS} starts; at the last one "
-        f"in these terms: {wrong}. Check them and the supports of their sites, or give starts inside the support."
+        f"model {model.name!r}: the log density is NaN or infinite at {STARTS} draws of the prior and as many "
+        f"points of a box about 0; at the last one in these terms: {wrong}. Check them and the supports of their sites, or give starts inside the support."
     )
 
 

@@ -1,5 +1,7 @@
 """From settings and problem to what the runners and the coordinator are told: plain numbers, the same everywhere."""
 
+import jax
+
 from ensemble.diagnostics.convergence import rhat_limit
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.settings import Goals, Limits, RecordSettings, RunSettings, StageSettings, TrajectorySettings
@@ -7,6 +9,7 @@ from ensemble.shard.keys import run_seed
 from ensemble.shard.level_kernels.base import Needs
 from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.settings import LadderSettings, ShardSettings, StartSettings
+from kernels.numerics.operations import operations
 from workflows.sampling.problem import Problem
 from workflows.sampling.store_plan import affordable_draws
 from workflows.settings.loading import Settings
@@ -18,12 +21,12 @@ def run_settings(settings: Settings, problem: Problem, generation: int = 0) -> R
     Raises SettingsError where store.budget_mb has no room for goals.draws.
     """
     target, scout = problem.model.target, scout_kernel(settings, problem.spec)
-    superchains = settings.ensemble.superchains
-    shard = _shard_settings(settings, problem, scout, generation)
+    superchains, sweeps = settings.ensemble.superchains, sweeps_a_round(settings, problem)
+    shard = _shard_settings(settings, problem, scout, generation, draws_a_round(settings, problem.spec, sweeps))
     return RunSettings(
         shard=shard,
         superchains=superchains,
-        sweeps=settings.round.sweeps,
+        sweeps=sweeps,
         adapt_temperatures=settings.tempering.adapt,
         stages=StageSettings(
             scouts=scout != "none",
@@ -46,6 +49,48 @@ def run_settings(settings: Settings, problem: Problem, generation: int = 0) -> R
     )
 
 
+MANY_SWEEPS, BESIDE_TRAJECTORIES = 16, 8
+"""Sweeps of a round by default, and where a trajectory on all parameters ends it."""
+
+TRAJECTORY = 48
+"""Evaluations of the density, about, that a trajectory costs: 16 gradients, each three times as dear."""
+
+ROUND = 4_000_000
+"""Operations that a round of a superchain should have at least, some milliseconds: beside it the coordinator's own work
+is small."""
+
+
+def sweeps_a_round(settings: Settings, problem: Problem) -> int:
+    """Sweeps of a round: as the settings say or, where trajectories move all parameters and nothing else does, 1 to 4
+    by the operations of the model."""
+    if settings.round.sweeps != "auto":
+        return settings.round.sweeps
+    if problem.spec.joint:
+        return BESIDE_TRAJECTORIES
+    if not _one_block_alone(problem.spec):
+        return MANY_SWEEPS
+    model = problem.model
+    positions = jax.eval_shape(model.target.initial, jax.random.key(0), model.data)
+    of_shard = settings.ensemble.replicas // settings.ensemble.superchains
+    many = jax.tree.map(lambda x: jax.ShapeDtypeStruct((of_shard, *x.shape), x.dtype), positions)
+    density = operations(jax.vmap(model.target.log_terms, in_axes=(0, None)), many, model.data)
+    return 4 if TRAJECTORY * density * 4 <= ROUND else 2 if TRAJECTORY * density * 2 <= ROUND else 1
+
+
+def draws_a_round(settings: Settings, spec: SweepSpec, sweeps: int) -> int:
+    """Draws stored in a round: as the settings say or, where trajectories move all parameters and nothing else does,
+    those of all its sweeps."""
+    if settings.round.draws != "auto":
+        return settings.round.draws
+    return sweeps if _one_block_alone(spec) else 1
+
+
+def _one_block_alone(spec: SweepSpec) -> bool:
+    """Whether a sweep is one trajectory of all parameters."""
+    kernels = level_kernels(spec).values()
+    return len(kernels) == 1 and all(kernel.needs.doubles for kernel in kernels)
+
+
 def _goals(settings: Settings, dimension: int) -> Goals:
     """When the run is done. dimension: coordinates that are looked at."""
     goals = settings.goals
@@ -59,7 +104,9 @@ def _goals(settings: Settings, dimension: int) -> Goals:
     )
 
 
-def _shard_settings(settings: Settings, problem: Problem, scout: str, generation: int) -> ShardSettings:
+def _shard_settings(
+    settings: Settings, problem: Problem, scout: str, generation: int, draws: int
+) -> ShardSettings:
     """The settings of every runner."""
     ensemble, start, tempering = settings.ensemble, settings.start, settings.tempering
     stored = ensemble.replicas if settings.store.chains == "all" else settings.store.chains
@@ -68,12 +115,23 @@ def _shard_settings(settings: Settings, problem: Problem, scout: str, generation
         replicas=ensemble.replicas // ensemble.superchains,
         repeats=settings.equilibrate.global_repeats,
         stored=stored // ensemble.superchains,
+        draws=draws,
         shared=problem.shared,
         auxiliary=tuple(sorted(problem.model.target.auxiliary)),
         scout={**settings.scout.model_dump(), **settings.momentum_diffusion.model_dump(), "kernel": scout},
-        start=StartSettings(start.kind, start.radius, start.spread),
+        start=StartSettings(start.kind, start.radius, start.spread, _descends(settings, problem)),
         ladder=LadderSettings(tempering.ladder(), tuple(tempering.stages), tempering.swaps, tempering.tempers),
     )
+
+
+def _descends(settings: Settings, problem: Problem) -> bool:
+    """Whether starts go down the slope first: as the settings say or, of those that a density may be very low at, where
+    a level follows the gradient."""
+    if settings.start.descend != "auto":
+        return settings.start.descend
+    target, kernels = problem.model.target, level_kernels(problem.spec).values()
+    drawn = settings.start.kind in ("prior", "uniform") and settings.start.store is None
+    return drawn and not target.auxiliary and any(kernel.needs.gradient for kernel in kernels)
 
 
 def scout_kernel(settings: Settings, spec: SweepSpec) -> str:

@@ -49,7 +49,10 @@ def sample(
     with opened_fleet(spec, settings, runs_here(local, settings, problem)) as fleet:
         fleet.initialise(begin.starts)
         arrays = layout(
-            problem, chosen.shard, chosen.superchains, min(settings.store.commit_rounds, chosen.record.max_draws)
+            problem,
+            chosen.shard,
+            chosen.superchains,
+            min(settings.store.commit_rounds * chosen.shard.draws, chosen.record.max_draws),
         )
         attributes = _attributes(settings, problem, generation, is_object(settings.model.name, given))
         with stores.create(path, arrays, attributes) as store:

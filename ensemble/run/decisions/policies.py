@@ -1,6 +1,7 @@
 """Pure decisions of the coordinator: when a stage ends, what a round records, when a run must stop."""
 
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
+from ensemble.run.decisions.lost import all_arrived, lost_superchains
 from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
@@ -38,6 +39,7 @@ def _scout_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     still = has_settled(ledger.trace, dimension, settings.shard.replicas, WINDOW) and is_balanced(ledger.virial)
     share = by_chance(settings.shard.scout["furthest"], dimension)
     still = still and is_gathered(ledger.relocated, share, settings.replicas)
+    still = still and all_arrived(ledger.mass, dimension)
     return still or ledger.stage_round >= settings.stages.scout_rounds
 
 
@@ -47,12 +49,30 @@ def _equilibrate_ends(ledger: Ledger, settings: RunSettings) -> bool:
     return refined or ledger.stage_round >= settings.stages.equilibrate_rounds
 
 
+def to_redraw(ledger: Ledger, settings: RunSettings, dimension: int) -> tuple[int, ...]:
+    """The superchains that begin the next round at a new start: those lost before the ensemble has settled, where
+    stragglers are looked for."""
+    if not (_looks_for_lost(ledger, settings) and ledger.settled_round is None):
+        return ()
+    return tuple(lost_superchains(ledger.mass, ledger.redrawn, dimension))
+
+
+def _looks_for_lost(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether a warm-up stage puts what is lost where the others are: starts that are given are where they should be,
+    and hot replicas bring back what can be brought back."""
+    shard = settings.shard
+    drawn = shard.start.kind != "given" and not ledger.held
+    return ledger.stage.adapts and settings.stages.scouts and drawn and shard.rungs(ledger.stage) == 1
+
+
 def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     """Whether the ensemble has stopped drifting: what was learned on the way is then forgotten, for the far excursions
     of a few replicas would spoil the covariances of their blocks."""
     if not ledger.stage.settles or ledger.settled_round is not None:
         return False
     window = max(WINDOW, ledger.stage_round // 8)
+    if _looks_for_lost(ledger, settings) and not all_arrived(ledger.mass, dimension):
+        return False
     return is_balanced(ledger.virial) and has_settled(ledger.trace, dimension, settings.shard.replicas, window)
 
 
@@ -82,8 +102,8 @@ def should_record(ledger: Ledger, settings: RunSettings) -> bool:
 
 
 def has_room(ledger: Ledger, settings: RunSettings) -> bool:
-    """Whether the budget has room for another draw."""
-    return ledger.draws < settings.record.max_draws
+    """Whether the budget has room for the draws of another round."""
+    return ledger.draws + settings.shard.draws <= settings.record.max_draws
 
 
 def should_reset(ledger: Ledger, settings: RunSettings) -> bool:

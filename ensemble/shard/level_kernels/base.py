@@ -115,6 +115,11 @@ class LevelKernel(ABC):
     @classmethod
     def misfit(cls, target: Target, structure: Structure, level: str) -> str | None:
         """Why the level of this name cannot have the kernel, as a clause of a sentence on it; None where it can."""
+        return cls.unfit(target)
+
+    @classmethod
+    def unfit(cls, target: Target) -> str | None:
+        """Why no level of the target can have the kernel, as a clause; None where some may."""
         if cls.needs.gradient and not target.has_gradient:
             return (
                 "which would follow the gradient, and the model is a black box without one (a density given as a JAX "

@@ -57,7 +57,7 @@ def load(name: str) -> "type[LevelKernel]":
 def level_kernels(spec: "SweepSpec") -> "dict[str, LevelKernel]":
     """The kernel of every level of a sweep, by the level's name."""
     found = {}
-    for level in spec.structure.levels:
+    for level in spec.levels:
         told = spec.kernel_of(level)._replace(metric=spec.metric_of(level))
         found[level.name] = load(told.kernel)(level, told)
     return found

@@ -31,12 +31,15 @@ WIDEST_POOLED = 512
 low rank is for wider ones: on 2,429 coordinates of a volatile walk b2 is a tenth of the diagonal's after 1,200
 gradients."""
 STATES_PER_COORDINATE = 4
-"""Replicas for each coordinate of a dense metric, or direction of one of low rank, from which on it is the default."""
+"""Replicas for each direction of a metric of low rank, from which on it is the default."""
+COORDINATES_PER_STATE = 4
+"""Coordinates of a dense metric for each replica, up to which it is the default: moments are pooled over tens of rounds,
+and gradients tell of directions in which states hardly differ."""
 
 
 def affordable(width: int, replicas: int) -> Metric:
     """The best form of the metric of one block that so many replicas can estimate."""
-    if width <= min(WIDEST_POOLED, replicas // STATES_PER_COORDINATE):
+    if width <= min(WIDEST_POOLED, replicas * COORDINATES_PER_STATE):
         return "dense"
     enough = width > WIDEST_POOLED and replicas >= STATES_PER_COORDINATE * KernelSpec().rank
     return "low_rank" if enough else "auto"

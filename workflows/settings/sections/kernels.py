@@ -21,6 +21,12 @@ class KernelSettings(Section):
         f"a mapping of levels (as `maxwell inspect` lists them), or of whole alone, to a kernel ({described()})",
         "the kernel of a level; whole: all parameters in one block; levels not named: by their structure",
     )
+    whole: Literal["auto", "nuts", "none"] = key(
+        "auto",
+        "auto, nuts or none",
+        "a trajectory on all parameters beside the levels' own moves; auto: where the model has a gradient and up to "
+        "20,000 parameters (up to 16 of them move by it alone)",
+    )
     integrator: Literal["leapfrog", "two_stage"] = key(
         "leapfrog", "leapfrog or two_stage", "the scheme of the trajectories of hmc and nuts"
     )

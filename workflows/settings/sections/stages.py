@@ -2,13 +2,37 @@
 
 from typing import Literal
 
+from pydantic import field_validator
+from pydantic_core.core_schema import ValidationInfo
+
 from workflows.settings.fields import COUNT, NOT_NEGATIVE, POSITIVE, Count, Natural, NotNegative, Positive, Section, key
 
 
 class RoundSettings(Section):
     """One round: the work between two visits of the coordinator."""
 
-    sweeps: Count = key(16, COUNT, "sweeps over all levels in a round")
+    sweeps: Literal["auto"] | Count = key(
+        "auto",
+        "auto or " + COUNT,
+        "sweeps over all levels in a round; auto: 16, or 1 to 4 where a trajectory on one block takes as long as many "
+        "of them, by the operations of the model",
+    )
+    draws: Literal["auto"] | Count = key(
+        "auto",
+        "auto, or a whole number from 1 that divides round.sweeps",
+        "draws stored in a round, evenly spaced over its sweeps; auto: every sweep's where a trajectory moves all "
+        "parameters, else that of the last one",
+    )
+
+    @field_validator("draws")
+    @classmethod
+    def _divides(cls, draws: str | int, info: ValidationInfo) -> str | int:
+        sweeps = info.data.get("sweeps")
+        if isinstance(draws, int) and isinstance(sweeps, int) and sweeps % draws:
+            raise ValueError(f"allowed: auto, or a divisor of round.sweeps ({sweeps})")
+        if isinstance(draws, int) and draws > 1 and sweeps == "auto":
+            raise ValueError("it divides round.sweeps, which is auto: set both, or leave this auto")
+        return draws
 
 
 class ScoutSettings(Section):

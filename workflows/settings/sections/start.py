@@ -17,6 +17,12 @@ class StartSettings(Section):
         "what the starts are drawn from, one for each superchain; given: read from start.file",
     )
     radius: Positive = key(2.0, POSITIVE, "uniform: half the width of the box, in unconstrained units")
+    descend: Literal["auto"] | bool = key(
+        "auto",
+        "auto, true or false",
+        "prior, uniform: follow the slope from a start to the edge of the bulk before anything moves at random; auto: "
+        "where a level follows the gradient",
+    )
     file: str | None = key(
         None,
         "an .npz file, or null",

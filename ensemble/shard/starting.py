@@ -1,0 +1,97 @@
+"""The first states of a superchain: at a dispersed start with a finite density, or at the start that is given."""
+
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ensemble.errors import MaxwellError
+from ensemble.protocol.flat import under
+from ensemble.protocol.plans import Arrays
+from ensemble.protocol.stages import INITIALISE
+from ensemble.shard.compiled import Clock, Compiled
+from ensemble.shard.keys import stage_key
+from ensemble.shard.settings import ShardSettings
+from ensemble.shard.starts import APPROXIMATIONS, descending, make_start, uniform_start
+from ensemble.shard.walkers import Rungs
+from kernels.state import State, evaluate
+from kernels.structure.levels import Structure
+from kernels.target import Target
+
+STARTS = 100
+"""Starts tried for a superchain before its density is called hopeless."""
+
+OUTSIDE = 20
+"""Draws of the prior without a finite density after which starts come from the box."""
+
+FITS = 10
+"""Starts tried where an approximation is fitted for each."""
+
+
+class StartError(MaxwellError):
+    """No start with a finite density."""
+
+
+class Starter:
+    """Draws the starts of superchains."""
+
+    def __init__(self, target: Target, structure: Structure, settings: ShardSettings, clock: Clock) -> None:
+        self.target, self.structure, self.settings, self.clock = target, structure, settings, clock
+        self._evaluate = Compiled(
+            jax.vmap(lambda p, data: evaluate(target, structure, p, data), in_axes=(0, None)), clock
+        )
+
+    @cached_property
+    def _start(self) -> Compiled:
+        start = self.settings.start
+        return Compiled(make_start(self.target, start.kind, start.radius, start.spread), self.clock)
+
+    @cached_property
+    def _in_box(self) -> Compiled:
+        return Compiled(uniform_start(self.target, self.settings.start.radius), self.clock)
+
+    @cached_property
+    def _descend(self) -> Compiled:
+        return Compiled(descending(self.target), self.clock)
+
+    def first(self, shard: int, data: Any, turn: int = 0) -> Rungs:
+        """The first of some dispersed starts whose density is finite, the same for every replica of the shard. turn:
+        how often it was drawn before."""
+        tries = FITS if self.settings.start.kind in APPROXIMATIONS else STARTS
+        for attempt in range(tries):
+            key = jax.random.fold_in(stage_key(self.settings.seed, INITIALISE, turn * STARTS + attempt), shard)
+            outside = self.settings.start.kind == "prior" and attempt >= OUTSIDE
+            one = (self._in_box if outside else self._start)(key, data)
+            if self.settings.start.descends:
+                one = self._descend(one, data)
+            position = {name: jnp.repeat(x[None], self.settings.replicas, axis=0) for name, x in one.items()}
+            state = self._evaluate(position, data)
+            if not (wrong := _not_finite(state)):
+                return (state,)
+        raise StartError(
+            f"the log density is not finite at any of {tries} starts of superchain {shard}: at the last one these "
+            f"terms are NaN or infinite: {', '.join(wrong)}. Check these terms and the supports of their sites, or "
+            "give the model starts inside the support (start.kind=given)."
+        )
+
+    def given(self, shard: int, start: Arrays, data: Any) -> Rungs:
+        """The states at a start that is given: rung/0/position/<site> [R, *shape], and so on for hotter rungs, of which
+        there may be any number. It is not drawn again: StartError where its density is not finite."""
+        rungs: list[State] = []
+        while found := under(f"rung/{len(rungs)}/position", start):
+            position = {name: jnp.asarray(found[name], jnp.float64) for name in self.target.sites}
+            rungs.append(self._evaluate(position, data))
+            if wrong := _not_finite(rungs[-1]):
+                sites = sorted(set().union(*(self.structure.depends[name] for name in wrong)))
+                raise StartError(
+                    f"the log density is not finite at the start given for superchain {shard}: these terms are NaN or "
+                    f"infinite: {', '.join(wrong)}. Give starts inside the support: look at their sites, "
+                    f"{', '.join(sites)}. A given start is not drawn again."
+                )
+        return tuple(rungs)
+
+
+def _not_finite(state: State) -> list[str]:
+    """The terms that are NaN or infinite at a state of any replica."""
+    return sorted(name for name, cells in state.cells.items() if not bool(jnp.all(jnp.isfinite(cells))))
