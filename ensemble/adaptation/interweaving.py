@@ -11,15 +11,15 @@ LEAST_USEFUL = 0.02
 """A move whose expected squared step is below this share of its parent's variance is not worth its evaluation."""
 
 
-def schedule(sweeps: int, round_: int, useful: np.ndarray) -> np.ndarray:
-    """The interweaving move of each sweep of a round: the useful ones in turn, their number (nothing) where none is.
+def schedule(count: int, round_: int, useful: np.ndarray) -> np.ndarray:
+    """The `count` interweaving moves of a round, one after another: the useful ones in turn, their number (nothing) where none is.
 
     A function of the round's number and frozen flags, never of the states: so any order is exact.
     """
     chosen = np.flatnonzero(useful)
     if not chosen.size:
-        return np.full(sweeps, len(useful))
-    return chosen[(np.arange(sweeps) + round_ * sweeps) % chosen.size]
+        return np.full(count, len(useful))
+    return chosen[(np.arange(count) + round_ * count) % chosen.size]
 
 
 def interweavings_to_keep(
@@ -34,6 +34,7 @@ def interweavings_to_keep(
         level = next(level for level in spec.structure.levels if move.parent in level.sites)
         variances = moments.states[level.name][0].scatter / moments.states[level.name][0].weight
         diagonal = np.einsum("iib->ib", variances) if variances.ndim == 3 else variances
-        variance = float(level.scatter({}, jnp.asarray(diagonal))[move.parent])
+        variances_of = np.asarray(level.scatter({}, jnp.asarray(diagonal))[move.parent])
+        variance = float(variances_of if move.place is None else variances_of[move.place])
         flags.append(np.exp(2 * tuning.interweave[number]) * np.nan_to_num(seen[number]) > LEAST_USEFUL * variance)
     return np.asarray(flags, bool)

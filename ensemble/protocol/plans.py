@@ -1,5 +1,7 @@
 """What travels between the coordinator and the workers: plain arrays and numbers, never live objects."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -9,6 +11,11 @@ from ensemble.protocol.statistics import RoundStatistics
 
 Arrays = dict[str, np.ndarray]
 """Flat arrays by name ("position/a", "cells/y", ...)."""
+
+
+def positions_of(state: Arrays) -> Arrays:
+    """Of the complete state of a shard what `Runner.initial` takes as a start."""
+    return {name: values for name, values in state.items() if "/position/" in name}
 
 
 class RunnerSpec(NamedTuple):
@@ -36,7 +43,8 @@ class RoundPlan(NamedTuple):
     record: whether to hand back draws.
     reset: whether the accumulators start anew.
     with_diagnostics: whether to hand back what the accumulators hold.
-    redraw: shards that begin the round at a new start.
+    redraw: shards that begin the round anew, at a start of their own or, where there is one, at
+    starts: by shard, as `Runner.initial` takes them.
     """
 
     epoch: int
@@ -48,6 +56,7 @@ class RoundPlan(NamedTuple):
     reset: bool = False
     with_diagnostics: bool = False
     redraw: tuple[int, ...] = ()
+    starts: Mapping[int, Arrays] = MappingProxyType({})
 
 
 class RoundResult(NamedTuple):

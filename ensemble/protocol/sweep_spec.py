@@ -31,6 +31,10 @@ class KernelSpec(NamedTuple):
     joint_turning: bool = False
 
 
+MOST_INTERWEAVINGS = 16
+"""Interweaving moves of one sweep."""
+
+
 class SweepSpec(NamedTuple):
     """All that a sweep is composed of, the same for every shard and for the coordinator.
 
@@ -49,6 +53,12 @@ class SweepSpec(NamedTuple):
     def levels(self) -> tuple[Level, ...]:
         """All that a sweep moves: the structure's levels, coarse to fine, then the joint ones."""
         return (*self.structure.levels, *self.joint)
+
+    @property
+    def interweavings_a_sweep(self) -> int:
+        """Moves of one sweep: one, or each of them twice where a sweep is one long trajectory of all parameters."""
+        alone = len(self.levels) == 1 and self.kernel_of(self.levels[0]).kernel == "nuts"
+        return min(2 * len(self.interweavings), MOST_INTERWEAVINGS) if alone and self.interweavings else 1
 
     def kernel_of(self, level: Level) -> KernelSpec:
         """How a level is updated."""

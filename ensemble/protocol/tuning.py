@@ -28,7 +28,7 @@ class TuningState(NamedTuple):
     levels: level name -> for each rung that moves it its tuning.
     betas: [rungs], inverse temperatures from cold to hot.
     interweave: log step size of each interweaving move, [moves].
-    schedule: the interweaving move of each sweep of a round, [sweeps]; the number of moves for none.
+    schedule: the interweaving moves of a round, as many in each sweep, one after another; the number of moves for none.
     parity: of the swaps of each sweep, 0 or 1, [sweeps], see kernels.ladder.tempering.pairs.
     lengths: for each level that follows the gradient its trajectories, [rungs, sweeps]: numbers of steps, or of
         doublings at most where they double.

@@ -4,7 +4,7 @@ from functools import partial
 from typing import NamedTuple
 
 from ensemble.fleet.local import Fleet
-from ensemble.protocol.plans import RoundResult
+from ensemble.protocol.plans import RoundPlan, RoundResult, positions_of
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.absorb import absorb
 from ensemble.run.decisions import policies
@@ -69,7 +69,7 @@ class Coordinator:
         committed, stopwatch = self.state.ledger.epoch, Stopwatch(self.sitting.clock, remote=self.fleet.remote)
         self._announce_stage()
         while (outcome := self._outcome()) is None:
-            plan = next_plan(self.state, spec, settings)
+            plan = self._with_starts(next_plan(self.state, spec, settings))
             results = self.fleet.run(plan)
             self.state = absorb(self.state, plan, results, spec, settings)
             self._record(results)
@@ -85,6 +85,14 @@ class Coordinator:
         if committed < self.state.ledger.epoch:
             self._commit()
         return outcome
+
+    def _with_starts(self, plan: RoundPlan) -> RoundPlan:
+        """The plan with the states of others for superchains that were lost again and again."""
+        chosen = policies.sources(plan.redraw, self.state.ledger, self.settings)
+        if not chosen:
+            return plan
+        states = self.fleet.states()
+        return plan._replace(starts={shard: positions_of(states[source]) for shard, source in chosen.items()})
 
     def _outcome(self) -> Outcome | None:
         """Whether to stop, looked at between rounds, so that what was drawn is a prefix whenever it stops."""

@@ -23,7 +23,9 @@ def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundP
     """The next round."""
     ledger = state.ledger
     sweeps = 1 if settings.shard.runs_scout(ledger.stage) else settings.sweeps
-    interweavings = schedule(sweeps, ledger.stage_round, np.asarray(ledger.interweavings_kept, bool))
+    interweavings = schedule(
+        sweeps * spec.interweavings_a_sweep, ledger.stage_round, np.asarray(ledger.interweavings_kept, bool)
+    )
     parity = (ledger.stage_round * sweeps + np.arange(sweeps)) % 2
     lengths = adaptation.trajectory_lengths(
         state.tuning,

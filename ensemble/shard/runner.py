@@ -84,6 +84,12 @@ class ShardRunner:
         rungs = self._starter.given(shard, start, self.data) if given else self._starter.first(shard, self.data)
         return _pack(Live(-1, rungs, accumulators.empty()))
 
+    def _anew(self, shard: int, plan: RoundPlan) -> Rungs:
+        """The states of a superchain that was lost."""
+        if shard in plan.starts:
+            return self._starter.given(shard, plan.starts[shard], self.data)
+        return self._starter.first(shard, self.data, turn=1 + plan.epoch)
+
     def load(self, shard: int, epoch: int, state: Arrays) -> None:
         self._live[shard] = _unpack(epoch, state)
 
@@ -93,7 +99,7 @@ class ShardRunner:
     def run(self, shard: int, plan: RoundPlan) -> RoundResult:
         live = self._live[shard]
         if shard in plan.redraw:
-            live = Live(live.epoch, self._starter.first(shard, self.data, turn=1 + plan.epoch), live.sums)
+            live = Live(live.epoch, self._anew(shard, plan), live.sums)
         if live.epoch != plan.epoch - 1:
             raise ValueError(f"shard {shard} stands at round {live.epoch}, it cannot run round {plan.epoch}")
         tuning = self._tuning(plan)

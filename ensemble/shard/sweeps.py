@@ -116,7 +116,7 @@ class Sweeps:
     def round(
         self, states: Rungs, keys: jax.Array, data: Data, tuning: TuningState, walkers: Walkers = ()
     ) -> tuple[Rungs, RoundTally, Walkers]:
-        """As many sweeps as tuning.schedule has entries. keys: one for each rung and replica, [rungs, R]; walkers:
+        """As many sweeps as tuning.parity has entries. keys: one for each rung and replica, [rungs, R]; walkers:
         where whole replicas are exchanged."""
         carry = states, self._empty(tuning), walkers
         return self._advance(carry, _sweeps_of(tuning), keys, data, tuning)
@@ -141,7 +141,7 @@ class Sweeps:
             states, tally, walkers = self._advance((states, fresh, walkers), sweeps, keys, data, tuning)
             return (states, tally, walkers), kept(states[0], walkers, tally.chains, stored)
 
-        sweeps = jax.tree.map(lambda values: values.reshape(draws, -1), _sweeps_of(tuning))
+        sweeps = jax.tree.map(lambda values: values.reshape(draws, -1, *values.shape[1:]), _sweeps_of(tuning))
         carry = states, self._empty(tuning), walkers
         if draws == 1:
             carry, one = part(carry, jax.tree.map(lambda values: values[0], sweeps))
@@ -163,9 +163,9 @@ class Sweeps:
         """Some sweeps of a round: their numbers, interweaving moves and parities of swaps, [sweeps] each."""
 
         def body(carry: Carry, sweep: tuple[jax.Array, ...]) -> tuple[Carry, None]:
-            (states, tally, walkers), (index, move, parity) = carry, sweep
+            (states, tally, walkers), (index, moves, parity) = carry, sweep
             fresh = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, index)))(keys)
-            states, tally, purpose = self._moves(states, tally, fresh, index, move, data, tuning)
+            states, tally, purpose = self._moves(states, tally, fresh, index, moves, data, tuning)
             if self.rungs > 1:
                 swap = partial(self._swaps, purpose=purpose, parity=parity, data=data, tuning=tuning)
                 states, tally, walkers = swap(states, tally, walkers, fresh)
@@ -179,7 +179,7 @@ class Sweeps:
         tally: RoundTally,
         keys: jax.Array,
         index: jax.Array,
-        move: jax.Array,
+        moves: jax.Array,
         data: Data,
         tuning: TuningState,
     ) -> tuple[Rungs, RoundTally, int]:
@@ -191,7 +191,11 @@ class Sweeps:
             states, tally = self._repeated(update, states, tally, fresh) if repeated else update(states, tally, fresh)
             purpose += 1
         if self.n_interweavings:
-            states, tally = self._interweave(states, tally, _purpose(keys, purpose)[0], move, data, tuning)
+            fresh = _purpose(keys, purpose)[0]
+            if len(moves) == 1:
+                states, tally = self._interweave(states, tally, fresh, moves[0], data, tuning)
+            else:
+                states, tally = self._interweavings(states, tally, fresh, moves, data, tuning)
         return states, tally, purpose
 
     def _repeated(
@@ -230,6 +234,17 @@ class Sweeps:
             chains=chains,
         )
         return tuple(moved), tally
+
+    def _interweavings(
+        self, states: Rungs, tally: RoundTally, keys: jax.Array, moves: jax.Array, data: Data, tuning: TuningState
+    ) -> tuple[Rungs, RoundTally]:
+        """Several of the scheduled moves, in a loop, so that they are compiled once."""
+
+        def body(number: jax.Array, carry: tuple[Rungs, RoundTally]) -> tuple[Rungs, RoundTally]:
+            fresh = jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+            return self._interweave(*carry, fresh, moves[number], data, tuning)
+
+        return jax.lax.fori_loop(0, len(moves), body, (states, tally))
 
     def _interweave(
         self, states: Rungs, tally: RoundTally, keys: jax.Array, move: jax.Array, data: Data, tuning: TuningState
@@ -386,9 +401,9 @@ class Sweeps:
 
 
 def _sweeps_of(tuning: TuningState) -> tuple[jax.Array, ...]:
-    """The number, interweaving move and parity of the swaps of each sweep of a round."""
-    numbers = jnp.arange(tuning.schedule.shape[0])
-    return numbers, jnp.asarray(tuning.schedule), jnp.asarray(tuning.parity)
+    """The number, interweaving moves and parity of the swaps of each sweep of a round."""
+    count = tuning.parity.shape[0]
+    return jnp.arange(count), jnp.reshape(jnp.asarray(tuning.schedule), (count, -1)), jnp.asarray(tuning.parity)
 
 
 def _cold_density(states: Rungs) -> jax.Array:

@@ -1,19 +1,25 @@
-"""Finds the scale and location groups under which the prior of a plated site does not change, by trying them out."""
+"""Finds the scale and location groups under which the prior of a site does not change, by trying them out."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from kernels.structure.levels import Interweaving, Structure
+from kernels.structure.levels import Interweaving, Structure, along
 from kernels.structure.probing import Prober, Values
-from kernels.target import Target
+from kernels.target import Site, Target
 from kernels.types import Data, Position
 
 STEPS = (0.7, -0.4, 0.15)
 """Sizes eps of the trial moves, one at each random position."""
 SPREAD = 0.5
 TOLERANCE = 1e-8
+POWERS = (1.0, 0.5, -0.5, -1.0)
+"""Of e^parent that a parent may be: the log of a standard deviation, of a variance, a precision, an inverse scale."""
+MOST_PLACES = 16
+"""Longest last axis whose coordinates are moved one by one."""
 
 
 def find_interweavings(
@@ -21,35 +27,55 @@ def find_interweavings(
 ) -> tuple[Interweaving, ...]:
     """The interweaving moves that a model admits, each verified at several random positions around `position`.
 
-    scale: parent += eps, child <- m + (child - m) e^eps with m = 0 or the value of another scalar site. Accepted when
-    the prior terms that depend on the child change by -n eps in all, n the child's size, so that the Jacobian n eps
-    cancels them: log sd and x ~ Normal(m, sd), or log x on a log-normal's unconstrained coordinate.
-    location: parent += eps, child += eps. Accepted when the same terms do not change: m and x ~ Normal(m, .).
-    Parents and centers are scalar unplated sites that share a prior term with the child, which lies on a plate.
+    scale: parent += eps, child <- m + (child - m) e^(power eps) with m = 0 or the value of another site. Accepted when
+    the prior terms that depend on the child change by -n power eps in all, n the number of scaled coordinates, so that
+    the Jacobian n power eps cancels them: log sd and x ~ Normal(m, sd), or log x on a log-normal's unconstrained
+    coordinate. location: parent += eps, child += eps. Accepted when the same terms do not change: m and
+    x ~ Normal(m, .). Parents and centers are unplated sites that share a prior term with the child, a site of several
+    coordinates: scalars, which go with all of the child, or vectors as long as its last axis (the scales and means of
+    varying intercepts and slopes), each of whose coordinates goes with the children in its place.
     """
     prober = Prober(target, data, position)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    moves = list(_proposals(target, structure))
-    if not moves:
+    alternatives = list(_proposals(target, structure))
+    if not alternatives:
         return ()
     points = [prober.point(rng, SPREAD, eps) for eps in STEPS]
-    return tuple(
-        move
-        for move in moves
-        if all(_invariant(prober, target, structure, move, p.position, p.terms, p.scale) for p in points)
-    )
+
+    def holds(move: Interweaving) -> bool:
+        return all(_invariant(prober, target, structure, move, p.position, p.terms, p.scale) for p in points)
+
+    found = (next(filter(holds, moves), None) for moves in alternatives)
+    return tuple(move for move in found if move is not None)
 
 
-def _proposals(target: Target, structure: Structure) -> Iterator[Interweaving]:
-    """Every pair of a scalar unplated parent and a plated child in one prior term, with every possible center."""
-    scalars = [name for name, site in target.sites.items() if not site.plates and site.shape == ()]
-    for child in (name for name, site in target.sites.items() if site.plates):
+def _proposals(target: Target, structure: Structure) -> Iterator[list[Interweaving]]:
+    """Every pair of an unplated parent and a child in one prior term: the alternatives of which one may hold."""
+    sites = target.sites
+    parents = [n for n, s in sites.items() if not s.plates and len(s.shape) <= 1 and n not in target.auxiliary]
+    for child, site in sites.items():
+        if math.prod(site.shape) < 2 or child in target.auxiliary:
+            continue
         shared = frozenset[str]().union(*(structure.depends[term] for term in _child_priors(target, structure, child)))
-        near = [name for name in scalars if name in shared]
+        near = [name for name in parents if name in shared and name != child]
         for parent in near:
-            yield Interweaving("location", parent, child, None)
-            yield Interweaving("scale", parent, child, None)
-            yield from (Interweaving("scale", parent, child, center) for center in near if center != parent)
+            for place in _places(sites[parent], site):
+                fitting = [n for n in near if n != parent and (not sites[n].shape or place in _places(sites[n], site))]
+                yield [Interweaving("location", parent, child, None, place=place)]
+                yield [
+                    Interweaving("scale", parent, child, center, power, place)
+                    for center in (None, *fitting)
+                    for power in POWERS
+                ]
+
+
+def _places(parent: Site, child: Site) -> list[int] | list[None]:
+    """Where along the child's last axis a parent's coordinates belong: everywhere for a scalar, nowhere where the parent
+    is a vector of another length."""
+    if not parent.shape:
+        return [None]
+    event = len(child.shape) > len(child.plates)
+    return list(range(parent.shape[0])) if event and parent.shape[0] == child.shape[-1] <= MOST_PLACES else []
 
 
 def _child_priors(target: Target, structure: Structure, child: str) -> list[str]:
@@ -67,7 +93,7 @@ def _invariant(
     terms: Values,
     eps: float,
 ) -> bool:
-    """Whether the child's prior terms change by minus the log Jacobian when the move is made by eps."""
+    """Whether the child's prior terms, but for the parent's own, change by minus the log Jacobian under a move by eps."""
     moved, log_jacobian = apply(move, position, eps)
     after = prober.terms(moved)
     names = _child_priors(target, structure, move.child)
@@ -78,9 +104,5 @@ def _invariant(
 
 def apply(move: Interweaving, position: Mapping[str, np.ndarray], eps: float) -> tuple[Values, float]:
     """The position after a move by eps, and the log of its Jacobian."""
-    parent, child = position[move.parent], position[move.child]
-    moved = {**position, move.parent: parent + eps}
-    if move.kind == "location":
-        return {**moved, move.child: child + eps}, 0.0
-    center = position[move.center] if move.center is not None else 0.0
-    return {**moved, move.child: center + (child - center) * np.exp(eps)}, child.size * eps
+    moved, log_jacobian = along(move, {name: jnp.asarray(x) for name, x in position.items()}, jnp.asarray(eps))
+    return {name: np.asarray(x) for name, x in moved.items()}, float(log_jacobian)

@@ -17,16 +17,37 @@ from kernels.types import Cells, Position, Terms
 class Interweaving(NamedTuple):
     """A group under which the prior of `child` is invariant: see find_interweavings.
 
-    kind: scale: parent += eps, child <- m + (child - m) e^eps; location: parent += eps, child += eps.
-    parent: a scalar site, the log of a scale or a location.
+    kind: scale: parent += eps, child <- m + (child - m) e^(power eps); location: parent += eps, child += eps.
+    parent: a site, the log of a scale (or of a power of one) or a location.
     child: the site that is scaled or shifted along.
     center: the site that is m, None for m = 0.
+    power: of e^parent that scales: 1 for the log of a standard deviation, 1/2 of a variance, -1/2 of a precision.
+    place: along the last axis of parent, child and (where it is no scalar) center: the coordinate that is moved, with
+        all children there; None: a scalar parent and all of the child.
     """
 
     kind: Literal["scale", "location"]
     parent: str
     child: str
     center: str | None
+    power: float = 1.0
+    place: int | None = None
+
+
+def along(move: Interweaving, position: Position, eps: jax.Array) -> tuple[Position, jax.Array]:
+    """The position after a move of the group by eps, and the log of its Jacobian."""
+    last = ... if move.place is None else (..., move.place)
+    parent, child = position[move.parent], position[move.child]
+    moved = child[last]
+    if move.kind == "location":
+        following, log_jacobian = moved + eps, jnp.zeros(())
+    else:
+        center = 0.0 if move.center is None else position[move.center]
+        center = center if jnp.ndim(center) == 0 else center[last]
+        following = center + (moved - center) * jnp.exp(move.power * eps)
+        log_jacobian = moved.size * move.power * eps
+    both = {move.parent: parent.at[last].add(eps), move.child: child.at[last].set(following)}
+    return {**position, **both}, log_jacobian
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from kernels.state import Info, State, decide
-from kernels.structure.levels import Interweaving, Structure
+from kernels.structure.levels import Interweaving, Structure, along
 from kernels.target import Target
 from kernels.transitions.per_replica import PerReplica
 from kernels.types import Data, Position
@@ -54,7 +54,7 @@ class Interweave(PerReplica):
         touched = {site for move in interweavings for site in (move.parent, move.child)}
         self.terms = tuple(term for term, sites in structure.depends.items() if touched & sites)
         self._branches: list[Callable[[Position, jax.Array], OrbitPoint]] = [
-            partial(_along, move) for move in interweavings
+            partial(along, move) for move in interweavings
         ]
 
     def one(self, key: jax.Array, state: State, data: Data, parameters: InterweavingParameters) -> tuple[State, Info]:
@@ -68,12 +68,3 @@ class Interweave(PerReplica):
         accepted, info = decide(accept_key, change)
         proposed = State(position, {**state.cells, **cells})
         return jax.tree.map(lambda new, old: jnp.where(accepted, new, old), proposed, state), info
-
-
-def _along(move: Interweaving, position: Position, eps: jax.Array) -> OrbitPoint:
-    parent, child = position[move.parent], position[move.child]
-    if move.kind == "location":
-        return {**position, move.parent: parent + eps, move.child: child + eps}, jnp.zeros(())
-    center = position[move.center] if move.center is not None else 0.0
-    scaled = center + (child - center) * jnp.exp(eps)
-    return {**position, move.parent: parent + eps, move.child: scaled}, child.size * eps

@@ -10,7 +10,6 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.shard.starts import uniform_start
 from kernels.structure.discovery import StructureError, discover
 from kernels.structure.interweaving_discovery import find_interweavings
-from kernels.structure.joining import ALL_SITES
 from kernels.structure.levels import Structure
 from kernels.types import Position, Start
 from workflows.modelling.errors import ModelError
@@ -62,7 +61,7 @@ def find_problem(model: Model, settings: Settings) -> Problem:
     spec = with_kernels(
         model.target, found, settings.kernels, settings.ensemble.replicas, needs_blocks=needs_blocks
     )
-    if settings.equilibrate.interweaving and ALL_SITES not in settings.kernels.levels:
+    if settings.equilibrate.interweaving:
         spec = spec._replace(interweavings=find_interweavings(model.target, found, model.data, position, key))
     return Problem(model, spec)
 

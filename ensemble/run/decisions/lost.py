@@ -18,7 +18,9 @@ TURNS = 10
 """New starts that a superchain may have."""
 
 
-def lost_superchains(mass: tuple[tuple[float, ...], ...], redrawn: tuple[tuple[int, ...], ...], dimension: int) -> list[int]:
+def lost_superchains(
+    mass: tuple[tuple[float, ...], ...], redrawn: tuple[tuple[int, ...], ...], dimension: int
+) -> list[int]:
     """The superchains whose log mass lies so far below the best one's that nothing is lost without them.
 
     mass: for each round of a stage and superchain its mean log density plus the log of the volume that it fills,
@@ -28,15 +30,18 @@ def lost_superchains(mass: tuple[tuple[float, ...], ...], redrawn: tuple[tuple[i
     """
     if len(mass) < WINDOW:
         return []
-    last = np.asarray(mass[-WINDOW:], float)
-    half = WINDOW // 2
+    last, half = np.asarray(mass[-WINDOW:], float), WINDOW // 2
     early, late = last[:half].mean(axis=0), last[half:].mean(axis=0)
-    lacking = np.nanmax(late, initial=-np.inf) - late
+    if not np.isfinite(late.max()):
+        return []
+    # Replicas that all stand where they began fill no volume: a superchain that never moved lacks everything.
+    lacking, early = late.max() - late, np.where(np.isneginf(late), late, early)
     # The log variance of few normal draws has a standard deviation of about 1, half of which counts for each coordinate.
     allowed = CERTAIN + NOISE * 0.5 * np.sqrt(dimension / half)
     fresh = {superchain for row in redrawn[-WINDOW:] for superchain in row}
     turns = np.bincount([superchain for row in redrawn for superchain in row], minlength=last.shape[1])
-    climbing = late - early > CLIMBING * lacking
+    with np.errstate(invalid="ignore"):
+        climbing = late - early > CLIMBING * lacking
     found = (lacking > allowed) & ~climbing & (turns < TURNS)
     return [int(superchain) for superchain in np.flatnonzero(found) if superchain not in fresh]
 

@@ -1,5 +1,7 @@
 """Pure decisions of the coordinator: when a stage ends, what a round records, when a run must stop."""
 
+from collections import Counter
+
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
 from ensemble.run.decisions.lost import all_arrived, lost_superchains
 from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered
@@ -15,6 +17,9 @@ SHEDDING = 6
 
 ROAMING = (1.0, 3.0)
 """Factors on a quarter of a period before the ensemble settles: oscillators come to rest at every phase."""
+
+OWN_STARTS = 2
+"""New starts of its own that a lost superchain has before it takes the states of another."""
 
 HOLD = 6
 """Rounds over which moments are gathered anew before they count."""
@@ -55,6 +60,14 @@ def to_redraw(ledger: Ledger, settings: RunSettings, dimension: int) -> tuple[in
     if not (_looks_for_lost(ledger, settings) and ledger.settled_round is None):
         return ()
     return tuple(lost_superchains(ledger.mass, ledger.redrawn, dimension))
+
+
+def sources(redraw: tuple[int, ...], ledger: Ledger, settings: RunSettings) -> dict[int, int]:
+    """Superchains whose states are given to those that have had starts of their own in vain: in turn any that is not
+    lost, so that no mode of weight is emptied."""
+    sound = [superchain for superchain in range(settings.superchains) if superchain not in redraw]
+    turns = Counter(superchain for row in ledger.redrawn for superchain in row)
+    return {lost: sound[(lost + turns[lost]) % len(sound)] for lost in redraw if turns[lost] >= OWN_STARTS}
 
 
 def _looks_for_lost(ledger: Ledger, settings: RunSettings) -> bool:
