@@ -43,6 +43,7 @@ class RoundPlan(NamedTuple):
     record: whether to hand back draws.
     reset: whether the accumulators start anew.
     with_diagnostics: whether to hand back what the accumulators hold.
+    floor: log density below which a replica takes the place of another after the round; None: nobody looks for it.
     redraw: shards that begin the round anew, at a start of their own or, where there is one, at
     starts: by shard, as `Runner.initial` takes them.
     """
@@ -55,6 +56,7 @@ class RoundPlan(NamedTuple):
     record: bool = False
     reset: bool = False
     with_diagnostics: bool = False
+    floor: float | None = None
     redraw: tuple[int, ...] = ()
     starts: Mapping[int, Arrays] = MappingProxyType({})
 

@@ -1,5 +1,7 @@
 """What a round teaches: from the state of a run and the results of all shards to its next state. A pure function."""
 
+import numpy as np
+
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
 from ensemble.diagnostics.accumulators import NOTHING, collect
 from ensemble.diagnostics.convergence import diagnose
@@ -87,10 +89,13 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
     """The ledger with what the round's statistics say. replicas: of a shard."""
     # Only the warm-up's stages are steered by the trace; in `sample` the store has the log density.
     row = (tuple(observed.trace_of(shard) for shard in statistics),) if plan.stage.adapts else ()
+    heights = tuple(float(height) for shard in statistics for height in np.asarray(shard.lp))
     mass = (tuple(observed.mass_of(shard) for shard in statistics),) if plan.stage.adapts else ()
     return ledger._replace(
         trace=ledger.trace + row,
         mass=ledger.mass + mass,
+        heights=heights if plan.stage.adapts else (),
+        strays=observed.add_strays(ledger.strays, heights, ledger.floor),
         redrawn=ledger.redrawn + ((plan.redraw,) if row else ()),
         virial=tuple(observed.virial_of(shard) for shard in statistics),
         rates=observed.add_rates(ledger.rates, statistics),

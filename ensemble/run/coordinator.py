@@ -97,7 +97,7 @@ class Coordinator:
     def _outcome(self) -> Outcome | None:
         """Whether to stop, looked at between rounds, so that what was drawn is a prefix whenever it stops."""
         ledger = self.state.ledger
-        done = all(goals_met(ledger.goals, ledger.draws, self.settings).values())
+        done = all(goals_met(ledger.goals, ledger.draws, ledger.stray_rounds, self.settings).values())
         limit = policies.limit_reached(ledger, self.settings)
         interrupted = self.sitting.stop_requested()
         return Outcome(done, limit, interrupted) if done or limit or interrupted else None

@@ -55,16 +55,17 @@ def _worst(rhat: np.ndarray) -> float | None:
     return None if np.isnan(rhat).any() else float(rhat.max())
 
 
-def goals_met(check: GoalCheck, draws: int, settings: RunSettings) -> dict[str, bool]:
-    """Which goals are met, by their names in the settings; those of shared parameters only where there are any.
+def goals_met(check: GoalCheck, draws: int, strays: int, settings: RunSettings) -> dict[str, bool]:
+    """Which goals are met, by their names; those of shared parameters only where there are any.
 
-    draws: stored draws a chain.
+    draws: stored draws a chain. strays: ends of rounds where no posterior explains a chain's log density.
     """
     goals = settings.goals
     met = {
         "ess": check.ess_min is not None and check.ess_min >= goals.ess,
         "rhat": check.rhat_max is not None and check.rhat_max <= goals.rhat,
         "draws": draws >= goals.draws,
+        "strays": not strays,
     }
     if settings.shard.shared:
         met["shared_ess"] = check.ess_shared_min is not None and check.ess_shared_min >= goals.shared_ess

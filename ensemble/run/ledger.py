@@ -21,6 +21,9 @@ class Ledger(NamedTuple):
     sweeps: done so far.
     draws: stored so far, of each chain.
     trace: for each round of a warm-up stage and each superchain, the mean log density, then the mean of every term.
+    heights: log densities of all cold replicas after the last round of warm-up.
+    floor: of the log densities of `sample`, below which a draw is a stray; None before it.
+    strays: by chain, rounds of `sample` that it ended below the floor.
     mass: for each of these rounds and superchains the log mass of where it is, see decisions.lost.
     redrawn: superchains that began each of these rounds at a new start.
     virial: of the last round of warm-up and each superchain, the mean virial of each level that follows the gradient.
@@ -46,6 +49,9 @@ class Ledger(NamedTuple):
     sweeps: int = 0
     draws: int = 0
     trace: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    heights: tuple[float, ...] = ()
+    floor: float | None = None
+    strays: Mapping[str, int] = MappingProxyType({})
     mass: tuple[tuple[float, ...], ...] = ()
     redrawn: tuple[tuple[int, ...], ...] = ()
     virial: tuple[tuple[float, ...], ...] = ()
@@ -60,6 +66,11 @@ class Ledger(NamedTuple):
     stage_seconds: Mapping[str, float] = MappingProxyType({})
     divergences: Mapping[str, tuple[int, int]] = MappingProxyType({})
     stage_gradients: Mapping[str, Pair] = MappingProxyType({})
+
+    @property
+    def stray_rounds(self) -> int:
+        """Rounds of `sample`, of all chains, that ended where no posterior explains the log density."""
+        return sum(self.strays.values())
 
     @property
     def gradients(self) -> Pair:
@@ -95,7 +106,7 @@ class Ledger(NamedTuple):
                 "stage": stage_named(values["stage"]),
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
                 **{name: tuple(tuple(row) for row in values[name]) for name in ("mass", "redrawn", "virial")},
-                "relocated": tuple(values["relocated"]),
+                **{name: tuple(values[name]) for name in ("relocated", "heights")},
                 **{name: _pairs(values[name]) for name in ("rates", "stages", "divergences", "stage_gradients")},
                 "interweavings_kept": tuple(values["interweavings_kept"]),
                 "goals": GoalCheck(**values["goals"]),

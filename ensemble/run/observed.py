@@ -69,6 +69,15 @@ def mass_of(statistics: RoundStatistics) -> float:
     return float(statistics.lp.mean() + statistics.volume)
 
 
+def add_strays(strays: Mapping[str, int], heights: tuple[float, ...], floor: float | None) -> dict[str, int]:
+    """Add a round of `sample` to the count of each chain's ends below the floor; chains that never were are left out."""
+    found = dict(strays)
+    for chain, height in enumerate(heights if floor is not None else ()):
+        if not height >= floor:
+            found[str(chain)] = found.get(str(chain), 0) + 1
+    return found
+
+
 def virial_of(statistics: RoundStatistics) -> tuple[float, ...]:
     """A superchain's mean virial -x.g / p of each level that follows the gradient, at the cold rung."""
     found = (rungs[0].gradients for _, rungs in sorted(statistics.moments.items()))

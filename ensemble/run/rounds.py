@@ -45,6 +45,7 @@ def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundP
         record=policies.should_record(ledger, settings),
         reset=policies.should_reset(ledger, settings),
         with_diagnostics=policies.should_diagnose(ledger, settings),
+        floor=policies.floor_of_round(ledger, settings, dimension_of(spec)),
         redraw=policies.to_redraw(ledger, settings, dimension_of(spec)),
     )
 
@@ -88,7 +89,10 @@ def _entered(
     if not stage.adapts:
         seen = observed.interweaving_rates(ledger.rates, len(spec.interweavings))
         kept = interweavings_to_keep(before, state.moments, seen, spec)
-        ledger = ledger._replace(interweavings_kept=tuple(bool(flag) for flag in kept))
+        ledger = ledger._replace(
+            interweavings_kept=tuple(bool(flag) for flag in kept),
+            floor=policies.floor_of_sample(ledger, settings, dimension_of(spec)),
+        )
     blank = stage_tuning(stage, spec, settings)
     tuning = adaptation.carried(before, blank, state.moments, spec, anew=stage.resets_scales)
     ledger = ledger._replace(

@@ -60,7 +60,8 @@ def _goals(ledger: Ledger, settings: RunSettings) -> dict[str, Any]:
         "ess_online_min": check.ess_min,
         "ess_online_median": check.ess_median,
         "ess_online_shared_min": check.ess_shared_min,
-        "goals_met": goals_met(check, ledger.draws, settings),
+        "goals_met": goals_met(check, ledger.draws, ledger.stray_rounds, settings),
+        "strays": dict(ledger.strays),
     }
 
 

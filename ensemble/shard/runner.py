@@ -112,7 +112,7 @@ class ShardRunner:
             statistics = _statistics(tally, walkers, condensed=not plan.stage.adapts)
             if plan.stage.accumulates:
                 sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
-            if plan.stage.relocates and len(rungs) == 1:
+            if plan.floor is not None:
                 rungs, count = self._relocated(shard, rungs, plan)
                 statistics = statistics._replace(relocated=count)
                 found = self._last(rungs, walkers, statistics)
@@ -184,12 +184,12 @@ class ShardRunner:
 
     @cached_property
     def _relocate(self) -> Compiled:
-        furthest, dimension = self.settings.scout["furthest"], self.target.dimension
-        return Compiled(lambda key, states: relocated(key, states, furthest, dimension), self.clock)
+        return Compiled(relocated, self.clock)
 
     def _relocated(self, shard: int, rungs: Rungs, plan: RoundPlan) -> tuple[Rungs, int]:
         """The replicas with their stragglers among the others, and the number of these."""
-        states, count = self._relocate(relocation_key(self.settings.seed, plan.round, shard), rungs[0])
+        key = relocation_key(self.settings.seed, plan.epoch, shard)
+        states, count = self._relocate(key, rungs[0], jnp.asarray(plan.floor))
         return (states,), int(count)
 
     def _walkers(self, walkers: Walkers, count: int, plan: RoundPlan) -> Walkers:

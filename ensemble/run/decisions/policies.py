@@ -2,12 +2,14 @@
 
 from collections import Counter
 
+import numpy as np
+
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
+from ensemble.run.decisions.floor import by_chance, floor_of
 from ensemble.run.decisions.lost import all_arrived, lost_superchains
 from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
-from ensemble.shard.stragglers import by_chance
 
 WINDOW = 3
 """Rounds of `scout` that are compared with as many before them; in `equilibrate` at least."""
@@ -51,7 +53,23 @@ def _scout_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
 def _equilibrate_ends(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether it was refined for long enough after it settled, or its rounds are over."""
     refined = ledger.settled_round is not None and ledger.phase_round >= settings.stages.refine_rounds
+    refined = refined and not any(ledger.relocated[-WINDOW:])
     return refined or ledger.stage_round >= settings.stages.equilibrate_rounds
+
+
+def floor_of_round(ledger: Ledger, settings: RunSettings, dimension: int) -> float | None:
+    """The log density below which a replica is put where another stands after the next round, None where nobody is: on
+    the way from dispersed starts what scout.furthest says, then what no draw of a posterior comes to."""
+    if not ledger.heights or not _looks_for_lost(ledger, settings) or settings.shard.runs_scout(ledger.stage):
+        return None
+    furthest = settings.shard.scout["furthest"] if ledger.stage is SCOUT else None
+    return floor_of(np.asarray(ledger.heights), dimension, furthest)
+
+
+def floor_of_sample(ledger: Ledger, settings: RunSettings, dimension: int) -> float | None:
+    """The log density below which a draw is a stray, by the ensemble as it is when the tuning is frozen; None where it
+    stands at a hot ladder's cold end alone, or is not known."""
+    return floor_of(np.asarray(ledger.heights), dimension) if ledger.heights else None
 
 
 def to_redraw(ledger: Ledger, settings: RunSettings, dimension: int) -> tuple[int, ...]:
@@ -75,7 +93,7 @@ def _looks_for_lost(ledger: Ledger, settings: RunSettings) -> bool:
     and hot replicas bring back what can be brought back."""
     shard = settings.shard
     drawn = shard.start.kind != "given" and not ledger.held
-    return ledger.stage.adapts and settings.stages.scouts and drawn and shard.rungs(ledger.stage) == 1
+    return ledger.stage.relocates and settings.stages.scouts and drawn and shard.rungs(ledger.stage) == 1
 
 
 def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ensemble.adaptation import pooled_metric
 from ensemble.adaptation.moments import Moments
-from ensemble.adaptation.steering import steered
+from ensemble.adaptation.steering import steered_step
 from ensemble.protocol.sweep_spec import KernelSpec, Metric
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.shard.level_kernels.base import TRAJECTORY_FACTS, LevelKernel, Needs, Seen
@@ -22,8 +22,6 @@ from kernels.state import LevelView, State
 from kernels.structure.levels import Level
 from kernels.types import Data
 
-CAREFUL = 0.3
-"""Share of the gain for step sizes of trajectories, which begin near their place and oscillate where they overshoot."""
 STEEPEST = 2.0
 """Largest force, in units of the usual one; with room for 3 more, which is far out where p is small."""
 WIDEST_POOLED = 512
@@ -69,7 +67,7 @@ class TrajectoryKernel(LevelKernel, ABC):
 
     def adapted(self, old: LevelTuning, seen: Seen) -> LevelTuning:
         """The step size by the acceptance, the metric by the pooled moments; one of low rank by its sketch, apart."""
-        scale = steered(old.log_scale, seen.walk, self.target_acceptance(), seen.round_, CAREFUL)
+        scale = steered_step(old.log_scale, seen.walk, self.target_acceptance(), seen.round_)
         new = old._replace(log_scale=scale, mean=seen.states.mean)
         if isinstance(old.factor, LowRank):
             return new
