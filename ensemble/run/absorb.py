@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ensemble.adaptation.joint import ALONE, BESIDE, absorb_jumps
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
 from ensemble.diagnostics.accumulators import NOTHING, collect
 from ensemble.diagnostics.convergence import diagnose
@@ -55,7 +56,11 @@ def _adapted(
         tuning = adaptation.adapt_scout(tuning, statistics, round_)
     elif not policies.holds_tuning(state.ledger):
         tuning = adaptation.adapt(tuning, moments, statistics, spec, round_)
-    return state._replace(tuning=tuning, moments=moments)
+    jumps = state.jumps
+    if spec.joint and state.ledger.settled_round is not None:
+        kind = BESIDE if policies.joins(state.ledger) else ALONE
+        jumps = absorb_jumps(jumps, statistics, kind, settings.replicas)
+    return state._replace(tuning=tuning, moments=moments, jumps=jumps)
 
 
 def _with_ladder(

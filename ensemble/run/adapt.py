@@ -119,18 +119,21 @@ def trajectory_lengths(
     depth_limit: int,
     length_range: tuple[float, float],
     first: bool,
+    joins: bool = True,
 ) -> dict[str, np.ndarray]:
     """The lengths of a round's trajectories, [rungs, sweeps] for each level that follows the gradient.
 
     depth_limit: doublings allowed. length_range: of the factor on the usual length of trajectories that do not double.
-    first: the first round of a run, in which nothing moves: it measures the gradients at the starts.
+    first: the first round of a run, in which nothing moves: it measures the gradients at the starts. joins: whether
+    joint moves end the round; its other sweeps have none.
     """
-    numbers, found = round_ * sweeps + np.arange(sweeps), {}
+    numbers, found, joint = round_ * sweeps + np.arange(sweeps), {}, {level.name for level in spec.joint}
     for name, kernel in level_kernels(spec).items():
         if isinstance(kernel, TrajectoryKernel):
             step_sizes = np.exp([np.median(rung.log_scale) for rung in tuning.levels[name]])
             chosen = kernel.lengths(step_sizes, numbers, depth_limit, length_range)
-            found[name] = np.zeros_like(chosen) if first else chosen
+            ends = joins & (np.arange(sweeps) == sweeps - 1) if name in joint else np.ones(sweeps, bool)
+            found[name] = np.where(ends & (not first), chosen, 0)
     return found
 
 

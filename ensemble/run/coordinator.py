@@ -51,7 +51,7 @@ class Coordinator:
         """A new run, its fleet standing at the starts: committed. handover: what it takes over from another run."""
         if handover is not None:
             blank = partial(stage_tuning, spec=self.spec, settings=self.settings)
-            self.state, notes = take_over(handover, len(self.spec.interweavings), blank)
+            self.state, notes = take_over(handover, self.state, blank)
             for note in notes:
                 self.sitting.progress.message(note)
         self._commit()

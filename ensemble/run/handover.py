@@ -28,6 +28,7 @@ class Handover(NamedTuple):
     moments: those of the checkpoint, flat.
     frozen: whether the tuning is that of stage `sample`.
     interweavings_kept: which of its interweaving moves are in use.
+    joined: whether its joint moves are.
     same_kernels: whether the kernels' settings are those of this run.
     same_tempering: whether the settings of the ladder are those of this run.
     """
@@ -37,6 +38,7 @@ class Handover(NamedTuple):
     moments: Arrays
     frozen: bool
     interweavings_kept: tuple[bool, ...]
+    joined: bool
     same_kernels: bool
     same_tempering: bool
 
@@ -68,7 +70,8 @@ def handover(
         )
     tuning, moments = (under(part, checkpoint.coordinator) for part in ("tuning", "moments"))
     frozen = not ledger.stage.adapts
-    return Handover(reuse, tuning, moments, frozen, ledger.interweavings_kept, same_kernels, same_tempering)
+    in_use = ledger.interweavings_kept, ledger.joined
+    return Handover(reuse, tuning, moments, frozen, *in_use, same_kernels, same_tempering)
 
 
 def dealt(checkpoint: Checkpoint, superchains: int, replicas: int, rungs: int) -> list[Arrays]:
@@ -90,8 +93,9 @@ def dealt(checkpoint: Checkpoint, superchains: int, replicas: int, rungs: int) -
     return starts
 
 
-def take_over(given: Handover, moves: int, first_tuning: Callable[[Stage], TuningState]) -> Taken:
-    """What a run begins with. first_tuning: of a stage, before anything is known.
+def take_over(given: Handover, blank: RunState, first_tuning: Callable[[Stage], TuningState]) -> Taken:
+    """What a run begins with. blank: the state of a run that takes over nothing. first_tuning: of a stage, before
+    anything is known.
 
     States with frozen tuning that all fits go straight into `sample`. Other states begin in `equilibrate` as settled,
     so that only its refining rounds are left. Tuning without states is held in `equilibrate` until the ensemble has
@@ -99,18 +103,18 @@ def take_over(given: Handover, moves: int, first_tuning: Callable[[Stage], Tunin
     """
     if given.reuse == "both" and given.frozen:
         tuning, misfits = _fitted(first_tuning(SAMPLE), given)
-        if not misfits and len(given.interweavings_kept) == moves:
-            ledger = Ledger(stage=SAMPLE, interweavings_kept=given.interweavings_kept)
+        if not misfits and len(given.interweavings_kept) == len(blank.ledger.interweavings_kept):
+            ledger = Ledger(stage=SAMPLE, interweavings_kept=given.interweavings_kept, joined=given.joined)
             note = "states and frozen tuning are taken over: straight into stage `sample`"
-            return Taken(RunState(ledger, tuning, _moments(tuning, given), NOTHING, None), (note,))
+            return Taken(RunState(ledger, tuning, _moments(tuning, given), blank.jumps, NOTHING, None), (note,))
     tuning, misfits = first_tuning(EQUILIBRATE), []
     if given.reuse != "states":
         tuning, misfits = _fitted(tuning, given)
     alone = given.reuse == "tuning"
-    settled, kept = None if alone else 0, (True,) * moves
+    settled, kept = None if alone else 0, blank.ledger.interweavings_kept
     ledger = Ledger(stage=EQUILIBRATE, settled_round=settled, held=alone, interweavings_kept=kept)
     notes = tuple(f"not taken over, as it does not fit this run: {name}" for name in misfits)
-    return Taken(RunState(ledger, tuning, _moments(tuning, given), NOTHING, None), notes)
+    return Taken(RunState(ledger, tuning, _moments(tuning, given), blank.jumps, NOTHING, None), notes)
 
 
 def _fitted(blank: TuningState, given: Handover) -> tuple[TuningState, list[str]]:

@@ -30,6 +30,7 @@ class Ledger(NamedTuple):
     relocated: stragglers that took others' places, in each round of `scout` that looked for them.
     rates: sums and counts of acceptance of the stage by kind and level.
     interweavings_kept: which of the interweaving moves are in use.
+    joined: whether joint moves are in use; what was found of them where tuning is frozen.
     nonfinite: proposals without a finite density so far.
     goals: what the last check of the goals found.
     ladder: swaps and temperatures of the stage.
@@ -58,6 +59,7 @@ class Ledger(NamedTuple):
     relocated: tuple[int, ...] = ()
     rates: Mapping[str, Pair] = MappingProxyType({})
     interweavings_kept: tuple[bool, ...] = ()
+    joined: bool = True
     nonfinite: int = 0
     goals: GoalCheck = GoalCheck()
     ladder: LadderState = LadderState()

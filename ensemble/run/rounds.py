@@ -3,6 +3,7 @@
 import numpy as np
 
 from ensemble.adaptation.interweaving import interweavings_to_keep, schedule
+from ensemble.adaptation.joint import worth_joining
 from ensemble.adaptation.moments import extended
 from ensemble.protocol.flat import flatten
 from ensemble.protocol.plans import RoundPlan
@@ -35,6 +36,7 @@ def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundP
         depth_limit=settings.trajectories.scout_depth if ledger.stage.scouts else LONGEST_DEPTH,
         length_range=policies.length_range(ledger, settings),
         first=ledger.epoch == 0 and ledger.stage.adapts,
+        joins=policies.joins(ledger),
     )
     return RoundPlan(
         epoch=ledger.epoch,
@@ -78,6 +80,14 @@ def advance(
     return state if stage is plan.stage else _entered(state, stage, spec, settings)
 
 
+def _worth_joining(state: RunState, spec: SweepSpec, settings: RunSettings) -> bool:
+    """Whether joint moves go on in `sample`: where there are any and they pay, or nothing else moves all."""
+    if not spec.joint:
+        return True
+    shard = settings.shard
+    return worth_joining(state.jumps, state.moments, spec, settings.sweeps, shard.repeats, settings.replicas)
+
+
 def _entered(
     state: RunState,
     stage: Stage,
@@ -91,6 +101,7 @@ def _entered(
         kept = interweavings_to_keep(before, state.moments, seen, spec)
         ledger = ledger._replace(
             interweavings_kept=tuple(bool(flag) for flag in kept),
+            joined=_worth_joining(state, spec, settings),
             floor=policies.floor_of_sample(ledger, settings, dimension_of(spec)),
         )
     blank = stage_tuning(stage, spec, settings)

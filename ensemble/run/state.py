@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ensemble.adaptation.joint import Jumps, no_jumps
 from ensemble.adaptation.moments import EnsembleMoments, first_moments
 from ensemble.diagnostics.accumulators import NOTHING, DiagnosticSums, pack_sums, unpack_sums
 from ensemble.diagnostics.convergence import Diagnostics
@@ -28,6 +29,7 @@ class RunState(NamedTuple):
     ledger: where the run stands.
     tuning: what adapts.
     moments: of the ensemble.
+    jumps: of rounds with and without joint moves.
     diagnostic_sums: sums over all shards that ESS, R-hat and the evidence are made of.
     diagnostics: those of the last check, None before the first.
     """
@@ -35,6 +37,7 @@ class RunState(NamedTuple):
     ledger: Ledger
     tuning: TuningState
     moments: EnsembleMoments
+    jumps: Jumps
     diagnostic_sums: DiagnosticSums
     diagnostics: Diagnostics | None
 
@@ -51,7 +54,7 @@ def first_state(spec: SweepSpec, settings: RunSettings) -> RunState:
     """The state before the first round."""
     ledger = Ledger(stage=policies.first_stage(settings), interweavings_kept=(True,) * len(spec.interweavings))
     tuning = stage_tuning(ledger.stage, spec, settings)
-    return RunState(ledger, tuning, first_moments(tuning), NOTHING, None)
+    return RunState(ledger, tuning, first_moments(tuning), no_jumps(spec), NOTHING, None)
 
 
 def pack(state: RunState, structure: Structure) -> tuple[Arrays, dict[str, Any]]:
@@ -59,6 +62,7 @@ def pack(state: RunState, structure: Structure) -> tuple[Arrays, dict[str, Any]]
     parts = {
         "tuning": flatten(state.tuning),
         "moments": flatten(state.moments),
+        "jumps": flatten(state.jumps),
         "diagnostic_sums": pack_sums(state.diagnostic_sums),
         "diagnostics": pack_by_site(state.diagnostics, structure),
     }
@@ -79,6 +83,7 @@ def unpack(
         ledger=ledger,
         tuning=tuning,
         moments=unflatten(first_moments(tuning), under("moments", arrays)),
+        jumps=unflatten(no_jumps(spec), under("jumps", arrays)),
         diagnostic_sums=unpack_sums(under("diagnostic_sums", arrays)),
         diagnostics=unpack_by_site(under("diagnostics", arrays), spec.structure),
     )

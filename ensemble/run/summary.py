@@ -43,6 +43,7 @@ def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[s
             for v in spec.structure.levels
         ],
         "kernels": {level.name: spec.kernel_of(level).kernel for level in spec.levels},
+        "joint": {level.name: ledger.joined for level in spec.joint},
         "joined": list(spec.structure.joined),
         "worst": _worst(state, spec.structure, settings),
         "ladder": summarise_ladder(ledger.ladder, state.tuning.betas, settings.replicas),

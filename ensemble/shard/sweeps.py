@@ -188,7 +188,13 @@ class Sweeps:
         for level in self.order:
             update = partial(self._level, name=level.name, sweep=index, data=data, tuning=tuning)
             fresh, repeated = _purpose(keys, purpose), self.steps[level.name].kernel.is_repeated
-            states, tally = self._repeated(update, states, tally, fresh) if repeated else update(states, tally, fresh)
+            if level in self.spec.joint:
+                goes = jnp.asarray(tuning.lengths[level.name])[0, index] > 0
+                states, tally = jax.lax.cond(goes, update, lambda states, tally, _: (states, tally), states, tally, fresh)
+            elif repeated:
+                states, tally = self._repeated(update, states, tally, fresh)
+            else:
+                states, tally = update(states, tally, fresh)
             purpose += 1
         if self.n_interweavings:
             fresh = _purpose(keys, purpose)[0]

@@ -114,6 +114,14 @@ def holds_tuning(ledger: Ledger) -> bool:
     return ledger.held if ledger.settled_round is None else ledger.phase_round < HOLD
 
 
+def joins(ledger: Ledger) -> bool:
+    """Whether the next round has joint moves: before the ensemble settles always, for they arrive from anywhere; then
+    in every other round, so that both kinds can be weighed; and as was found once tuning is frozen."""
+    if not ledger.stage.adapts:
+        return ledger.joined
+    return ledger.settled_round is None or ledger.phase_round % 2 == 0
+
+
 def length_range(ledger: Ledger, settings: RunSettings) -> tuple[float, float]:
     """The factors between which HMC's trajectories are chosen, see adaptation.trajectories.
 
