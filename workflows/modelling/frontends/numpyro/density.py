@@ -1,29 +1,29 @@
 """The Target of a traced model: terms of its density, recorded values, and starts from the prior."""
 
-from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from numpyro.distributions import Distribution, ExpandedDistribution, MaskedDistribution, biject_to
+from numpyro.distributions import biject_to
 
-from kernels.target import Site, Target
+from kernels.target import Site, Target, TermKind
 from kernels.types import Data, Position, Terms
+from workflows.modelling.frontends.numpyro.enumeration import Summed, summed_terms
 from workflows.modelling.frontends.numpyro.inspection import Traced
-from workflows.modelling.frontends.numpyro.tracing import (
-    Message,
-    ModelFunction,
-    jacobian_of,
-    prior_sites,
-    sites_at,
-    unconstrained,
-)
+from workflows.modelling.frontends.numpyro.terms import log_term
+from workflows.modelling.frontends.numpyro.tracing import Message, ModelFunction, prior_sites, sites_at, unconstrained
 from workflows.modelling.model import Static
 
 
-def target_of(model: ModelFunction, static: dict[str, Static], traced: Traced) -> Target:
-    """The Target of a model that has been inspected."""
+def target_of(model: ModelFunction, static: dict[str, Static], arrays: dict[str, Any], traced: Traced) -> Target:
+    """The Target of a model that has been inspected. arrays: its data, for the shapes."""
+
+    def summed(position: Position, data: Data) -> dict[str, Summed]:
+        return summed_terms(model, unconstrained(position, traced.unconstrained), data | static, traced)
 
     def log_terms(position: Position, data: Data) -> Terms:
+        if traced.discrete:
+            return {name: term.value for name, term in summed(position, data).items()}
         sites = sites_at(model, unconstrained(position, traced.unconstrained), data | static)
         return {name: log_term(name, sites, traced.partly) for name in traced.terms}
 
@@ -41,47 +41,18 @@ def target_of(model: ModelFunction, static: dict[str, Static], traced: Traced) -
             for i, (name, layout) in enumerate(traced.unconstrained.items())
         }
 
+    def kinds() -> dict[str, TermKind]:
+        """The kinds of the terms that are left when discrete sites are summed out."""
+        found: dict[str, TermKind] = {}
+
+        def look(position: Position, data: Data) -> None:
+            found.update({name: term.kind for name, term in summed(position, data).items()})
+
+        jax.eval_shape(look, jax.eval_shape(initial, jax.random.key(0), arrays), arrays)
+        return found
+
     sites = {name: Site(name, layout.shape, layout.plates) for name, layout in traced.unconstrained.items()}
-    return Target(sites, traced.terms, log_terms, constrain, initial)
-
-
-def log_prob(site: Message) -> jax.Array:
-    """Log probability of a site, masked and scaled, of the batch shape."""
-    term = site["fn"].log_prob(site["value"])
-    return term if site["scale"] is None else site["scale"] * term  # type: ignore[no-any-return]
-
-
-def log_term(name: str, sites: Mapping[str, Message], partly: Mapping[str, str]) -> jax.Array:
-    """Log probability of a site, masked and scaled, and its Jacobian, which is neither; of the batch shape.
-
-    partly: see Traced. Where such a site is observed, its latent value is of no consequence to anything else and has
-    no probability: it is given its prior, which integrates to one, so that the density is proper and all else as it is.
-    """
-    site = sites[name]
-    term, jacobian = log_prob(site), jacobian_of(site)
-    if name in partly:
-        observed = _mask(sites[partly[name]]["fn"])
-        term = term + jnp.where(observed, _unmasked(site["fn"]).log_prob(site["value"]), 0.0)
-    return term if jacobian is None else term + jacobian
-
-
-def _mask(distribution: Distribution) -> jax.Array:
-    """Where the masks of a distribution let its log probability count, of its batch shape."""
-    shape = distribution.batch_shape
-    mask: jax.Array = jnp.ones(shape, bool)
-    while isinstance(distribution, (MaskedDistribution, ExpandedDistribution)):
-        if isinstance(distribution, MaskedDistribution):
-            mask = mask & jnp.broadcast_to(jnp.asarray(distribution._mask), shape)
-        distribution = distribution.base_dist
-    return mask
-
-
-def _unmasked(distribution: Distribution) -> Distribution:
-    """The distribution without its masks."""
-    shape = distribution.batch_shape
-    while isinstance(distribution, (MaskedDistribution, ExpandedDistribution)):
-        distribution = distribution.base_dist
-    return distribution.expand(shape)
+    return Target(sites, kinds() if traced.discrete else traced.terms, log_terms, constrain, initial)
 
 
 def _unconstrain(site: Message, value: jax.Array, key: jax.Array) -> jax.Array:

@@ -1,7 +1,7 @@
 """What one trace at a prior draw tells of a model's sites, without computing the draw."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ from kernels.types import Data
 from workflows.modelling.frontends.numpyro.axes import Layout, layout_of
 from workflows.modelling.frontends.numpyro.refusals import Watch, explained
 from workflows.modelling.frontends.numpyro.tracing import (
+    IN_LOOP,
     Message,
     ModelFunction,
     kind_of,
@@ -47,7 +48,9 @@ class Traced:
     unconstrained, constrained: of the latent sites. discrete: of those that are summed out. recorded: of deterministic
     sites and fixed ones. observed: of the observed values. terms: kind of every term, as the sites have them. supports:
     names of the latent sites' constraints. partly: latent site -> observed one, of the pairs that obs_mask makes.
-    values: the deterministic sites. plates: of every term, at its batch axes.
+    values: the deterministic sites. plates: of every term, at its batch axes. unplated: sites with a batch axis that is
+    in no plate, those of scan apart. loops: whether scan or cond made any. drawn: of discrete sites and what depends on them, which is no function of the
+    latent ones.
     """
 
     unconstrained: dict[str, Layout]
@@ -60,10 +63,20 @@ class Traced:
     partly: dict[str, str]
     values: dict[str, Value]
     plates: dict[str, Plates]
+    unplated: tuple[str, ...]
+    loops: bool
+
+    drawn: dict[str, Layout] = field(default_factory=dict)
 
     def with_recorded(self, recorded: Mapping[str, Layout]) -> "Traced":
         """The same with other layouts of some recorded values."""
         return replace(self, recorded={**self.recorded, **recorded})
+
+    def with_drawn(self, names: Collection[str]) -> "Traced":
+        """The same where these recorded values depend on discrete sites, so that they are drawn with them."""
+        drawn = {name: self.recorded[name] for name in names}
+        kept = {name: layout for name, layout in self.recorded.items() if name not in names}
+        return replace(self, recorded=kept, drawn={**self.discrete, **drawn})
 
 
 def inspect(
@@ -108,7 +121,18 @@ def _describe(sites: Mapping[str, Message]) -> Traced:
         partly=_partly_observed(latent, seen),
         values={name: _value(site) for name, site in deterministic.items()},
         plates={name: plates_of(sites[name]) for name in terms},
+        unplated=tuple(name for name in terms if _has_unplated_axis(sites[name])),
+        loops=any(site.get(IN_LOOP, False) for site in sites.values()),
     )
+
+
+def _has_unplated_axis(site: Message) -> bool:
+    """Whether a batch axis of a site outside scan and cond belongs to no plate."""
+    shape = jnp.shape(site["value"])
+    plates = plates_of(site)
+    batch = jnp.broadcast_shapes(site["fn"].batch_shape, shape[: len(shape) - site["fn"].event_dim])
+    bare = any(length != 1 and axis - len(batch) not in plates for axis, length in enumerate(batch))
+    return bare and not site.get(IN_LOOP, False)
 
 
 def _value(site: Message) -> Value:

@@ -9,6 +9,7 @@ import numpy as np
 from workflows.modelling.frontends.data import traced_and_static
 from workflows.modelling.frontends.numpyro.density import target_of
 from workflows.modelling.frontends.numpyro.dims import all_dims
+from workflows.modelling.frontends.numpyro.enumeration import of_discrete, require_funsor
 from workflows.modelling.frontends.numpyro.generative import Impute, generative
 from workflows.modelling.frontends.numpyro.inspection import inspect
 from workflows.modelling.frontends.numpyro.recorded import recorded_layouts
@@ -41,6 +42,10 @@ def numpyro_model(
     ArviZ's constant_data, with dims under the same names. impute: by name, functions (key, recorded values of one draw,
     data) of an array that was never observed, for ArviZ's group predictions, with dims under the same names.
 
+    Discrete latent sites of finite support are summed out by NumPyro's enumeration (pip install 'maxwell[enumeration]');
+    what they are given the rest, and deterministic values that depend on them, is drawn on export, into the group
+    predictions (not for models with NumPyro's scan, which draws none). Infinite ones are refused.
+
     Raises ModelError for discrete latent sites that cannot be summed out, supports that have no bijection, empty and
     randomly subsampled plates, param, mutable and prng_key, and where the model needs a number (a size) that was given
     as an array.
@@ -52,10 +57,14 @@ def numpyro_model(
     looked_at = [key for key, value in traced.values.items() if len(given.get(key, ())) != len(value.shape)]
     with explained(label):
         traced = traced.with_recorded(recorded_layouts(model, static, arrays, traced, looked_at))
-    layouts = traced.constrained | traced.recorded | traced.observed
+        if traced.discrete:
+            require_funsor(label, traced)
+            traced = traced.with_drawn(of_discrete(model, static, arrays, traced))
+        target = target_of(model, static, arrays, traced)
+    layouts = {**traced.constrained, **traced.recorded, **traced.observed, **traced.drawn}
     return Model(
         label,
-        target_of(model, static, traced),
+        target,
         arrays,
         dims=all_dims(layouts, given, [*(constant or {}), *impute]),
         coords={key: np.asarray(value) for key, value in (coords or {}).items()},

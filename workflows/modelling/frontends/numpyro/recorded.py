@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from workflows.modelling.frontends.numpyro.axes import Layout, layout_of
-from workflows.modelling.frontends.numpyro.density import log_prob
+from workflows.modelling.frontends.numpyro.terms import log_prob
 from workflows.modelling.frontends.numpyro.inspection import Traced, Value
 from workflows.modelling.frontends.numpyro.tracing import (
     ModelFunction,

@@ -99,6 +99,13 @@ def explained(label: str) -> Iterator[None]:
                 f"model {label!r} uses one name twice: sites and plates need names of their own. NumPyro says: {error}"
             ) from error
         raise
+    except RuntimeError as error:
+        if "does not currently support enumeration" not in str(error):
+            raise
+        raise ModelError(
+            f"model {label!r} has a cond, with which discrete latent sites cannot be summed out: write the branches with "
+            "jnp.where"
+        ) from error
     except jax.errors.UnexpectedTracerError as error:
         raise ModelError(
             f"model {label!r} makes NumPyro statements inside a transformation of JAX, out of which their values do not "

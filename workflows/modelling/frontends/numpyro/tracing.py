@@ -26,6 +26,8 @@ ModelFunction = Callable[..., Any]
 Message = dict[str, Any]
 Values = Callable[[Message], jax.Array | None]
 """Message of a statement -> its value, or None to leave it alone."""
+STEP, IN_LOOP = "_scan_current_index", "_control_flow_done"
+"""NumPyro's notes of the step that a scan is at, and of a message that comes out of scan or cond."""
 Kind = Literal["latent", "discrete", "fixed", "observed", "recorded", "other"]
 
 
@@ -78,7 +80,7 @@ def prior_sites(
 
     watch: a handler that sees every statement first, to refuse it.
     """
-    watched = _within(_Expanding(), model) if watch is None else _within(watch, _within(_Expanding(), model))
+    watched = expanding(model) if watch is None else _within(watch, expanding(model))
     # The seed must be the inner one: it hands the key to the statement, from which the improper draw takes it.
     seeded = handlers.substitute(handlers.seed(watched, key), substitute_fn=_unusual_draw)
     with handlers.block():
@@ -87,7 +89,7 @@ def prior_sites(
 
 def sites_at(model: ModelFunction, values: Values, data: Mapping[str, Any]) -> dict[str, Message]:
     """The sites of the model, by stored name, where `values` says their values."""
-    given = handlers.substitute(_within(_Expanding(), model), substitute_fn=values)
+    given = handlers.substitute(expanding(model), substitute_fn=values)
     with handlers.block():
         return by_stored_name(handlers.trace(given).get_trace(**data))
 
@@ -105,7 +107,7 @@ def unconstrained(position: Position, layouts: Mapping[str, Layout]) -> Values:
             raw = _at_time(site, layout.unpack(position[stored(site["name"])]))
             found = transform(raw)
             jacobian = transform.log_abs_det_jacobian(raw, found)
-            site["args"] = (sum_rightmost(jacobian, jnp.ndim(jacobian) - len(site["fn"].batch_shape)),)
+            site["args"] = (sum_rightmost(jacobian, jnp.ndim(jacobian) - jnp.ndim(found) + site["fn"].event_dim),)
             return found  # type: ignore[no-any-return]
         return _otherwise(site)
 
@@ -139,7 +141,7 @@ def jacobian_of(site: Message) -> jax.Array | None:
 
 def _at_time(site: Message, value: jax.Array) -> jax.Array:
     """The part of a scanned site that belongs to the step at work; others as they are."""
-    step = site["infer"].get("_scan_current_index")
+    step = site["infer"].get(STEP)
     return value if step is None else value[step]
 
 
@@ -171,11 +173,19 @@ def _unusual_draw(site: Message) -> jax.Array | None:
     return transform(jax.random.uniform(site["kwargs"]["rng_key"], shape, jnp.float64, -2.0, 2.0))
 
 
+def expanding(model: ModelFunction) -> ModelFunction:
+    """The model with the sample_shape of every latent site made part of its batch shape, and its dictionaries kept."""
+    return _within(_Expanding(), model)
+
+
 class _Expanding(numpyro_primitives.Messenger):
-    """Makes the sample_shape of a latent site part of its batch shape, as plates do."""
+    """Makes the sample_shape of a latent site part of its batch shape, as plates do, and keeps NumPyro's notes of a
+    trace (`infer`) out of the model's own dictionary, which may serve several sites and the next trace."""
 
     def process_message(self, msg: Message) -> None:
-        """Expand the distribution."""
+        """Copy the notes and expand the distribution."""
+        if msg["type"] == "sample":
+            msg["infer"] = {key: value for key, value in msg["infer"].items() if key != STEP or msg.get(IN_LOOP)}
         shape = msg["kwargs"]["sample_shape"] if msg["type"] == "sample" and not msg["is_observed"] else ()
         if not shape:
             return
@@ -191,9 +201,9 @@ class _Expanding(numpyro_primitives.Messenger):
 def _within(handler: numpyro_primitives.Messenger, model: ModelFunction) -> ModelFunction:
     """The model run inside a handler."""
 
-    def run(**data: Any) -> Any:
+    def run(*args: Any, **data: Any) -> Any:
         with handler:
-            return model(**data)
+            return model(*args, **data)
 
     return run
 
