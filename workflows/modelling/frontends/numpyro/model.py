@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from workflows.modelling.frontends.data import traced_and_static
+from workflows.modelling.frontends.labels import labels
 from workflows.modelling.frontends.numpyro.density import target_of
 from workflows.modelling.frontends.numpyro.dims import all_dims
 from workflows.modelling.frontends.numpyro.enumeration import of_discrete, require_funsor
@@ -14,7 +15,7 @@ from workflows.modelling.frontends.numpyro.generative import Impute, generative
 from workflows.modelling.frontends.numpyro.inspection import inspect
 from workflows.modelling.frontends.numpyro.recorded import recorded_layouts
 from workflows.modelling.frontends.numpyro.refusals import explained
-from workflows.modelling.frontends.numpyro.tracing import ModelFunction
+from workflows.modelling.frontends.numpyro.tracing import ModelFunction, plate_name, stored
 from workflows.modelling.model import Model
 
 
@@ -36,7 +37,7 @@ def numpyro_model(
     event axis: its elements are one block. Names that results cannot have are changed: of sites, `a/x`, as
     `handlers.scope` makes them, to `a.x`, and `*` in the names of plates to a dot as well.
 
-    coords: labels by dim, the plates' included. dims: names of the event axes of a variable (after its plates), or of
+    coords: labels by dim, the plates' included (lists, arrays, pandas objects; dates become text). dims: names of the event axes of a variable (after its plates), or of
     all its axes. Plates of a deterministic value are named where its axes show them (see `recorded`); otherwise its
     axes are called `<name>_dim_<i>`, unless `dims` names all of them, which is taken as it is. constant: arrays for
     ArviZ's constant_data, with dims under the same names. impute: by name, functions (key, recorded values of one draw,
@@ -53,7 +54,7 @@ def numpyro_model(
     label = name or str(getattr(model, "__name__", "numpyro_model"))
     arrays, static = traced_and_static(dict(data or {}))
     traced, observed = inspect(label, model, arrays, static)
-    given = {key: tuple(value) for key, value in (dims or {}).items()}
+    given = {stored(key): tuple(plate_name(dim) for dim in value) for key, value in (dims or {}).items()}
     looked_at = [key for key, value in traced.values.items() if len(given.get(key, ())) != len(value.shape)]
     with explained(label):
         traced = traced.with_recorded(recorded_layouts(model, static, arrays, traced, looked_at))
@@ -67,7 +68,7 @@ def numpyro_model(
         target,
         arrays,
         dims=all_dims(layouts, given, [*(constant or {}), *impute]),
-        coords={key: np.asarray(value) for key, value in (coords or {}).items()},
+        coords={plate_name(dim): found for dim, found in labels(coords).items()},
         observed=observed,
         constant={key: np.asarray(value) for key, value in (constant or {}).items()},
         supports=traced.supports,
