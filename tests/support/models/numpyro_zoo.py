@@ -145,7 +145,10 @@ def odd_plate_names(y):
     numpyro.sample("y", dist.Normal(x.sum(), 1.0), obs=y)
 
 
-@partial(handlers.reparam, config={"theta": LocScaleReparam(0.0), "phi": TransformReparam(), "psi": LocScaleReparam(0.5, ["df"])})
+REPARAM = {"theta": LocScaleReparam(0.0), "phi": TransformReparam(), "psi": LocScaleReparam(0.5, ["df"])}
+
+
+@partial(handlers.reparam, config=REPARAM)
 def reparametrised(y):
     mu = numpyro.sample("mu", dist.Normal())
     with numpyro.plate("row", 3):

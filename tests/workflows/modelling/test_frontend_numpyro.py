@@ -222,57 +222,6 @@ def test_integers_and_text_are_static_and_floats_are_traced() -> None:
     np.testing.assert_allclose(term, dist.Cauchy(0.0, 5.0).log_prob(jnp.ones(4)))
 
 
-def discrete():
-    numpyro.sample("z", dist.Bernoulli(0.5))
-
-
-def subsampled():
-    with numpyro.plate("row", 10, subsample_size=3):
-        numpyro.sample("x", dist.Normal())
-
-
-def optimised():
-    numpyro.param("p", 1.0)
-
-
-def stateful():
-    numpyro.sample("x", dist.Normal())
-    numpyro.primitives.mutable("m", {"value": 1.0})
-
-
-def empty():
-    numpyro.sample("x", dist.Normal().expand([0]))
-
-
-def nothing_latent():
-    numpyro.sample("y", dist.Normal(), obs=1.0)
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (discrete, r"latent site 'z' is discrete \(BernoulliProbs\): marginalise it"),
-        (subsampled, r"plate 'row' takes 3 of 10 at random.*drop subsample_size"),
-        (optimised, r"site 'p': numpyro.param is an optimised value"),
-        (stateful, r"site 'm': numpyro.mutable keeps state"),
-        (empty, r"site 'x' of model 'empty' has shape \(0,\), no elements"),
-        (nothing_latent, r"'nothing_latent' has no latent variable"),
-    ],
-)
-def test_models_refused_with_the_remedy(model, message) -> None:
-    with pytest.raises(ModelError, match=message):
-        numpyro_model(model)
-
-
-def test_a_size_given_as_an_array_is_explained() -> None:
-    def model(n):
-        with numpyro.plate("row", int(n)):
-            numpyro.sample("x", dist.Normal())
-
-    with pytest.raises(ModelError, match="pass sizes and switches as Python integers"):
-        numpyro_model(model, {"n": np.array(3.0)})
-
-
 def test_wrong_dims_are_refused() -> None:
     with pytest.raises(ModelError, match=r"dims of 'theta' are \('a', 'b'\).*1 plates"):
         numpyro_model(schools, SCHOOLS, dims={"theta": ("a", "b")})

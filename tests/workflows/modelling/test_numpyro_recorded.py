@@ -155,5 +155,5 @@ def test_names_given_for_all_axes_are_taken_as_they_are() -> None:
     assert model.dims["p"] == ("site", "class")
     np.testing.assert_array_equal(values["turned"], values["p"].T)
     assert numpyro_model(running_total, {"y": X[0]}, dims={"level": ("time",)}).dims["level"] == ("time",)
-    with pytest.raises(ModelError, match="dims of 'pairs' are .*name the other axes, or all of them"):
+    with pytest.raises(ModelError, match=r"dims of 'pairs' are .*name the other axes, or all of them"):
         numpyro_model(of_pairs, {"y": X[0]}, dims={"pairs": ("other",)})

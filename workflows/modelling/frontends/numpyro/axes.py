@@ -27,7 +27,7 @@ class Layout:
     def unpack(self, value: Any) -> Any:
         """The site's value [shape] -> NumPyro's [full]."""
         permutation = self._permutation()
-        ordered = value.reshape(tuple(self.full[axis] for axis in permutation))
+        ordered = jnp.reshape(value, tuple(self.full[axis] for axis in permutation))
         return jnp.transpose(ordered, tuple(permutation.index(axis) for axis in range(len(self.full))))
 
     def _permutation(self) -> tuple[int, ...]:

@@ -8,11 +8,12 @@ from numpyro.distributions import biject_to
 
 from kernels.target import Site, Target, TermKind
 from kernels.types import Data, Position, Terms
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro.enumeration import Summed, summed_terms
 from workflows.modelling.frontends.numpyro.inspection import Traced
 from workflows.modelling.frontends.numpyro.terms import log_term
 from workflows.modelling.frontends.numpyro.tracing import Message, ModelFunction, prior_sites, sites_at, unconstrained
-from workflows.modelling.model import Static
+from workflows.modelling.model import Model, Static
 
 
 def target_of(model: ModelFunction, static: dict[str, Static], arrays: dict[str, Any], traced: Traced) -> Target:
@@ -53,6 +54,21 @@ def target_of(model: ModelFunction, static: dict[str, Static], arrays: dict[str,
 
     sites = {name: Site(name, layout.shape, layout.plates) for name, layout in traced.unconstrained.items()}
     return Target(sites, kinds() if traced.discrete else traced.terms, log_terms, constrain, initial)
+
+
+def rehearse(label: str, model: ModelFunction, static: dict[str, Static], traced: Traced, made: Model) -> None:
+    """Trace the target once, without computing it. Raises ModelError where the model has other sites than before."""
+
+    def run(position: Position, data: Data) -> Any:
+        sites = sites_at(model, unconstrained(position, traced.unconstrained), data | static)
+        if missing := sorted(traced.terms.keys() - sites.keys()):
+            raise ModelError(
+                f"model {label!r} does not have its sites {missing} whenever it is called: leave off jax.jit and other "
+                "caches, and let no site depend on what was called before"
+            )
+        return made.target.log_terms(position, data), made.target.constrain(position, data)
+
+    jax.make_jaxpr(run)({name: jnp.zeros(site.shape) for name, site in made.target.sites.items()}, made.data)
 
 
 def _unconstrain(site: Message, value: jax.Array, key: jax.Array) -> jax.Array:

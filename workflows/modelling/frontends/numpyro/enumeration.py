@@ -18,8 +18,8 @@ from kernels.structure.dependency import sources
 from kernels.target import TermKind
 from kernels.types import Data, Position
 from workflows.modelling.errors import ModelError
-from workflows.modelling.frontends.numpyro.terms import log_prob, log_term
 from workflows.modelling.frontends.numpyro.inspection import Traced
+from workflows.modelling.frontends.numpyro.terms import log_prob, log_term
 from workflows.modelling.frontends.numpyro.tracing import (
     Message,
     ModelFunction,
@@ -151,7 +151,8 @@ def _group_terms(
     observed = [name for name in group if kind_of(sites[name]) == "observed"]
     first = observed[0] if observed else next(name for name in group if name in discrete)
     kind: TermKind = "likelihood" if observed else "prior"
-    return {stored(first): Summed(kind, value, tuple(plate_name(frames[plate].name) for plate in order)), **_jacobians(group, sites)}
+    summed = Summed(kind, value, tuple(plate_name(frames[plate].name) for plate in order))
+    return {stored(first): summed, **_jacobians(group, sites)}
 
 
 def _frames(site: Message) -> dict[str, Any]:

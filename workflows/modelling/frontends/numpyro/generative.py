@@ -9,9 +9,9 @@ from numpyro.distributions import biject_to
 
 from kernels.types import Data, Position
 from workflows.modelling.frontends.numpyro.axes import Layout
-from workflows.modelling.frontends.numpyro.terms import log_prob
 from workflows.modelling.frontends.numpyro.enumeration import Summed, drawn_sites, summed_terms
 from workflows.modelling.frontends.numpyro.inspection import Traced
+from workflows.modelling.frontends.numpyro.terms import log_prob
 from workflows.modelling.frontends.numpyro.tracing import Message, ModelFunction, constrained, prior_sites, sites_at
 from workflows.modelling.model import Generative
 

@@ -49,8 +49,8 @@ class Traced:
     sites and fixed ones. observed: of the observed values. terms: kind of every term, as the sites have them. supports:
     names of the latent sites' constraints. partly: latent site -> observed one, of the pairs that obs_mask makes.
     values: the deterministic sites. plates: of every term, at its batch axes. unplated: sites with a batch axis that is
-    in no plate, those of scan apart. loops: whether scan or cond made any. drawn: of discrete sites and what depends on them, which is no function of the
-    latent ones.
+    in no plate, those of scan apart. loops: whether scan or cond made any. drawn: of discrete sites and what depends on
+    them, which is no function of the latent ones.
     """
 
     unconstrained: dict[str, Layout]

@@ -8,7 +8,7 @@ import numpy as np
 
 from workflows.modelling.frontends.data import traced_and_static
 from workflows.modelling.frontends.labels import labels
-from workflows.modelling.frontends.numpyro.density import target_of
+from workflows.modelling.frontends.numpyro.density import rehearse, target_of
 from workflows.modelling.frontends.numpyro.dims import all_dims
 from workflows.modelling.frontends.numpyro.enumeration import of_discrete, require_funsor
 from workflows.modelling.frontends.numpyro.generative import Impute, generative
@@ -37,15 +37,16 @@ def numpyro_model(
     event axis: its elements are one block. Names that results cannot have are changed: of sites, `a/x`, as
     `handlers.scope` makes them, to `a.x`, and `*` in the names of plates to a dot as well.
 
-    coords: labels by dim, the plates' included (lists, arrays, pandas objects; dates become text). dims: names of the event axes of a variable (after its plates), or of
-    all its axes. Plates of a deterministic value are named where its axes show them (see `recorded`); otherwise its
-    axes are called `<name>_dim_<i>`, unless `dims` names all of them, which is taken as it is. constant: arrays for
-    ArviZ's constant_data, with dims under the same names. impute: by name, functions (key, recorded values of one draw,
-    data) of an array that was never observed, for ArviZ's group predictions, with dims under the same names.
+    coords: labels by dim, the plates' included (lists, arrays, pandas objects; dates become text). dims: names of the
+    event axes of a variable (after its plates), or of all its axes. Plates of a deterministic value are named where its
+    axes show them (see `recorded`); otherwise its axes are called `<name>_dim_<i>`, unless `dims` names all of them,
+    which is taken as it is. constant: arrays for ArviZ's constant_data, with dims under the same names. impute: by
+    name, functions (key, recorded values of one draw, data) of an array that was never observed, for ArviZ's group
+    predictions, with dims under the same names.
 
-    Discrete latent sites of finite support are summed out by NumPyro's enumeration (pip install 'maxwell[enumeration]');
-    what they are given the rest, and deterministic values that depend on them, is drawn on export, into the group
-    predictions (not for models with NumPyro's scan, which draws none). Infinite ones are refused.
+    Discrete latent sites of finite support are summed out by NumPyro's enumeration, for which
+    pip install 'maxwell[enumeration]'. They and deterministic values that depend on them are drawn on export, given the
+    rest, into the group predictions (not in models with NumPyro's scan, which draws none).
 
     Raises ModelError for discrete latent sites that cannot be summed out, supports that have no bijection, empty and
     randomly subsampled plates, param, mutable and prng_key, and where the model needs a number (a size) that was given
@@ -63,7 +64,7 @@ def numpyro_model(
             traced = traced.with_drawn(of_discrete(model, static, arrays, traced))
         target = target_of(model, static, arrays, traced)
     layouts = {**traced.constrained, **traced.recorded, **traced.observed, **traced.drawn}
-    return Model(
+    made = Model(
         label,
         target,
         arrays,
@@ -75,3 +76,6 @@ def numpyro_model(
         static=static,
         generative=generative(model, static, traced, dict(impute)),
     )
+    with explained(label):
+        rehearse(label, model, static, traced, made)
+    return made

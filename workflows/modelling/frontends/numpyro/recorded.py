@@ -1,10 +1,10 @@
-"""Which axes of a deterministic value are its plates: found by moving some elements of a plate and looking what changes.
+"""Which axes of a deterministic value are its plates: found by moving elements of a plate and looking what changes.
 
-NumPyro knows the plates of a deterministic value as batch axes counted from the right, and not how many event axes stand
-to the right of these. So plates are looked for: where only some elements of a plate move, a value changes at those
-indices of the plate's axis and nowhere else. Latent sites show it, whose plates are known, and so do data whose axis is
-seen, in the probabilities of the plate's sites, to be the plate's. Where nothing shows an axis, or more than one, the
-plate names none.
+NumPyro knows the plates of a deterministic value as batch axes counted from the right, and not how many event axes
+stand to the right of these. So plates are looked for: where only some elements of a plate move, a value changes at
+those indices of the plate's axis and nowhere else. Latent sites show it, whose plates are known, and so do data whose
+axis is seen, in the probabilities of the plate's sites, to be the plate's. Where nothing shows an axis, or more than
+one, the plate names none.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from workflows.modelling.frontends.numpyro.axes import Layout, layout_of
-from workflows.modelling.frontends.numpyro.terms import log_prob
 from workflows.modelling.frontends.numpyro.inspection import Traced, Value
+from workflows.modelling.frontends.numpyro.terms import log_prob
 from workflows.modelling.frontends.numpyro.tracing import (
     ModelFunction,
     constrained,
@@ -65,7 +65,8 @@ def _layout(value: Value, axes: Mapping[str, int]) -> Layout:
         return layout_of(value.shape[:batch], value.shape[batch:], plates)
     named = {axis: plate for plate, axis in axes.items()}
     order = (*sorted(named), *(axis for axis in range(len(value.shape)) if axis not in named))
-    return Layout(value.shape, order, tuple(value.shape[axis] for axis in order), tuple(named[a] for a in sorted(named)))
+    shape = tuple(value.shape[axis] for axis in order)
+    return Layout(value.shape, order, shape, tuple(named[axis] for axis in sorted(named)))
 
 
 def _sites(model: ModelFunction, static: dict[str, Static], arrays: dict[str, Any], traced: Traced) -> Arrays:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jax
+from jax.extend.core import get_opaque_trace_state
+from numpyro import handlers
 from numpyro import primitives as numpyro_primitives
 from numpyro.distributions import Delta, DiscreteUniform, biject_to
 
@@ -20,10 +22,10 @@ TYPES = {
 
 
 class Watch(numpyro_primitives.Messenger):
-    """Raises ModelError at the first statement that a density cannot have."""
+    """Raises ModelError at the first statement that a density cannot have. To be made where the model is traced."""
 
     def __init__(self, label: str) -> None:
-        self.label = label
+        self.label, self.trace = label, get_opaque_trace_state()
         super().__init__()
 
     def process_message(self, msg: Message) -> None:
@@ -32,8 +34,19 @@ class Watch(numpyro_primitives.Messenger):
         if kind in TYPES:
             where = f", site {name!r}" if name else ""
             raise ModelError(f"model {self.label!r}{where}: {TYPES[kind]}")
+        if kind in ("sample", "deterministic") and self.trace != get_opaque_trace_state():
+            raise ModelError(
+                f"model {self.label!r}: site {name!r} is made inside a transformation of JAX, out of which its value "
+                "does not come: leave off jax.jit, write a plate for jax.vmap and numpyro.contrib.control_flow.scan for "
+                "jax.lax.scan"
+            )
         if kind == "plate":
             self._plate(msg)
+        if kind == "control_flow" and any(isinstance(h, handlers.scope) for h in numpyro_primitives._PYRO_STACK):
+            raise ModelError(
+                f"model {self.label!r} has a scan or cond inside handlers.scope, where NumPyro does not find its sites "
+                "by their names: put the scope inside the function that it runs"
+            )
         if kind == "sample" and not msg["is_observed"] and not isinstance(innermost(msg["fn"]), Delta):
             self._latent(msg)
 
@@ -103,14 +116,8 @@ def explained(label: str) -> Iterator[None]:
         if "does not currently support enumeration" not in str(error):
             raise
         raise ModelError(
-            f"model {label!r} has a cond, with which discrete latent sites cannot be summed out: write the branches with "
-            "jnp.where"
-        ) from error
-    except jax.errors.UnexpectedTracerError as error:
-        raise ModelError(
-            f"model {label!r} makes NumPyro statements inside a transformation of JAX, out of which their values do not "
-            "come: leave off jax.jit, write plates for jax.vmap and numpyro.contrib.control_flow.scan for jax.lax.scan. "
-            f"JAX says: {str(error).partition(chr(10))[0]}"
+            f"model {label!r} has a cond, with which discrete latent sites cannot be summed out: write the branches "
+            "with jnp.where"
         ) from error
     except (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError) as error:
         raise ModelError(
