@@ -23,7 +23,7 @@ GIVEN = {
     "Categorical": (pd.Categorical(["b", "a"], categories=["a", "b"]), ["b", "a"]),
     "categories": (pd.Categorical(["b", "a", "a"]).categories, ["a", "b"]),
     "days": (pd.to_datetime(DATES), DATES),
-    "times": (pd.to_datetime(["2024-05-01 12:00", "2024-05-03"]), ["2024-05-01T12:00:00", "2024-05-03T00:00:00"]),
+    "times": (pd.to_datetime(["2024-05-01 12:00", "2024-05-03 00:00"]), ["2024-05-01T12:00:00", "2024-05-03T00:00:00"]),
     "with a zone": (pd.to_datetime(DATES, utc=True), ["2024-05-01 00:00:00+00:00", "2024-05-03 00:00:00+00:00"]),
     "periods": (pd.period_range("2024-05", periods=2, freq="M"), ["2024-05", "2024-06"]),
     "objects": (np.array([1, 2], dtype=object), [1, 2]),

@@ -37,8 +37,8 @@ class Watch(numpyro_primitives.Messenger):
         if kind in ("sample", "deterministic") and self.trace != get_opaque_trace_state():
             raise ModelError(
                 f"model {self.label!r}: site {name!r} is made inside a transformation of JAX, out of which its value "
-                "does not come: leave off jax.jit, write a plate for jax.vmap and numpyro.contrib.control_flow.scan for "
-                "jax.lax.scan"
+                "does not come: leave off jax.jit, write a plate for jax.vmap and "
+                "numpyro.contrib.control_flow.scan for jax.lax.scan"
             )
         if kind == "plate":
             self._plate(msg)
