@@ -264,6 +264,13 @@ def chosen_subset(y, index):
         numpyro.sample("y", dist.Normal(z, 1.0), obs=y[rows])
 
 
+def all_latent(n):
+    mu = numpyro.sample("mu", dist.Normal())
+    sd = numpyro.sample("sd", dist.HalfNormal(1.0))
+    with numpyro.plate("row", n):
+        numpyro.sample("y", dist.Normal(mu, sd))
+
+
 Y_ONLY = {"y": Y}
 ZOO: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "flat sigma": (flat_sigma, Y_ONLY),
@@ -295,5 +302,7 @@ ZOO: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "constants": (with_constants, Y_ONLY),
     "callable object": (class_instance(), Y_ONLY),
     "partial": (partial(keyword_only, link="log", group=jnp.asarray(GROUP)), {"y": Y, "x": X[:, 0]}),
+    "condition": (handlers.condition(all_latent, data={"y": jnp.asarray(Y)}), {"n": N}),
+    "substitute": (handlers.substitute(all_latent, data={"sd": jnp.asarray(1.0)}), {"n": N}),
     "chosen subset": (chosen_subset, {"y": Y, "index": jnp.array([0, 2, 5])}),
 }

@@ -146,9 +146,9 @@ def _at_time(site: Message, value: jax.Array) -> jax.Array:
 
 
 def _layout(site: Message, layouts: Mapping[str, Layout]) -> Layout | None:
-    """Layout of the site of a message that asks for a value; None where it is no such site or has one already."""
-    asks = site["type"] == "sample" and not site["is_observed"] and site["value"] is None
-    return layouts.get(stored(site["name"])) if asks else None
+    """Layout of the site of a message; None where it is none of these. As in NumPyro, coordinates have precedence over
+    a value that handlers.substitute gave inside the model."""
+    return layouts.get(stored(site["name"])) if site["type"] == "sample" and not site["is_observed"] else None
 
 
 def _otherwise(site: Message) -> jax.Array | None:
