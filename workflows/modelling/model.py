@@ -22,6 +22,9 @@ class Generative(NamedTuple):
     prior: (key, data), a draw of all recorded variables, and outcomes under it.
     unconstrain: (values, data), the sites of the target.
     impute: by name, functions (key, values, data) of an array that was never observed, such as missing answers.
+    discrete: (key, values, data), a joint draw of the discrete variables that the target sums out and of what depends
+    on them, where there are any.
+    observes, predicts: whether there are observed variables, and whether new values of them can be drawn.
     """
 
     log_likelihood: Callable[[Position, Data], Position]
@@ -29,6 +32,9 @@ class Generative(NamedTuple):
     prior: Callable[[jax.Array, Data], tuple[Position, Position]]
     unconstrain: Callable[[Position, Data], Position]
     impute: Mapping[str, Callable[[jax.Array, Position, Data], jax.Array]]
+    discrete: Callable[[jax.Array, Position, Data], Position] | None = None
+    observes: bool = True
+    predicts: bool = True
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,19 @@ def _arrays(name: str, value: Any) -> Any:
     """NumPy arrays in the containers as given; a list of numbers is one array."""
     if isinstance(value, list):
         value = np.asarray(value)
-    converted = jax.tree.map(np.asarray, value)
+    converted = jax.tree.map(_numbers, value)
     for leaf in jax.tree.leaves(converted):
         if leaf.dtype.kind not in "biufc":
             raise ModelError(f"data {name!r} holds values of type {leaf.dtype}: give numbers, or codes in their place")
     return converted
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """One array; of objects that are all numbers or missing (pandas' nullable types), floats with NaN."""
+    array = np.asarray(value)
+    if array.dtype.kind != "O" or not hasattr(value, "isna"):
+        return array
+    missing = np.asarray(value.isna())
+    if not all(isinstance(element, (int, float, np.number)) for element in array[~missing]):
+        return array
+    return np.where(missing, np.nan, np.where(missing, 0.0, array).astype(float))

@@ -11,6 +11,7 @@ from kernels.target import Site, Target, TermKind
 from kernels.types import Data, Position, Terms
 from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.data import traced_and_static
+from workflows.modelling.frontends.labels import labels
 from workflows.modelling.model import Model
 
 Shape = tuple[int, ...]
@@ -67,7 +68,7 @@ def function_model(
         target,
         arrays,
         dims=named | {key: tuple(value) for key, value in (dims or {}).items()},
-        coords={key: np.asarray(value) for key, value in (coords or {}).items()},
+        coords=labels(coords),
         observed={key: np.asarray(value) for key, value in (observed or {}).items()},
         constant={key: np.asarray(value) for key, value in (constant or {}).items()},
         static=static,

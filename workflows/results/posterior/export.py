@@ -22,7 +22,9 @@ def export(
 ) -> Any:
     """The run's groups with log_likelihood, posterior_predictive and, where `prior` draws are asked for, the prior's.
 
-    Where the model imputes what was never observed, that is the group predictions.
+    Where the model imputes what was never observed or sums out discrete variables, these are the group predictions.
+    A model that observes nothing (its likelihood is a numpyro.factor) has neither log_likelihood nor predictive groups,
+    and one with discrete variables in NumPyro's scan no posterior_predictive, for which they would have to be drawn.
 
     draws: of each chain, evenly spaced, None for all. As the installed ArviZ wants it (InferenceData, or a DataTree
     with ArviZ 1). The model is built anew and must be the recorded one. Raises PosteriorError and ModelError.
@@ -37,13 +39,15 @@ def export(
     kept = _spaced(groups["posterior"].sizes.get("draw", 0), draws)
     groups = {name: group.isel(draw=kept) if name in _DRAWN else group for name, group in groups.items()}
     posterior = Posterior(model, groups["posterior"], attributes["seed"])
-    groups["log_likelihood"] = posterior.log_likelihood(integrate=integrate)
+    if posterior.observes:
+        groups["log_likelihood"] = posterior.log_likelihood(integrate=integrate)
     if predictive:
-        groups["posterior_predictive"] = posterior.predictive()
+        if posterior.predicts:
+            groups["posterior_predictive"] = posterior.predictive()
         if (imputed := posterior.predictions()) is not None:
             groups["predictions"] = imputed
     if prior:
-        groups |= posterior.prior(prior)
+        groups |= {name: group for name, group in posterior.prior(prior).items() if group.data_vars}
     made = schema_attributes(attributes, now(), sampled=True)
     groups = {name: group if name in stored else group.assign_attrs(made) for name, group in groups.items()}
     return for_arviz(groups, {"source": reader.locator, "model": model.name, **made})

@@ -48,6 +48,16 @@ class Posterior:
         self.data = jax.tree.map(jnp.asarray, model.data)
         self.key = jax.random.fold_in(jax.random.key(seed), _PURPOSE)
 
+    @property
+    def observes(self) -> bool:
+        """Whether the model has observed variables to weigh."""
+        return self.generative.observes
+
+    @property
+    def predicts(self) -> bool:
+        """Whether new values of observed variables can be drawn."""
+        return self.generative.predicts
+
     def predictive(self) -> xarray.Dataset:
         """New values of the observed variables, one set a draw."""
         return self._dataset(
@@ -55,15 +65,19 @@ class Posterior:
         )
 
     def predictions(self) -> xarray.Dataset | None:
-        """Values that were never observed, one set a draw; None where the model has none."""
-        functions = self.generative.impute
-        if not functions:
+        """Values that were never observed, and discrete variables that were summed out, one set a draw; None where the
+        model has none."""
+        functions, discrete = self.generative.impute, self.generative.discrete
+        if not functions and discrete is None:
             return None
 
         def impute(values: Position, key: jax.Array) -> Position:
-            keys = jax.random.split(key, len(functions))
-            named = zip(functions.items(), keys, strict=True)
-            return {name: function(key, values, self.data) for (name, function), key in named}
+            keys = jax.random.split(key, max(1, len(functions)))
+            named = zip(functions.items(), keys[: len(functions)], strict=True)
+            imputed = {name: function(key, values, self.data) for (name, function), key in named}
+            # Folded, as no split of this key is: imputed values are the same with and without discrete variables.
+            own = jax.random.fold_in(key, len(functions))
+            return imputed if discrete is None else {**imputed, **discrete(own, values, self.data)}
 
         return self._dataset(self._mapped(impute, _IMPUTED))
 

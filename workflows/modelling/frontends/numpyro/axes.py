@@ -1,6 +1,5 @@
 """How the axes of a NumPyro value map to those of a site: plates first, then event axes, without padding axes."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +27,7 @@ class Layout:
     def unpack(self, value: Any) -> Any:
         """The site's value [shape] -> NumPyro's [full]."""
         permutation = self._permutation()
-        ordered = value.reshape(tuple(self.full[axis] for axis in permutation))
+        ordered = jnp.reshape(value, tuple(self.full[axis] for axis in permutation))
         return jnp.transpose(ordered, tuple(permutation.index(axis) for axis in range(len(self.full))))
 
     def _permutation(self) -> tuple[int, ...]:
@@ -44,13 +43,3 @@ def layout_of(batch: tuple[int, ...], event: tuple[int, ...], plates: Mapping[in
     full = tuple(batch) + tuple(event)
     order = plated + blocks + tuple(range(len(batch), len(full)))
     return Layout(full, order, tuple(full[axis] for axis in order), tuple(named[axis] for axis in plated))
-
-
-def value_layout(shape: tuple[int, ...], plates: Mapping[int, str]) -> Layout:
-    """Layout of a deterministic value, whose event axes are not known.
-
-    The plates are taken to be its last axes where there are enough; else the value is kept as it is.
-    """
-    if plates and len(shape) >= max(-dim for dim in plates) and math.prod(shape) > 0:
-        return layout_of(shape, (), plates)
-    return layout_of((), shape, {})
