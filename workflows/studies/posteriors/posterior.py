@@ -10,8 +10,12 @@ Built = tuple[Callable[..., Any], dict[str, Any]]
 
 
 class Posterior(NamedTuple):
-    """A name, what builds the model and simulates its data, and what is hard in it."""
+    """A name, what builds the model and simulates its data, and what is hard in it.
+
+    heavy: variables of such tails that the sd of any affordable number of draws says nothing.
+    """
 
     name: str
     build: Callable[[], Built]
     note: str
+    heavy: frozenset[str] = frozenset()

@@ -57,7 +57,7 @@ POSTERIORS = (
     Posterior("mixture", counts.mixture, "a far start puts all values into one part"),
     Posterior("horseshoe", shrinkage.horseshoe, "50 funnels with Cauchy tails"),
     Posterior("lotka_volterra", dynamics.lotka_volterra, "an equation that blows up or fits another period"),
-    Posterior("funnel", geometry.funnel, "nine coordinates of one site narrow by e^9"),
+    Posterior("funnel", geometry.funnel, "nine coordinates of one site narrow by e^9", frozenset({"x"})),
     Posterior("ill_conditioned", geometry.ill_conditioned, "sds from .01 to 10, rotated"),
     Posterior("banana", geometry.banana, "a bent ridge with a long way along it"),
     Posterior("icar", spatial.intrinsic, "an improper field with a soft constraint, beside independent effects"),
