@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 from numpyro import handlers
 from numpyro.infer.util import log_density
 
@@ -64,25 +65,55 @@ def test_the_regression_with_flat_priors_is_drawn_from_its_density() -> None:
         assert abs(product.mean() + 1) < LIMIT * product.std() / np.sqrt(product.size)
 
 
-def test_integrated_effects_are_those_of_the_plain_model() -> None:
-    """p(y | shared) = p(y, effect | shared) / p(effect | y, shared) for any effect; here the density of the conditional
-    is that which `complete` draws from, by its moments."""
-    model, data = posterior("groups_5").build()
-    recipe = RECIPES["groups_5"]
+SHARED = {
+    "groups_5": ("effect", [{"mu": 2.0, "tau": 1.5, "sigma": 1.0}, {"mu": 4.0, "tau": 0.4, "sigma": 2.0}]),
+    "measurement_error": (
+        "x",
+        [
+            {"mu_x": 9.0, "sd_x": 2.0, "a": 1.0, "b": 1.0, "sigma": 0.5},
+            {"mu_x": 10.0, "sd_x": 1.0, "a": -2.0, "b": 0.7, "sigma": 1.5},
+        ],
+    ),
+}
+"""Variables that are integrated out of a model, and two values of all others."""
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_integrated_effects_are_those_of_the_plain_model(name: str) -> None:
+    """p(y | shared) = p(y, effect | shared) / p(effect | y, shared) for any effect; the last is normal, with the
+    moments of what `complete` draws."""
+    model, data = posterior(name).build()
+    recipe = RECIPES[name]
     assert recipe.build is not None
     assert recipe.complete is not None
-    integrated, _ = recipe.build()
-    shared = [{"mu": 2.0, "tau": 1.5, "sigma": 1.0}, {"mu": 4.0, "tau": 0.4, "sigma": 2.0}]
-    found = []
+    integrated, integrated_data = recipe.build()
+    effect, shared = SHARED[name]
+    found, draws = [], 100_000
     for values in shared:
-        many = {name: np.full(200_000, value) for name, value in values.items()}
-        effects = recipe.complete(many, data, np.random.default_rng(3))["effect"]
+        many = {site: np.full(draws, value) for site, value in values.items()}
+        effects = recipe.complete(many, data, np.random.default_rng(3))[effect]
         centre, spread = effects.mean(axis=0), effects.std(axis=0)
-        joint = log_density(model, (), data, values | {"effect": centre})[0]
+        joint = log_density(model, (), data, values | {effect: centre})[0]
         conditional = -np.sum(np.log(spread)) - 0.5 * np.log(2 * np.pi) * spread.size
-        found.append(float(joint - conditional - log_density(integrated, (), {}, values)[0]))
-    # Constants that the integrated model leaves out are the same for both. Five log sds, each with error 1 / sqrt(2 n).
-    assert found[0] == pytest.approx(found[1], abs=LIMIT * np.sqrt(2 * 5 / 400_000) + 1e-3)
+        found.append(float(joint - conditional - log_density(integrated, (), integrated_data, values)[0]))
+    # Constants that the integrated model leaves out are the same for both. Log sds have errors 1 / sqrt(2 n), means one
+    # that costs 1 / (2 n) each; the two points share their random numbers.
+    error = LIMIT * np.sqrt(spread.size / (2 * draws)) + spread.size / draws
+    assert found[0] == pytest.approx(found[1], abs=error)
+
+
+def test_integrated_rates_are_those_of_the_plain_model() -> None:
+    model, data = posterior("tumours").build()
+    build = RECIPES["tumours"].build
+    assert build is not None
+    integrated, _ = build()
+    for phi, kappa in ((0.1, 10.0), (0.2, 40.0)):
+        theta = np.full(71, 0.15)
+        joint = log_density(model, (), data, {"phi": phi, "kappa": kappa, "theta": theta})[0]
+        conditional = scipy.stats.beta(phi * kappa + data["y"], (1 - phi) * kappa + data["n"] - data["y"]).logpdf(theta)
+        whole = log_density(integrated, (), data, {"phi": phi, "kappa": kappa})[0]
+        # JAX's betaln is right to 1e-6 only, in each of 71 terms.
+        assert float(joint - conditional.sum()) == pytest.approx(float(whole), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["dates", "ephemeris", "volatility_walk", "schools_centred", "radon_centred"])

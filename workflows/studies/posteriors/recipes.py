@@ -22,12 +22,14 @@ from workflows.studies.posteriors.suite import posterior
 
 class Recipe(NamedTuple):
     """build: an equivalent model, None for the plain one; complete: adds variables that it integrates out, from the
-    draws, the plain data and a generator; start: where the chains begin, uniform in a box where it says nothing."""
+    draws, the plain data and a generator; start: where the chains begin, uniform in a box where it says nothing; dense:
+    whether the metric is, where coordinates trade with each other in few directions."""
 
     build: Callable[[], Built] | None = None
     complete: Callable[[Draws, dict[str, Any], np.random.Generator], Draws] | None = None
     start: Mapping[str, Any] = {}
     target_accept: float = 0.95
+    dense: bool = False
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -135,6 +137,36 @@ def _rates(draws: Draws, data: dict[str, Any], rng: np.random.Generator) -> Draw
     return draws | {"theta": rng.beta(phi * kappa + data["y"], (1 - phi) * kappa + data["n"] - data["y"])}
 
 
+ERROR = 0.8
+"""Of the covariate that `measurement_error` has measured."""
+
+
+def measurement_error() -> Built:
+    """The covariate integrated out: measurement and outcome are two correlated normals."""
+
+    def model(x_seen: jax.Array, y: jax.Array) -> None:
+        mu_x = numpyro.sample("mu_x", dist.Normal(0, 10))
+        sd_x = numpyro.sample("sd_x", dist.HalfNormal(5))
+        a = numpyro.sample("a", dist.Normal(0, 10))
+        b = numpyro.sample("b", dist.Normal(0, 5))
+        sigma = numpyro.sample("sigma", dist.HalfNormal(2))
+        seen = sd_x**2 + ERROR**2
+        numpyro.sample("x_seen", dist.Normal(mu_x, jnp.sqrt(seen)), obs=x_seen)
+        x = mu_x + sd_x**2 / seen * (x_seen - mu_x)
+        variance = sigma**2 + b**2 * sd_x**2 * ERROR**2 / seen
+        numpyro.sample("y", dist.Normal(a + b * x, jnp.sqrt(variance)), obs=y)
+
+    return model, posterior("measurement_error").build()[1]
+
+
+def _covariate(draws: Draws, data: dict[str, Any], rng: np.random.Generator) -> Draws:
+    """The covariate given the shared parameters and all that was measured."""
+    mu_x, sd_x, a, b, sigma = (draws[site][:, None] for site in ("mu_x", "sd_x", "a", "b", "sigma"))
+    precision = 1 / sd_x**2 + 1 / ERROR**2 + b**2 / sigma**2
+    centre = (mu_x / sd_x**2 + data["x_seen"] / ERROR**2 + b * (data["y"] - a) / sigma**2) / precision
+    return draws | {"x": centre + rng.normal(size=centre.shape) / np.sqrt(precision)}
+
+
 RECIPES: Mapping[str, Recipe] = {
     "dates": Recipe(dates),
     "ephemeris": Recipe(ephemeris),
@@ -146,6 +178,10 @@ RECIPES: Mapping[str, Recipe] = {
     "groups_500": _groups("groups_500"),
     "groups_5000": _groups("groups_5000"),
     "tumours": Recipe(tumours, _rates),
+    "measurement_error": Recipe(measurement_error, _covariate),
+    "pharmacokinetics": Recipe(start={"mean": jnp.array([0.4, -2.5, 1.0]), "sd": 0.3 * jnp.ones(3)}),
+    "students": Recipe(dense=True),
+    "raters": Recipe(dense=True),
     "horseshoe": Recipe(target_accept=0.99),
     "light_curve": Recipe(start={"middle": 2_457_003.12, "depth": 0.012, "duration": 0.1, "sigma": 0.004}),
     "arma": Recipe(start={"mu": 0.3, "phi": 0.8, "theta": 0.4, "sigma": 0.5}),

@@ -55,7 +55,10 @@ def nuts(name: str, recipe: Recipe, draws: int) -> tuple[Draws, dict[str, Any]]:
     plain = posterior(name).build()
     model, data = plain if recipe.build is None else recipe.build()
     kernel = NUTS(
-        model, target_accept_prob=recipe.target_accept, init_strategy=init_to_value(values=dict(recipe.start))
+        model,
+        target_accept_prob=recipe.target_accept,
+        dense_mass=recipe.dense,
+        init_strategy=init_to_value(values=dict(recipe.start)),
     )
     mcmc = MCMC(
         kernel, num_warmup=WARMUP, num_samples=draws, num_chains=CHAINS, chain_method="sequential", progress_bar=False

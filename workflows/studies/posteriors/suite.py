@@ -44,7 +44,7 @@ POSTERIORS = (
     Posterior("groups_500", hierarchies.groups_500, "503 coordinates, groups of 1 to 9 rows"),
     Posterior("groups_5000", hierarchies.groups_5000, "5,003 coordinates"),
     Posterior("tumours", hierarchies.tumours, "71 rates on (0, 1), a heavy tail of their concentration"),
-    Posterior("pharmacokinetics", hierarchies.pharmacokinetics, "a non-linear curve of three rates a patient"),
+    Posterior("pharmacokinetics", hierarchies.pharmacokinetics, "two rates can be swapped, but for the prior"),
     Posterior("students", crossed.students, "crossed effects and 4,000 answers"),
     Posterior("raters", crossed.raters, "crossed effects that trade with the mean"),
     Posterior("item_response", crossed.item_response, "products of latents of two levels"),
