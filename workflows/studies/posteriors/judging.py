@@ -1,5 +1,6 @@
 """Draws held against a reference: how far off the worst mean and the worst sd are, and the slowest coordinate's ESS."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,7 +54,9 @@ def judge(entry: Posterior, draws: Mapping[str, np.ndarray], reference: Mapping[
     """
     known, values = _coordinates(reference), _values(draws, reference)
     varies = known.sd > CONSTANT
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        # A run that was stopped early may have fewer draws than chains.
+        warnings.filterwarnings("ignore", "More chains")
         ours = {key: value[varies] for key, value in statistics(values).items()}
     labels = [label for label, moves in zip(known.labels, varies, strict=True) if moves]
     mean, sd, mcse_mean, mcse_sd = (x[varies] for x in known[1:])
