@@ -176,6 +176,15 @@ def test_chains_that_do_not_move_are_not_excused_by_their_noise() -> None:
     assert found["ess"] < 20
 
 
+def test_draws_of_32_bits_are_averaged_in_64() -> None:
+    entry, reference = posterior("banana"), make("banana", 1)
+    far = 2.0**21  # between whose neighbours .25 lie in 32 bits
+    table = {key: value + far if key == "x/mean" else value for key, value in reference.items()}
+    draws = {name: values.reshape(4, 1000) for name, values in EXACT["banana"](np.random.default_rng(8), 4000).items()}
+    found = judge(entry, draws | {"x": (draws["x"] + far).astype(np.float32)}, table)
+    assert found["right"]
+
+
 def test_draws_of_other_variables_are_refused() -> None:
     entry, reference = posterior("banana"), make("banana", 1)
     with pytest.raises(ValueError, match=r"no draws of 'x'; there are some of z"):

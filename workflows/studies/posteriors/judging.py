@@ -99,7 +99,8 @@ def _values(draws: Mapping[str, np.ndarray], reference: Mapping[str, np.ndarray]
     for name in variables_of(reference):
         if name not in draws:
             raise ValueError(f"there are no draws of {name!r}; there are some of {', '.join(draws)}")
-        flat = draws[name].reshape(*draws[name].shape[:2], -1)
+        # In 64 bits: means of stored 32-bit draws would lose what is left of a Julian day.
+        flat = draws[name].astype(float).reshape(*draws[name].shape[:2], -1)
         index = reference.get(f"{name}/index")
         size = reference[f"{name}/mean"].size
         if index is None and flat.shape[2] != size:

@@ -189,7 +189,12 @@ RECIPES: Mapping[str, Recipe] = {
     "hmm_drives": Recipe(start={"phi": jnp.array([0.8, 3.0]), "rate": jnp.array([0.5, 2.5])}),
     "mixture": Recipe(start={"mu": jnp.array([-2.75, 2.75])}),
     "lotka_volterra": Recipe(
-        start={"start": jnp.array([34.0, 5.9]), "theta": jnp.array([0.55, 0.028, 0.8, 0.024]), "sigma": jnp.ones(2)}
+        start={
+            "start": jnp.array([34.0, 5.9]),
+            "theta": jnp.array([0.55, 0.028, 0.8, 0.024]),
+            "sigma": jnp.array([0.25, 0.25]),
+        },
+        dense=True,
     ),
 }
 """The plain model from random starts for all others."""

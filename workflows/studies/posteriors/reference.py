@@ -131,6 +131,7 @@ def main() -> None:
     for name in arguments.names:
         table = make(name, arguments.draws)
         save(arguments.out / f"{name}.npz", table)
+        jax.clear_caches()
         how = json.loads(str(table["provenance"]))
         print(
             f"{name}: least ESS {how['least_ess']:.0f}, largest R-hat {how['largest_rhat']:.3f}, "
