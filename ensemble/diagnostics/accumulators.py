@@ -82,6 +82,8 @@ def pooled(accumulators: Accumulators) -> AccumulatedSums:
         rounds=accumulators.rounds,
         sums={name: chain.sum(axis=0) for name, chain in accumulators.chain.items()},
         chain_squares={name: np.square(chain).sum(axis=0) for name, chain in accumulators.chain.items()},
+        chain_largest={name: chain.max(axis=0) for name, chain in accumulators.chain.items()},
+        chain_smallest={name: chain.min(axis=0) for name, chain in accumulators.chain.items()},
         squares=accumulators.square,
         batches=accumulators.batches,
     )

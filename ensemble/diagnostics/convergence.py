@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import chi2
 
 from ensemble.diagnostics.accumulators import DiagnosticSums
+from ensemble.diagnostics.single_chains import furthest_chain
 from ensemble.protocol.statistics import AccumulatedSums
 
 BATCHES = 20
@@ -22,11 +23,13 @@ class Diagnostics(NamedTuple):
     rounds: how many they are over.
     ess: effective sample size by batch means of each coordinate [p, B] (`ess_online`).
     rhat: nested R-hat of each coordinate [p, B].
+    furthest: how far the most outlying chain's mean lies from the others', see single_chains, [p, B].
     """
 
     rounds: int
     ess: dict[str, np.ndarray]
     rhat: dict[str, np.ndarray]
+    furthest: dict[str, np.ndarray]
 
 
 def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
@@ -45,7 +48,7 @@ def diagnose(shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, rep
     """
     rounds = shards[0].rounds
     draws, chains = rounds * sweeps, replicas * len(shards)
-    ess, rhat = {}, {}
+    ess, rhat, furthest = {}, {}, {}
     for name in shards[0].sums:
         sums = np.stack([pooled.sums[name] for pooled in shards])
         chain_squares = np.stack([pooled.chain_squares[name] for pooled in shards])
@@ -57,7 +60,12 @@ def diagnose(shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, rep
         with np.errstate(divide="ignore", invalid="ignore"):
             ess[name] = np.where(still, np.nan, count * variance / asymptotic)
         rhat[name] = np.where(still, np.nan, _nested_rhat(sums, squares, chain_squares, draws, replicas))
-    return Diagnostics(rounds, ess, rhat)
+        extremes = (
+            np.stack([pooled.chain_largest[name] for pooled in shards]).max(axis=0),
+            np.stack([pooled.chain_smallest[name] for pooled in shards]).min(axis=0),
+        )
+        furthest[name] = furthest_chain(sums.sum(axis=0), chain_squares.sum(axis=0), *extremes, chains)
+    return Diagnostics(rounds, ess, rhat, furthest)
 
 
 def _asymptotic_variance(

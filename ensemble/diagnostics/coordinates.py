@@ -1,7 +1,7 @@
 """Diagnostics of single coordinates: in one row, of the worst of them, and by site as a checkpoint keeps them."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,28 +11,42 @@ from ensemble.protocol.flat import under
 from ensemble.protocol.plans import Arrays
 from kernels.structure.levels import Level, Structure
 
+KINDS = ("ess", "rhat", "furthest")
+"""The fields of Diagnostics that every coordinate has."""
+
 WORST = 10
 """How many of the slowest coordinates a summary names."""
 
 
+class Coordinates(NamedTuple):
+    """Diagnostics of coordinates in flat arrays.
+
+    ess, rhat, furthest: as in convergence.Diagnostics.
+    shared: whether it is of one of the shared sites.
+    """
+
+    ess: np.ndarray
+    rhat: np.ndarray
+    furthest: np.ndarray
+    shared: np.ndarray
+
+
 def every_coordinate(
     structure: Structure, diagnostics: Diagnostics, shared: Collection[str], auxiliary: Collection[str] = ()
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """ess, rhat and whether it is of one of the shared sites, of every coordinate that is not of an auxiliary one: flat
-    arrays, level by level and block by block."""
+) -> Coordinates:
+    """Of every coordinate that is not of an auxiliary site, level by level and block by block."""
     parts = [_coordinates(level, diagnostics, shared, auxiliary) for level in _levels(structure, diagnostics)]
-    ess, rhat, of_shared = (np.concatenate(kind) for kind in zip(*parts, strict=True))
-    return ess, rhat, of_shared
+    return Coordinates(*(np.concatenate(kind) for kind in zip(*parts, strict=True)))
 
 
 def _coordinates(
     level: Level, diagnostics: Diagnostics, shared: Collection[str], auxiliary: Collection[str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> Coordinates:
     there = np.ones((level.width, level.n_blocks), bool) if level.mask is None else level.mask
     if auxiliary:
         there = there & ~_of_sites(level, auxiliary)
-    ess, rhat = diagnostics.ess[level.name][there], diagnostics.rhat[level.name][there]
-    return ess, rhat, _of_sites(level, shared)[there]
+    kinds = (values[level.name][there] for values in (diagnostics.ess, diagnostics.rhat, diagnostics.furthest))
+    return Coordinates(*kinds, _of_sites(level, shared)[there])
 
 
 def _of_sites(level: Level, sites: Collection[str]) -> np.ndarray:
@@ -61,11 +75,12 @@ def worst(structure: Structure, diagnostics: Diagnostics, auxiliary: Collection[
 
 
 def pack_by_site(diagnostics: Diagnostics | None, structure: Structure) -> Arrays:
-    """ess/<site> and rhat/<site>, each in the site's own shape, for readers too, and rounds; nothing for None."""
+    """ess/<site>, rhat/<site> and furthest/<site>, each in the site's own shape, for readers too, and rounds; nothing for None."""
     if diagnostics is None:
         return {}
     arrays = {"rounds": np.asarray(diagnostics.rounds)}
-    for kind, values in (("ess", diagnostics.ess), ("rhat", diagnostics.rhat)):
+    for kind in KINDS:
+        values = getattr(diagnostics, kind)
         for level in _levels(structure, diagnostics):
             sites = level.scatter({}, jnp.asarray(values[level.name]))
             arrays.update({f"{kind}/{site}": np.asarray(array) for site, array in sites.items()})
@@ -76,7 +91,7 @@ def unpack_by_site(arrays: Arrays, structure: Structure) -> Diagnostics | None:
     """The diagnostics that `pack_by_site` gave."""
     if not arrays:
         return None
-    sites = ({name: jnp.asarray(array) for name, array in under(kind, arrays).items()} for kind in ("ess", "rhat"))
+    sites = ({name: jnp.asarray(array) for name, array in under(kind, arrays).items()} for kind in KINDS)
     levels = [level for level in structure.levels if f"ess/{level.sites[0]}" in arrays]
     kinds = ({level.name: np.asarray(level.gather(of)) for level in levels} for of in sites)
     return Diagnostics(int(arrays["rounds"]), *kinds)

@@ -137,6 +137,7 @@ class AccumulatedSums(NamedTuple):
     rounds: finished ones.
     sums: of the chains since the start, [p, B] by level.
     chain_squares: of the chains' sums since the start, [p, B] by level.
+    chain_largest, chain_smallest: the largest and smallest of the chains' sums since the start, [p, B] by level.
     squares: of coordinates since this was last handed out, [p, B] by level.
     batches: by batch level, since this was last handed out.
     """
@@ -144,6 +145,8 @@ class AccumulatedSums(NamedTuple):
     rounds: int
     sums: ByLevel
     chain_squares: ByLevel
+    chain_largest: ByLevel
+    chain_smallest: ByLevel
     squares: ByLevel
     batches: tuple[BatchSums, ...]
 

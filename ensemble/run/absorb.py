@@ -36,7 +36,7 @@ def absorb(
         state = _adapted(state, plan, statistics, spec, settings)
     state = _with_ladder(state, plan, statistics, settings)
     if plan.with_diagnostics:
-        state = _diagnosed(state, plan, statistics, spec, settings)
+        state = _diagnosed(state, plan, statistics, spec, settings, state.ledger.draws + _stored(results[0]))
     ledger = _noted(state.ledger, plan, statistics, settings.shard.replicas)
     return state._replace(ledger=ledger._replace(draws=ledger.draws + _stored(results[0])))
 
@@ -80,13 +80,18 @@ def _with_ladder(
 
 
 def _diagnosed(
-    state: RunState, plan: RoundPlan, statistics: list[RoundStatistics], spec: SweepSpec, settings: RunSettings
+    state: RunState,
+    plan: RoundPlan,
+    statistics: list[RoundStatistics],
+    spec: SweepSpec,
+    settings: RunSettings,
+    draws: int,
 ) -> RunState:
     """ESS and R-hat over all rounds that count, and what they say of the goals."""
     accumulated = [shard.accumulated for shard in statistics if shard.accumulated is not None]
     sums = collect(state.diagnostic_sums, accumulated)
     diagnostics = diagnose(accumulated, sums, settings.shard.replicas, plan.sweeps)
-    ledger = state.ledger._replace(goals=check_goals(diagnostics, spec.structure, settings))
+    ledger = state.ledger._replace(goals=check_goals(diagnostics, spec.structure, settings, draws))
     return state._replace(ledger=ledger, diagnostic_sums=sums, diagnostics=diagnostics)
 
 

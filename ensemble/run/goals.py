@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ensemble.diagnostics.convergence import Diagnostics
-from ensemble.diagnostics.coordinates import every_coordinate
+from ensemble.diagnostics.coordinates import Coordinates, every_coordinate
+from ensemble.diagnostics.single_chains import furthest_limit
 from ensemble.run.settings import RunSettings
 from kernels.structure.levels import Structure
 
@@ -19,6 +20,9 @@ class GoalCheck(NamedTuple):
     ess_min: smallest effective sample size over all coordinates.
     ess_median: the median of theirs.
     ess_shared_min: the smallest over the shared ones.
+    stored_ess_min, stored_ess_shared_min: the same of the stored draws.
+    furthest_max: how far the most outlying chain of any coordinate is, see diagnostics.single_chains.
+    furthest_limit: what sound chains stay below.
     """
 
     rounds: int = 0
@@ -27,25 +31,65 @@ class GoalCheck(NamedTuple):
     ess_min: float | None = None
     ess_median: float | None = None
     ess_shared_min: float | None = None
+    stored_ess_min: float | None = None
+    stored_ess_shared_min: float | None = None
+    furthest_max: float | None = None
+    furthest_limit: float | None = None
 
 
-def check_goals(diagnostics: Diagnostics, structure: Structure, settings: RunSettings) -> GoalCheck:
-    """What the diagnostics say of all coordinates of the run."""
-    ess, rhat, shared = every_coordinate(structure, diagnostics, settings.shard.shared, settings.shard.auxiliary)
-    return goal_check(ess, rhat, shared, diagnostics.rounds)
+def check_goals(diagnostics: Diagnostics, structure: Structure, settings: RunSettings, draws: int) -> GoalCheck:
+    """What the diagnostics say of all coordinates of the run. draws: stored ones of each chain."""
+    shard = settings.shard
+    found = every_coordinate(structure, diagnostics, shared=shard.shared, auxiliary=shard.auxiliary)
+    sweeps = Thinned(
+        states=diagnostics.rounds * settings.sweeps * settings.replicas,
+        stored=draws * shard.stored * settings.superchains,
+        apart=settings.sweeps * settings.record.thin / shard.draws,
+    )
+    return goal_check(found, diagnostics.rounds, sweeps, settings.replicas)
 
 
-def goal_check(ess: np.ndarray, rhat: np.ndarray, shared: np.ndarray, rounds: int) -> GoalCheck:
-    """Summarise flat arrays over all coordinates; shared: which are of unplated sites. NaN counts as the worst."""
+class Thinned(NamedTuple):
+    """Which of the states of all sweeps are stored.
+
+    states: of all sweeps and chains.
+    stored: draws of all chains.
+    apart: sweeps from one stored draw of a chain to the next.
+    """
+
+    states: int
+    stored: int
+    apart: float
+
+
+def stored_ess(ess: np.ndarray, thinned: Thinned) -> np.ndarray:
+    """The effective sample size of the stored draws, given that of all sweeps.
+
+    As if the autocorrelations were rho^k: states / ess = (1 + rho) / (1 - rho) tells rho, and draws m sweeps apart have
+    rho^m: stored (1 - rho^m) / (1 + rho^m). Where sweeps are better than independent, stored draws are worth as much
+    each as a sweep. Never more than `ess`.
+    """
+    time = thinned.states / ess
+    rho = np.clip((time - 1.0) / (time + 1.0), 0.0, 1.0)
+    left = rho**thinned.apart
+    return np.minimum(ess, thinned.stored * (1.0 - left) / (1.0 + left) / np.minimum(time, 1.0))
+
+
+def goal_check(found: Coordinates, rounds: int, thinned: Thinned, chains: int) -> GoalCheck:
+    """Summarise all coordinates. NaN counts as the worst, but for chains too few to tell one from the others."""
+    ess, rhat, furthest, shared = found
+    check = GoalCheck(rounds, rhat_max=_worst(rhat), rhat_shared_max=_worst(rhat[shared]))
     if np.isnan(ess).any():
-        return GoalCheck(rounds, rhat_max=_worst(rhat), rhat_shared_max=_worst(rhat[shared]))
-    return GoalCheck(
-        rounds,
-        rhat_max=_worst(rhat),
-        rhat_shared_max=_worst(rhat[shared]),
+        return check
+    stored = stored_ess(ess, thinned)
+    return check._replace(
         ess_min=float(ess.min()),
         ess_median=float(np.median(ess)),
         ess_shared_min=float(ess[shared].min()) if shared.any() else None,
+        stored_ess_min=float(stored.min()),
+        stored_ess_shared_min=float(stored[shared].min()) if shared.any() else None,
+        furthest_max=None if np.isnan(furthest).all() else float(np.nanmax(furthest)),
+        furthest_limit=furthest_limit(len(ess), chains),
     )
 
 
@@ -60,14 +104,18 @@ def goals_met(check: GoalCheck, draws: int, strays: int, settings: RunSettings) 
 
     draws: stored draws a chain. strays: ends of rounds where no posterior explains a chain's log density.
     """
-    goals = settings.goals
+    goals, of_draws = settings.goals, settings.goals.of_draws
+    ess, shared_ess = check.ess_min, check.ess_shared_min
+    if of_draws:
+        ess, shared_ess = check.stored_ess_min, check.stored_ess_shared_min
+    outlying = check.furthest_max is not None and check.furthest_max > (check.furthest_limit or np.inf)
     met = {
-        "ess": check.ess_min is not None and check.ess_min >= goals.ess,
+        "ess": ess is not None and ess >= goals.ess,
         "rhat": check.rhat_max is not None and check.rhat_max <= goals.rhat,
         "draws": draws >= goals.draws,
-        "strays": not strays,
+        "chains": not outlying and not strays,
     }
     if settings.shard.shared:
-        met["shared_ess"] = check.ess_shared_min is not None and check.ess_shared_min >= goals.shared_ess
+        met["shared_ess"] = shared_ess is not None and shared_ess >= goals.shared_ess
         met["shared_rhat"] = check.rhat_shared_max is not None and check.rhat_shared_max <= goals.shared_rhat
     return met

@@ -43,6 +43,7 @@ class Goals(NamedTuple):
     shared_ess: as ess, of the shared coordinates.
     shared_rhat: as rhat, of the shared coordinates.
     draws: stored draws a chain.
+    of_draws: whether effective sample sizes are those of the stored draws, and not of all sweeps.
     """
 
     ess: float
@@ -50,6 +51,7 @@ class Goals(NamedTuple):
     shared_ess: float
     shared_rhat: float
     draws: int
+    of_draws: bool = True
 
 
 class Limits(NamedTuple):

@@ -61,6 +61,10 @@ def _goals(ledger: Ledger, settings: RunSettings) -> dict[str, Any]:
         "ess_online_min": check.ess_min,
         "ess_online_median": check.ess_median,
         "ess_online_shared_min": check.ess_shared_min,
+        "ess_stored_min": check.stored_ess_min,
+        "ess_stored_shared_min": check.stored_ess_shared_min,
+        "furthest_chain": check.furthest_max,
+        "furthest_chain_limit": check.furthest_limit,
         "goals_met": goals_met(check, ledger.draws, ledger.stray_rounds, settings),
         "strays": dict(ledger.strays),
     }

@@ -101,6 +101,7 @@ def _goals(settings: Settings, dimension: int) -> Goals:
         shared_ess=goals.shared_ess,
         shared_rhat=goals.shared_rhat,
         draws=goals.draws,
+        of_draws=goals.of == "draws",
     )
 
 

@@ -8,6 +8,7 @@ from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
 from ensemble.run.decisions.floor import by_chance, floor_of
 from ensemble.run.decisions.lost import all_arrived, lost_superchains
 from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered
+from ensemble.run.goals import goals_met
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
 
@@ -156,9 +157,17 @@ def should_diagnose(ledger: Ledger, settings: RunSettings) -> bool:
     return ledger.stage.accumulates and after > 0 and after % settings.record.check_rounds == 0
 
 
+def _only_draws_lack(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether the goals are met for all sweeps, and not for the stored draws."""
+    of_sweeps = settings._replace(goals=settings.goals._replace(of_draws=False))
+    return all(goals_met(ledger.goals, ledger.draws, ledger.stray_rounds, of_sweeps).values())
+
+
 def limit_reached(ledger: Ledger, settings: RunSettings) -> str | None:
     """The limit that ends the run now, if any."""
     limits = settings.limits
+    if ledger.stage.records and not has_room(ledger, settings) and _only_draws_lack(ledger, settings):
+        return "store.budget_mb, which has no room for more draws"
     if ledger.sweeps >= limits.sweeps:
         return f"limits.sweeps = {limits.sweeps}"
     if limits.seconds is not None and ledger.seconds["wall"] >= limits.seconds:

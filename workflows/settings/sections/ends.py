@@ -18,6 +18,12 @@ class GoalsSettings(Section):
     )
     shared_ess: Positive = key(1000, POSITIVE, "effective sample size of the shared parameters")
     shared_rhat: AboveOne = key(1.02, ABOVE_ONE, "limit of nested R-hat over the shared parameters")
+    of: Literal["draws", "sweeps"] = key(
+        "draws",
+        "draws or sweeps",
+        "whose effective sample sizes: those of the stored draws, or of all sweeps where the store has no room for as "
+        "many draws",
+    )
     draws: Annotated[Whole, Field(ge=4)] = key(
         50, "a whole number from 4", "draws stored a chain (ArviZ's bulk-ESS means little below 50)"
     )
