@@ -1,4 +1,4 @@
-"""Whether trajectories on all parameters pay beside the levels' own moves: what each does for the slowest coordinate."""
+"""Whether trajectories on all parameters pay beside the levels' moves: what each does for the slowest coordinate."""
 
 from typing import NamedTuple
 
@@ -46,10 +46,12 @@ def absorb_jumps(jumps: Jumps, statistics: list[RoundStatistics], kind: int, rep
     for name, values in found.items():
         squares[name] = squares[name] + np.stack([values * (kind == each) for each in (ALONE, BESIDE)])
     here = np.arange(2) == kind
-    return Jumps(squares, jumps.rounds + here, jumps.steps + here * np.sum(steps) / replicas)
+    return Jumps(squares, jumps.rounds + here, jumps.steps + here * np.sum(np.asarray(steps)) / replicas)
 
 
-def worth_joining(jumps: Jumps, moments: EnsembleMoments, spec: SweepSpec, sweeps: int, repeats: int, replicas: int) -> bool:
+def worth_joining(
+    jumps: Jumps, moments: EnsembleMoments, spec: SweepSpec, sweeps: int, repeats: int, replicas: int
+) -> bool:
     """Whether rounds that end with trajectories make more of the slowest coordinate for their operations.
 
     A coordinate of variance v whose squared jump over a round is 2 v (1 - rho) on average gives (1 - rho) / (1 + rho)

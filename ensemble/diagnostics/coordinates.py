@@ -45,8 +45,8 @@ def _coordinates(
     there = np.ones((level.width, level.n_blocks), bool) if level.mask is None else level.mask
     if auxiliary:
         there = there & ~_of_sites(level, auxiliary)
-    kinds = (values[level.name][there] for values in (diagnostics.ess, diagnostics.rhat, diagnostics.furthest))
-    return Coordinates(*kinds, _of_sites(level, shared)[there])
+    ess, rhat, furthest = (getattr(diagnostics, kind)[level.name][there] for kind in KINDS)
+    return Coordinates(ess, rhat, furthest, _of_sites(level, shared)[there])
 
 
 def _of_sites(level: Level, sites: Collection[str]) -> np.ndarray:
@@ -75,7 +75,8 @@ def worst(structure: Structure, diagnostics: Diagnostics, auxiliary: Collection[
 
 
 def pack_by_site(diagnostics: Diagnostics | None, structure: Structure) -> Arrays:
-    """ess/<site>, rhat/<site> and furthest/<site>, each in the site's own shape, for readers too, and rounds; nothing for None."""
+    """ess/<site>, rhat/<site> and furthest/<site>, each in the site's own shape, for readers too, and rounds; nothing
+    for None."""
     if diagnostics is None:
         return {}
     arrays = {"rounds": np.asarray(diagnostics.rounds)}

@@ -1,4 +1,4 @@
-"""Whether one chain is somewhere else than all others: what nested R-hat, which looks at superchain means, cannot see."""
+"""Whether one chain is elsewhere than all others: what nested R-hat, which looks at superchain means, cannot see."""
 
 import numpy as np
 from scipy.stats import t as student

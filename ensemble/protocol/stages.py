@@ -12,7 +12,8 @@ class Stage:
     key: the number that is folded into the stage's random keys; it must never change.
     text: what the stage is for, in a few words for people.
     scouts: it may run the approximate kernel that scout.kernel names, and trajectories are no deeper than scout.depth.
-    relocates: stragglers take the places of others, and lost superchains begin anew, where exact kernels run on one rung.
+    relocates: stragglers take the places of others and lost superchains begin anew, where exact kernels run on one
+        rung.
     forgets_fast: only the last rounds count in the moments of the ensemble.
     adapts: tuning follows the ensemble; where it does not, tuning is frozen.
     adapts_temperatures: the ladder of temperatures follows its rejections.

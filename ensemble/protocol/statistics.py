@@ -1,6 +1,6 @@
 """What a round says of a shard: sums over its replicas, typed, and how those of all shards are pooled."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -205,7 +205,7 @@ class RoundStatistics(NamedTuple):
     chains: ChainSums
     relocated: int | None = None
     volume: Values | float = 0.0
-    jumps: ByLevel | None = None
+    jumps: Mapping[str, Values] | None = None
     accumulated: AccumulatedSums | None = None
 
 

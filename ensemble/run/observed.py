@@ -70,10 +70,10 @@ def mass_of(statistics: RoundStatistics) -> float:
 
 
 def add_strays(strays: Mapping[str, int], heights: tuple[float, ...], floor: float | None) -> dict[str, int]:
-    """Add a round of `sample` to the count of each chain's ends below the floor; chains that never were are left out."""
+    """Add a round of `sample` to the count of each chain's ends below the floor; chains that never were are missing."""
     found = dict(strays)
-    for chain, height in enumerate(heights if floor is not None else ()):
-        if not height >= floor:
+    for chain, height in enumerate(heights):
+        if floor is not None and not height >= floor:
             found[str(chain)] = found.get(str(chain), 0) + 1
     return found
 

@@ -107,6 +107,13 @@ def _entered(
     blank = stage_tuning(stage, spec, settings)
     tuning = adaptation.carried(before, blank, state.moments, spec, anew=stage.resets_scales)
     ledger = ledger._replace(
-        stage=stage, stage_round=0, settled_round=None, trace=(), mass=(), redrawn=(), rates={}, ladder=LadderState(rows=ledger.ladder.rows)
+        stage=stage,
+        stage_round=0,
+        settled_round=None,
+        trace=(),
+        mass=(),
+        redrawn=(),
+        rates={},
+        ladder=LadderState(rows=ledger.ladder.rows),
     )
     return state._replace(ledger=ledger, tuning=tuning, moments=extended(state.moments, tuning))

@@ -51,8 +51,8 @@ def known_facts(kernels: Mapping[str, LevelKernel], leading: str) -> frozenset[s
 def recorded(spec: SweepSpec) -> dict[str, np.dtype]:
     """The variables that a run with these kernels stores of every chain and draw, with their types.
 
-    acceptance_rate: mean over the sweeps since the draw before, and blocks, of the chain's moves of the leading level (see
-        `leading_level`); of the scout kernel the mean energy score. NaN where nothing was tried.
+    acceptance_rate: mean over the sweeps since the draw before, and blocks, of the chain's moves of the leading level
+        (see `leading_level`); of the scout kernel the mean energy score. NaN where nothing was tried.
     n_steps: integrator steps since the draw before, of all levels.
     tree_depth: of the deepest trajectory since then.
     diverging: whether any trajectory since then diverged.
@@ -109,8 +109,8 @@ def together(sums: ChainSums) -> ChainSums:
     """The sums [draws, R] of some draws one after another as those of all their steps, [R]."""
     summed: ChainSums = jax.tree.map(lambda values: jnp.sum(values, axis=0), sums)
     depth = None if sums.tree_depth is None else jnp.max(jnp.asarray(sums.tree_depth), axis=0)
-    last = {name: None if (values := getattr(sums, name)) is None else values[-1] for name in ("step_size", "energy")}
-    return summed._replace(tree_depth=depth, **last)
+    step_size, energy = (None if values is None else values[-1] for values in (sums.step_size, sums.energy))
+    return summed._replace(tree_depth=depth, step_size=step_size, energy=energy)
 
 
 def drawn(sums: ChainSums, count: int, variables: Mapping[str, np.dtype]) -> dict[str, np.ndarray]:

@@ -19,8 +19,8 @@ from ensemble.shard import audit
 from ensemble.shard.chain_sums import drawn, recorded
 from ensemble.shard.compiled import Clock, Compiled
 from ensemble.shard.first_tuning import first_tuning
-from ensemble.shard.keys import relocation_key, replica_keys
 from ensemble.shard.kept import Kept, kept
+from ensemble.shard.keys import relocation_key, replica_keys
 from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import log_volume, shard_moments
@@ -33,6 +33,7 @@ from ensemble.shard.walkers import Rungs, RungWalkers, Walkers, first_walkers, r
 from kernels.ladder.round_trips import RoundTrips
 from kernels.state import LevelView, State, evaluate
 from kernels.target import Target
+
 
 class Live(NamedTuple):
     """A shard in memory.
@@ -80,8 +81,8 @@ class ShardRunner:
 
     def initial(self, shard: int, start: Arrays | None = None) -> Arrays:
         """The state at the start given (see `Starter.given`), or at one drawn. Raises StartError."""
-        given = start is not None
-        rungs = self._starter.given(shard, start, self.data) if given else self._starter.first(shard, self.data)
+        first = self._starter.first
+        rungs = first(shard, self.data) if start is None else self._starter.given(shard, start, self.data)
         return _pack(Live(-1, rungs, accumulators.empty()))
 
     def _anew(self, shard: int, plan: RoundPlan) -> Rungs:
@@ -171,8 +172,9 @@ class ShardRunner:
                 replica_swap=self.settings.swaps_replicas,
                 tempered=self.tempered,
             )
-            kept_on_the_way = {"draws": self.settings.draws, "stored": self.settings.stored}
-            one_round = partial(self._sweeps[count].recorded_round, **kept_on_the_way)
+            one_round = partial(
+                self._sweeps[count].recorded_round, draws=self.settings.draws, stored=self.settings.stored
+            )
             self._rounds[count] = Compiled(one_round, self.clock, donate=(0,))
         if plan.stage.must_be_exact:
             self._sweeps[count].require_exact()

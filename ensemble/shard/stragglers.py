@@ -7,7 +7,7 @@ from kernels.state import State, log_density
 
 
 def relocated(key: jax.Array, states: State, floor: jax.Array) -> tuple[State, jax.Array]:
-    """The states [R] of one superchain with those of a log density below `floor` (or NaN) put where others stand, chosen
+    """The states [R] of one superchain, those of a log density below `floor` (or NaN) put where others stand, chosen
     evenly; and their number. Where all are, they stay: the whole superchain is lost, not a replica.
 
     A replica thrown onto a plateau of the density on its way from a dispersed start takes hundreds of trajectories to

@@ -190,7 +190,9 @@ class Sweeps:
             fresh, repeated = _purpose(keys, purpose), self.steps[level.name].kernel.is_repeated
             if level in self.spec.joint:
                 goes = jnp.asarray(tuning.lengths[level.name])[0, index] > 0
-                states, tally = jax.lax.cond(goes, update, lambda states, tally, _: (states, tally), states, tally, fresh)
+                states, tally = jax.lax.cond(
+                    goes, update, lambda states, tally, _: (states, tally), states, tally, fresh
+                )
             elif repeated:
                 states, tally = self._repeated(update, states, tally, fresh)
             else:

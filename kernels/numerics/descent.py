@@ -27,7 +27,7 @@ class Descent(NamedTuple):
     direction, step: the next trial is x + step direction.
     steps, changes, curvature: the last MEMORY steps [m, d], changes of the gradient along them, and 1 / (s . y), 0
         where there is none.
-    calm: steps in a row with little gain. failed: trials in a row. count: evaluations.
+    calm: steps in a row with little gain. failed: trials in a row. evaluations: so far.
     """
 
     x: jax.Array
@@ -40,7 +40,7 @@ class Descent(NamedTuple):
     curvature: jax.Array
     calm: jax.Array
     failed: jax.Array
-    count: jax.Array
+    evaluations: jax.Array
 
 
 def descended(function: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Array:
@@ -55,7 +55,7 @@ def descended(function: Callable[[jax.Array], jax.Array], start: jax.Array) -> j
     little = 2.0 + jnp.sqrt(1.0 * start.size)
 
     def goes_on(now: Descent) -> jax.Array:
-        return (now.calm < CALM) & (now.failed < TRIALS) & (now.count < LIMIT) & jnp.isfinite(now.value)
+        return (now.calm < CALM) & (now.failed < TRIALS) & (now.evaluations < LIMIT) & jnp.isfinite(now.value)
 
     def trial(now: Descent) -> Descent:
         there = now.x + now.step * now.direction
@@ -66,7 +66,7 @@ def descended(function: Callable[[jax.Array], jax.Array], start: jax.Array) -> j
         after = _accepted(now, there, value, gradient, little)
         shorter = now._replace(step=SHORTER * now.step, failed=now.failed + 1)
         chosen: Descent = jax.tree.map(lambda yes, no: jnp.where(lower, yes, no), after, shorter)
-        return chosen._replace(count=now.count + 1)
+        return chosen._replace(evaluations=now.evaluations + 1)
 
     return jax.lax.while_loop(goes_on, trial, _begun(evaluate, start)).x
 
@@ -89,11 +89,22 @@ def _accepted(now: Descent, x: jax.Array, value: jax.Array, gradient: jax.Array,
     kept = [
         jnp.where(convex, jnp.concatenate([old[1:], new[None]]), old) for old, new in zip(rows, latest, strict=True)
     ]
-    direction = -_inverse_hessian_times(gradient, *kept)
+    direction = -_inverse_hessian_times(gradient, kept[0], kept[1], kept[2])
     # Where the function bends downwards its curvature says nothing of how far to go: further than before.
     length = jnp.where(convex, 1.0, LONGER * now.step * jnp.linalg.norm(now.direction) / jnp.linalg.norm(direction))
     calm = jnp.where(now.value - value < little, now.calm + 1, 0)
-    return Descent(x, value, gradient, direction, length, *kept, calm, jnp.zeros_like(now.failed), now.count)
+    return now._replace(
+        x=x,
+        value=value,
+        gradient=gradient,
+        direction=direction,
+        step=length,
+        steps=kept[0],
+        changes=kept[1],
+        curvature=kept[2],
+        calm=calm,
+        failed=jnp.zeros_like(now.failed),
+    )
 
 
 def _inverse_hessian_times(

@@ -37,7 +37,7 @@ def _numbers(equation: JaxprEqn) -> int:
     """What one equation works out: the products behind a contraction, else as many as it reads or writes."""
     if equation.primitive.name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
-        shape = equation.invars[0].aval.shape
+        shape = getattr(equation.invars[0].aval, "shape", ())
         return _size(equation.outvars) * math.prod(shape[axis] for axis in contracted)
     return max(_size(equation.invars), _size(equation.outvars))
 

@@ -70,7 +70,7 @@ def _proposals(target: Target, structure: Structure) -> Iterator[list[Interweavi
 
 
 def _places(parent: Site, child: Site) -> list[int] | list[None]:
-    """Where along the child's last axis a parent's coordinates belong: everywhere for a scalar, nowhere where the parent
+    """Where along the child's last axis a parent's coordinates belong: everywhere for a scalar, nowhere if the parent
     is a vector of another length."""
     if not parent.shape:
         return [None]
@@ -93,7 +93,7 @@ def _invariant(
     terms: Values,
     eps: float,
 ) -> bool:
-    """Whether the child's prior terms, but for the parent's own, change by minus the log Jacobian under a move by eps."""
+    """Whether the child's prior terms change by minus the log Jacobian when the move is made by eps."""
     moved, log_jacobian = apply(move, position, eps)
     after = prober.terms(moved)
     names = _child_priors(target, structure, move.child)

@@ -42,8 +42,8 @@ def along(move: Interweaving, position: Position, eps: jax.Array) -> tuple[Posit
     if move.kind == "location":
         following, log_jacobian = moved + eps, jnp.zeros(())
     else:
-        center = 0.0 if move.center is None else position[move.center]
-        center = center if jnp.ndim(center) == 0 else center[last]
+        center = jnp.zeros(()) if move.center is None else position[move.center]
+        center = center if center.ndim == 0 else center[last]
         following = center + (moved - center) * jnp.exp(move.power * eps)
         log_jacobian = moved.size * move.power * eps
     both = {move.parent: parent.at[last].add(eps), move.child: child.at[last].set(following)}

@@ -33,8 +33,8 @@ def with_kernels(
     """The sweep of the structure with a kernel for each level, blocks joined where one takes one decision for all.
 
     replicas: of the ensemble, which decide what metric it can learn. needs_blocks: a ladder exchanges blocks. A level
-    that is not named has the last kernel of the registry that is a default there. Raises KernelError for a level that is not there, and for a kernel where it
-    does not fit.
+    that is not named has the last kernel of the registry that is a default there. Raises KernelError for a level that
+    is not there, and for a kernel where it does not fit.
     """
     chosen = dict(settings.levels)
     _check(target, structure, chosen)

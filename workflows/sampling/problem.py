@@ -58,9 +58,7 @@ def find_problem(model: Model, settings: Settings) -> Problem:
     position = _finite_start(model, key, settings.start.radius)
     found = _discover(model, position, key, settings.structure.couplings)
     needs_blocks = len(settings.tempering.ladder()) > 1 and settings.tempering.swaps == "blocks"
-    spec = with_kernels(
-        model.target, found, settings.kernels, settings.ensemble.replicas, needs_blocks=needs_blocks
-    )
+    spec = with_kernels(model.target, found, settings.kernels, settings.ensemble.replicas, needs_blocks=needs_blocks)
     if settings.equilibrate.interweaving:
         spec = spec._replace(interweavings=find_interweavings(model.target, found, model.data, position, key))
     return Problem(model, spec)
@@ -97,7 +95,8 @@ def _finite_start(model: Model, key: jax.Array, radius: float) -> Position:
     wrong = ", ".join(name for name, good in finite.items() if not bool(good))
     raise ModelError(
         f"model {model.name!r}: the log density is NaN or infinite at {STARTS} draws of the prior and as many "
-        f"points of a box about 0; at the last one in these terms: {wrong}. Check them and the supports of their sites, or give starts inside the support."
+        f"points of a box about 0; at the last one in these terms: {wrong}. Check them and the supports of their "
+        "sites, or give starts inside the support."
     )
 
 

@@ -105,9 +105,7 @@ def _goals(settings: Settings, dimension: int) -> Goals:
     )
 
 
-def _shard_settings(
-    settings: Settings, problem: Problem, scout: str, generation: int, draws: int
-) -> ShardSettings:
+def _shard_settings(settings: Settings, problem: Problem, scout: str, generation: int, draws: int) -> ShardSettings:
     """The settings of every runner."""
     ensemble, start, tempering = settings.ensemble, settings.start, settings.tempering
     stored = ensemble.replicas if settings.store.chains == "all" else settings.store.chains

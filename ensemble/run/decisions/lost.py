@@ -36,7 +36,7 @@ def lost_superchains(
         return []
     # Replicas that all stand where they began fill no volume: a superchain that never moved lacks everything.
     lacking, early = late.max() - late, np.where(np.isneginf(late), late, early)
-    # The log variance of few normal draws has a standard deviation of about 1, half of which counts for each coordinate.
+    # The log variance of few normal draws has a standard deviation of about 1; half of it counts for each coordinate.
     allowed = CERTAIN + NOISE * 0.5 * np.sqrt(dimension / half)
     fresh = {superchain for row in redrawn[-WINDOW:] for superchain in row}
     turns = np.bincount([superchain for row in redrawn for superchain in row], minlength=last.shape[1])

@@ -31,7 +31,7 @@ gradients."""
 STATES_PER_COORDINATE = 4
 """Replicas for each direction of a metric of low rank, from which on it is the default."""
 COORDINATES_PER_STATE = 4
-"""Coordinates of a dense metric for each replica, up to which it is the default: moments are pooled over tens of rounds,
+"""Coordinates of a dense metric for each replica, up to which it is the default: moments are pooled over many rounds,
 and gradients tell of directions in which states hardly differ."""
 
 
