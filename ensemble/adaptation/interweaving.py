@@ -12,7 +12,7 @@ LEAST_USEFUL = 0.02
 
 
 def schedule(count: int, round_: int, useful: np.ndarray) -> np.ndarray:
-    """The `count` interweaving moves of a round, one after another: the useful ones in turn, or the number of all moves,
+    """The `count` interweaving moves of a round, one after another: the useful ones in turn, or the number of all,
     which stands for none.
 
     A function of the round's number and frozen flags, never of the states: so any order is exact.
