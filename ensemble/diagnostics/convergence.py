@@ -24,12 +24,14 @@ class Diagnostics(NamedTuple):
     ess: effective sample size by batch means of each coordinate [p, B] (`ess_online`).
     rhat: nested R-hat of each coordinate [p, B].
     furthest: how far the most outlying chain's mean lies from the others', see single_chains, [p, B].
+    superchain: the one whose mean lies furthest from that of all, [p, B].
     """
 
     rounds: int
     ess: dict[str, np.ndarray]
     rhat: dict[str, np.ndarray]
     furthest: dict[str, np.ndarray]
+    superchain: dict[str, np.ndarray]
 
 
 def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
@@ -48,7 +50,7 @@ def diagnose(shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, rep
     """
     rounds = shards[0].rounds
     draws, chains = rounds * sweeps, replicas * len(shards)
-    ess, rhat, furthest = {}, {}, {}
+    ess, rhat, furthest, superchain = {}, {}, {}, {}
     for name in shards[0].sums:
         sums = np.stack([pooled.sums[name] for pooled in shards])
         chain_squares = np.stack([pooled.chain_squares[name] for pooled in shards])
@@ -65,7 +67,8 @@ def diagnose(shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, rep
             np.stack([pooled.chain_smallest[name] for pooled in shards]).min(axis=0),
         )
         furthest[name] = furthest_chain(sums.sum(axis=0), chain_squares.sum(axis=0), *extremes, chains)
-    return Diagnostics(rounds, ess, rhat, furthest)
+        superchain[name] = np.abs(sums - sums.mean(axis=0)).argmax(axis=0).astype(float)
+    return Diagnostics(rounds, ess, rhat, furthest, superchain)
 
 
 def _asymptotic_variance(

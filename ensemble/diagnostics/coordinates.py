@@ -1,6 +1,6 @@
 """Diagnostics of single coordinates: in one row, of the worst of them, and by site as a checkpoint keeps them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from ensemble.protocol.flat import under
 from ensemble.protocol.plans import Arrays
 from kernels.structure.levels import Level, Structure
 
-KINDS = ("ess", "rhat", "furthest")
+KINDS = ("ess", "rhat", "furthest", "superchain")
 """The fields of Diagnostics that every coordinate has."""
 
 WORST = 10
@@ -45,7 +45,9 @@ def _coordinates(
     there = np.ones((level.width, level.n_blocks), bool) if level.mask is None else level.mask
     if auxiliary:
         there = there & ~_of_sites(level, auxiliary)
-    ess, rhat, furthest = (getattr(diagnostics, kind)[level.name][there] for kind in KINDS)
+    ess, rhat, furthest = (
+        values[level.name][there] for values in (diagnostics.ess, diagnostics.rhat, diagnostics.furthest)
+    )
     return Coordinates(ess, rhat, furthest, _of_sites(level, shared)[there])
 
 
@@ -60,22 +62,33 @@ def _levels(structure: Structure, diagnostics: Diagnostics) -> list[Level]:
     return [level for level in structure.levels if level.name in diagnostics.ess]
 
 
-def worst(structure: Structure, diagnostics: Diagnostics, auxiliary: Collection[str] = ()) -> list[dict[str, Any]]:
-    """The coordinates with the smallest ess_online, but for auxiliary ones: site, index in the site, ess, rhat."""
+def worst(
+    structure: Structure, diagnostics: Diagnostics, auxiliary: Collection[str] = (), *, by: str = "ess"
+) -> list[dict[str, Any]]:
+    """The coordinates with the smallest ess_online, but for auxiliary ones: site, index in the site, ess, rhat, and the
+    superchain furthest from the others. by: "rhat" for those with the largest nested R-hat."""
     rows: list[dict[str, Any]] = []
     for level in _levels(structure, diagnostics):
-        kinds = (jnp.asarray(values[level.name]) for values in (diagnostics.ess, diagnostics.rhat))
-        ess, rhat = (level.scatter({}, values) for values in kinds)
+        kinds = {kind: level.scatter({}, jnp.asarray(getattr(diagnostics, kind)[level.name])) for kind in KINDS}
         for site in (site for site in level.sites if site not in auxiliary):
-            flat, between = np.ravel(np.asarray(ess[site])), np.ravel(np.asarray(rhat[site]))
-            for place in np.argsort(flat)[:WORST]:
-                index = [int(i) for i in np.unravel_index(place, np.shape(ess[site]))]
-                rows.append({"site": site, "index": index, "ess": float(flat[place]), "rhat": float(between[place])})
-    return sorted(rows, key=lambda row: row["ess"])[:WORST]
+            of_site = {kind: np.asarray(arrays[site]) for kind, arrays in kinds.items()}
+            order = np.argsort(_badness(of_site, by), axis=None)[::-1]
+            for place in order[:WORST]:
+                where = np.unravel_index(place, of_site["ess"].shape)
+                row = {"site": site, "index": [int(i) for i in where]}
+                row |= {kind: float(of_site[kind][where]) for kind in ("ess", "rhat")}
+                rows.append(row | {"superchain": int(of_site["superchain"][where])})
+    return sorted(rows, key=lambda row: -_badness(row, by))[:WORST]
+
+
+def _badness(kinds: Mapping[str, Any], by: str) -> Any:
+    """What is largest for the worst coordinate; NaN is the worst of all."""
+    value = np.asarray(kinds["rhat"] if by == "rhat" else -np.asarray(kinds["ess"]), float)
+    return np.where(np.isnan(value), np.inf, value)
 
 
 def pack_by_site(diagnostics: Diagnostics | None, structure: Structure) -> Arrays:
-    """ess/<site>, rhat/<site> and furthest/<site>, each in the site's own shape, for readers too, and rounds; nothing
+    """<kind>/<site> of each of KINDS, each in the site's own shape, for readers too, and rounds; nothing
     for None."""
     if diagnostics is None:
         return {}

@@ -46,6 +46,7 @@ def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[s
         "joint": {level.name: ledger.joined for level in spec.joint},
         "joined": list(spec.structure.joined),
         "worst": _worst(state, spec.structure, settings),
+        "apart": _worst(state, spec.structure, settings, by="rhat"),
         "ladder": summarise_ladder(ledger.ladder, state.tuning.betas, settings.replicas),
         **{f"{name}_seconds": ledger.seconds[name] for name in ("wall", "core", "kernel", "compile")},
     }
@@ -102,11 +103,11 @@ def _stages(ledger: Ledger) -> dict[str, dict[str, Any]]:
     }
 
 
-def _worst(state: RunState, structure: Structure, settings: RunSettings) -> list[dict[str, Any]]:
-    """The slowest coordinates, none before all are known."""
+def _worst(state: RunState, structure: Structure, settings: RunSettings, by: str = "ess") -> list[dict[str, Any]]:
+    """The slowest coordinates, or those about which superchains disagree most; none before all are known."""
     if state.diagnostics is None or state.ledger.goals.ess_min is None:
         return []
-    return worst(structure, state.diagnostics, settings.shard.auxiliary)
+    return worst(structure, state.diagnostics, settings.shard.auxiliary, by=by)
 
 
 def outside_kernels(ledger: Ledger, workers: int) -> float | None:

@@ -43,6 +43,10 @@ SUMMARY_KEYS = (
 """What every inspection holds, None where the run does not know it yet; the run may add more."""
 
 
+APART = 1.1
+"""Nested R-hat above which superchains are named."""
+
+
 def inspect_store(path: str | Path) -> dict[str, Any]:
     """The summary of the run at `path`, as plain JSON values (None for NaN and infinity).
 
@@ -108,21 +112,57 @@ def higher_limits(summary: Mapping[str, Any]) -> list[str]:
 def unmet_goals(summary: Mapping[str, Any]) -> list[str]:
     """One line for each goal that is not met: what was reached, and what was wanted.
 
-    goals_met: {goal: bool}, with the names of the section `goals` of the settings.
+    goals_met: {goal: bool}, with the names of the section `goals` of the settings, and `chains`.
     """
     values = goal_values(summary)
     unmet = [goal for goal, met in (summary.get("goals_met") or {}).items() if not met]
-    return [f"goals.{goal}: {number(values[goal][0])}, wanted {number(values[goal][1])}" for goal in unmet]
+    lines = [
+        f"goals.{goal}: {number(values[goal][0])}, wanted {number(values[goal][1])}" for goal in unmet if goal in values
+    ]
+    return [*lines, *(_chains_apart(summary) if "chains" in unmet else []), *(_superchains_apart(summary, unmet))]
+
+
+def _chains_apart(summary: Mapping[str, Any]) -> list[str]:
+    """Why single chains stand against the result."""
+    furthest, limit = summary.get("furthest_chain"), summary.get("furthest_chain_limit")
+    strays, lines = summary.get("strays") or {}, []
+    if furthest is not None and limit is not None and furthest > limit:
+        lines.append(
+            f"chains: the mean of one chain lies {number(furthest)} standard deviations from those of all others, and "
+            f"chance explains {number(limit)}: it has been in another mode, or was still on its way"
+        )
+    if strays:
+        named = ", ".join(f"chain {chain} ({rounds} rounds)" for chain, rounds in list(strays.items())[:5])
+        lines.append(
+            f"chains: far below any log density that the others explain: {named}. Such draws are no draws of the same "
+            "posterior: begin anew with another seed, or with starts nearer to the posterior (start.kind, start.radius)"
+        )
+    return lines
+
+
+def _superchains_apart(summary: Mapping[str, Any], unmet: list[str]) -> list[str]:
+    """Which superchains disagree with the others, about what, and what to do."""
+    rows = [row for row in summary.get("apart") or [] if row["rhat"] is None or row["rhat"] > APART]
+    if not rows or not {"rhat", "shared_rhat"} & set(unmet):
+        return []
+    found = sorted({row["superchain"] for row in rows})
+    about = ", ".join(dict.fromkeys(f"{row['site']}{row['index'] or ''}" for row in rows[:5]))
+    return [
+        f"superchains {', '.join(map(str, found))} stand apart from the others, most of all about {about}: either there "
+        "are several modes (docs: tempering.hottest with tempering.rungs lets chains change between them), or these have "
+        "not arrived (another start.kind, or more equilibrate.max_rounds)"
+    ]
 
 
 def goal_values(summary: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What was reached and what was wanted of every goal, by its name in the settings; None for what is not known."""
     wanted = (summary.get("settings") or {}).get("goals") or {}
     wanted = {**wanted, "rhat": _rhat_goal(summary, wanted.get("rhat"))}
+    kind = "ess_online" if wanted.get("of", "sweeps") == "sweeps" else "ess_stored"
     reached = {
-        "ess": summary.get("ess_online_min"),
+        "ess": summary.get(f"{kind}_min"),
         "rhat": summary.get("nested_rhat_max"),
-        "shared_ess": summary.get("ess_online_shared_min"),
+        "shared_ess": summary.get(f"{kind}_shared_min"),
         "shared_rhat": summary.get("nested_rhat_shared_max"),
         "draws": summary.get("draws"),
     }

@@ -84,8 +84,9 @@ def _result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "ESS",
             f"min {number(summary['ess_online_min'])}, median {number(summary['ess_online_median'])}, "
-            f"shared parameters min {number(summary['ess_online_shared_min'])}",
+            f"shared parameters min {number(summary['ess_online_shared_min'])}, over all sweeps",
         ),
+        *_stored_rows(summary),
         (
             "nested R-hat",
             f"max {number(summary['nested_rhat_max'])} (limit {number(summary['nested_rhat_limit'])}), "
@@ -94,6 +95,14 @@ def _result_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         *ladder_rows(summary.get("ladder")),
         *_divergence_rows(summary),
     ]
+
+
+def _stored_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The ESS of the stored draws, where it is known."""
+    least, shared = summary.get("ess_stored_min"), summary.get("ess_stored_shared_min")
+    if least is None:
+        return []
+    return [("ESS of draws", f"min {number(least)}, shared parameters min {number(shared)}, of those stored")]
 
 
 def _divergence_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -109,15 +118,26 @@ def _cost_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     core, kernel, compiling = (summary[f"{kind}_seconds"] for kind in ("core", "kernel", "compile"))
     return [
         ("core time", f"{_seconds(core)}, in kernels {_seconds(kernel)}, compiling {_seconds(compiling)}"),
+        *_kernel_rows(summary),
         ("accepted", shares(_finite(summary["acceptance"])) or "-"),
         ("swaps", shares(_finite(summary["swap_rates"])) or "-"),
         ("non-finite", f"{number(summary['nonfinite'])} proposals"),
         *(
-            [("stragglers", f"{number(relocated)} relocated in scout")]
+            [("stragglers", f"{number(relocated)} relocated in warm-up")]
             if (relocated := summary.get("relocated"))
             else []
         ),
     ]
+
+
+def _kernel_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Which kernel moves each level, and whether trajectories on all parameters were found worth their evaluations."""
+    joint = summary.get("joint") or {}
+    parts = [
+        f"{level} by {kernel}" + ("" if joint.get(level, True) else " (found not worth its evaluations, left out)")
+        for level, kernel in (summary.get("kernels") or {}).items()
+    ]
+    return [("moves", ", ".join(parts))] if parts else []
 
 
 def _tables(summary: Mapping[str, Any]) -> list[tuple[str, Table]]:
