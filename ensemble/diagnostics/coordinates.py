@@ -75,7 +75,7 @@ def worst(
             order = np.argsort(_badness(of_site, by), axis=None)[::-1]
             for place in order[:WORST]:
                 where = np.unravel_index(place, of_site["ess"].shape)
-                row = {"site": site, "index": [int(i) for i in where]}
+                row: dict[str, Any] = {"site": site, "index": [int(i) for i in where]}
                 row |= {kind: float(of_site[kind][where]) for kind in ("ess", "rhat")}
                 rows.append(row | {"superchain": int(of_site["superchain"][where])})
     return sorted(rows, key=lambda row: -_badness(row, by))[:WORST]

@@ -148,9 +148,9 @@ def _superchains_apart(summary: Mapping[str, Any], unmet: list[str]) -> list[str
     found = sorted({row["superchain"] for row in rows})
     about = ", ".join(dict.fromkeys(f"{row['site']}{row['index'] or ''}" for row in rows[:5]))
     return [
-        f"superchains {', '.join(map(str, found))} stand apart from the others, most of all about {about}: either there "
-        "are several modes (docs: tempering.hottest with tempering.rungs lets chains change between them), or these have "
-        "not arrived (another start.kind, or more equilibrate.max_rounds)"
+        f"superchains {', '.join(map(str, found))} stand apart from the others, most about {about}: either there "
+        "are several modes (tempering.hottest with tempering.rungs lets chains change between them), or these have not "
+        "arrived (another start.kind, or more equilibrate.max_rounds)"
     ]
 
 

@@ -10,12 +10,13 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.shard.starts import uniform_start
 from kernels.structure.discovery import StructureError, discover
 from kernels.structure.interweaving_discovery import find_interweavings
+from kernels.structure.joining import ALL_SITES
 from kernels.structure.levels import Structure
 from kernels.types import Position, Start
 from workflows.modelling.errors import ModelError
 from workflows.modelling.model import Model
 from workflows.modelling.registry import build
-from workflows.sampling.level_kernels import with_kernels
+from workflows.sampling.level_kernels import JOINT, WIDEST_JOINT, with_kernels
 from workflows.sampling.starts import require_gradient
 from workflows.settings.loading import Settings, SettingsError
 
@@ -62,6 +63,17 @@ def find_problem(model: Model, settings: Settings) -> Problem:
     if settings.equilibrate.interweaving:
         spec = spec._replace(interweavings=find_interweavings(model.target, found, model.data, position, key))
     return Problem(model, spec)
+
+
+def without_structure(settings: Settings, given: Model | None) -> Settings | None:
+    """The settings with which the model is sampled as one block, for when the structure that was found does not hold;
+    None where the kernels were chosen by the user, or one block would be too wide, or has no gradient to follow."""
+    target = (build(settings.model.name, settings.model.keys) if given is None else given).target
+    fits = target.has_gradient and not target.auxiliary and target.dimension <= WIDEST_JOINT
+    if settings.kernels.levels or settings.start.store is not None or not fits:
+        return None
+    kernels = settings.kernels.model_copy(update={"levels": {ALL_SITES: JOINT}})
+    return settings.model_copy(update={"kernels": kernels})
 
 
 def _require_likelihood(settings: Settings, model: Model) -> None:

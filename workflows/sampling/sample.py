@@ -1,10 +1,12 @@
 """A new run, from its settings to its last draw."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from ensemble.errors import StoreError
 from ensemble.protocol.progress import NullProgress, Progress
+from ensemble.shard.audit import AuditError
 from ensemble.store import opening as stores
 from workflows.modelling.fingerprint import fingerprint
 from workflows.modelling.given import is_object
@@ -15,7 +17,7 @@ from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
 from workflows.sampling.fleets import opened_fleet, runner_spec, runs_here
-from workflows.sampling.problem import Problem, find_problem
+from workflows.sampling.problem import Problem, find_problem, without_structure
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.store_plan import layout
 from workflows.sampling.versions import versions
@@ -40,6 +42,19 @@ def sample(
             f"{path} exists already. Go on with it by `maxwell resume {path}`, or name another store with --out."
         )
     shown = progress or NullProgress()
+    try:
+        return _sampled(settings, path, given, local, shown)
+    except AuditError as error:
+        plainer = without_structure(settings, given)
+        if plainer is None:
+            raise
+        shown.message(f"{error} The run begins anew with all parameters in one block, which needs no structure.")
+        shutil.rmtree(path)
+        return _sampled(plainer, path, given, local, shown)
+
+
+def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | None, shown: Progress) -> Run:
+    """One run from its start to its end."""
     generation = starts.generation(settings.start)
     model = build(settings.model.name, settings.model.keys) if given is None else given
     problem = find_problem(model, settings)
