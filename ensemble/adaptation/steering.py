@@ -36,7 +36,7 @@ def steered_step(log_step: np.ndarray, seen: np.ndarray, wanted: np.ndarray | fl
 
     The energy error of a trajectory is about normal with a standard deviation s that grows as h^2, and a mean of
     s^2 / 2, so that the mean acceptance is a = 2 Phi(-s / 2) (Beskos et al. 2013, Bernoulli 19, 1501-1534): the step
-    size wanted is h sqrt(s(wanted) / s(seen)). A share 1 / (1 + round)^0.6 of the way there is gone, and all of it where
+    size wanted is h sqrt(s(wanted) / s(seen)). A share 1 / (1 + round)^0.6 of the way there is gone, all of it where
     next to nothing is accepted, as after a metric that was no good: nothing moves until the step is right.
     """
     known = ~np.isnan(seen)
