@@ -10,6 +10,7 @@ import numpy as np
 
 from kernels.types import Data, Position
 from workflows.modelling.frontends.pymc import build
+from workflows.modelling.frontends.pymc.labels import stored
 from workflows.modelling.model import Generative, Model
 
 OFFSET = "_offset"
@@ -52,7 +53,7 @@ class Names:
         self.hidden = parameters | set(self.offsets)
         self.means: dict[str, np.ndarray] = {}
         self.intercepts = dict(map(self._intercept, filter(_is_moved(spec), backend.distributional_components.values())))
-        self.orders = {name: _order(dims[name], list(inside.coords)) for name in recorded if name not in self.hidden}
+        self.orders = {name: _order(dims[name], list(map(stored, inside.coords))) for name in recorded if name not in self.hidden}
 
     def _intercept(self, component: Any) -> tuple[str, Intercept]:
         parts = component.component

@@ -13,6 +13,7 @@ from kernels.types import Data, Position, Terms
 from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.pymc.generative import generative
 from workflows.modelling.frontends.pymc.graphs import Graph
+from workflows.modelling.frontends.pymc.labels import dims_of, labels, require_names
 from workflows.modelling.frontends.pymc.layouts import Layout, Named, layouts
 from workflows.modelling.frontends.pymc.source import Source, constant_values, observed_values
 from workflows.modelling.frontends.pymc.starts import starts
@@ -26,6 +27,7 @@ Start = Callable[[jax.Array, Data], Position]
 def built(given: Any, label: str) -> Model:
     """The Model of a PyMC model, as `entry.pymc_model` describes it."""
     source = Source(label, given)
+    require_names(label, [variable.name for variable in (*given.unobserved_RVs, *given.observed_RVs)])
     density = source.compiled(source.inputs, source.density)
     recorded = source.constrained()
     natural = source.compiled(source.inputs, recorded)
@@ -40,14 +42,18 @@ def built(given: Any, label: str) -> Model:
     found = _layouts(label, source, target, data, point, {name: shapes[name].shape for name in free})
     target = _target(density, natural, start, found, terms, variables, _kinds(source))
     model = source.model
+    observed, constant = observed_values(model), constant_values(model)
+    values = jax.eval_shape(target.constrain, _packed(found, point), data) | observed | constant
+    dims = dims_of(model, {name: len(value.shape) for name, value in values.items()})
+    coords, constant = labels(model, constant, dims)
     return Model(
         label,
         target,
         data,
-        dims=_dims(model, jax.eval_shape(target.constrain, _packed(found, point), data)),
-        coords={str(dim): np.asarray(labels) for dim, labels in model.coords.items() if labels is not None},
-        observed=observed_values(model),
-        constant=constant_values(model),
+        dims=dims,
+        coords=coords,
+        observed=observed,
+        constant=constant,
         supports={rv.name: _support(model.rvs_to_transforms[rv]) for rv in model.free_RVs},
         generative=abilities(found),
     )
@@ -142,18 +148,6 @@ def _finite(label: str, target: Target, data: Mapping[str, Any], point: Mapping[
         f"model {label!r}: the log density is NaN or infinite at PyMC's initial point and at {TRIES - 1} starts, in "
         f"these terms: {wrong}. model.debug() says more; give an initval inside the support"
     )
-
-
-def _dims(model: Any, shapes: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Dims of recorded variables and data: the model's, and `<name>_dim_<i>` where it has none."""
-    axes = {name: len(found.shape) for name, found in shapes.items()}
-    axes |= {name: x.ndim for name, x in (observed_values(model) | constant_values(model)).items()}
-    dims = {}
-    for name, count in axes.items():
-        given = list(model.named_vars_to_dims.get(name) or ())
-        given += [None] * (count - len(given))
-        dims[name] = tuple(f"{name}_dim_{i}" if dim is None else str(dim) for i, dim in enumerate(given))
-    return dims
 
 
 def _support(transform: Any) -> str:
