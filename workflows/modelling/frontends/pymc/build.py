@@ -45,13 +45,12 @@ def built(given: Any, label: str) -> Model:
     observed, constant = observed_values(model), constant_values(model)
     values = jax.eval_shape(target.constrain, _packed(found, point), data) | observed | constant
     dims = dims_of(model, {name: len(value.shape) for name, value in values.items()})
-    coords, constant = labels(model, constant, dims)
     return Model(
         label,
         target,
         data,
         dims=dims,
-        coords=coords,
+        coords=labels(model),
         observed=observed,
         constant=constant,
         supports={rv.name: _support(model.rvs_to_transforms[rv]) for rv in model.free_RVs},

@@ -11,20 +11,36 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from pymc.variational.minibatch_rv import MinibatchRandomVariable
-from pytensor.link.jax.dispatch import jax_funcify
+from pytensor.graph.fg import FunctionGraph
+from pytensor.link.jax.dispatch import jax_funcify, jax_typify
 from pytensor.link.jax.dispatch.random import jax_sample_fn
+from pytensor.link.utils import fgraph_to_python
+from pytensor.scalar.basic import Clip, ScalarMaximum, ScalarMinimum
 from pytensor.scalar.math import Erfcx
 from pytensor.tensor.random.basic import CategoricalRV
 
+from kernels.numerics.special import materialised
+
 ASYMPTOTIC = 25.0
 """Where erfcx goes over to its asymptotic series, whose first six terms are exact in float64 from there."""
+CHOICES = (Clip, ScalarMaximum, ScalarMinimum)
+"""Operations that have a kink where their inputs are equal."""
 
 
 @contextmanager
 def mended_operations() -> Iterator[None]:
-    """While a graph becomes a JAX function: erfcx without TensorFlow Probability, and draws of variables that are
-    weighed by total_size, which are those of the variable itself."""
-    with _registered(jax_funcify, {Erfcx: _erfcx_op, MinibatchRandomVariable: _first_input}):
+    """While a graph becomes a JAX function: erfcx without TensorFlow Probability, draws of variables that are weighed by
+    total_size, which are those of the variable itself, and float64 wherever PyTensor says float64.
+
+    PyTensor fills arrays with Python's numbers, whose type is weak in JAX: beside a float32 constant, as PyMC writes
+    its literals, they become float32 (the standard deviations of LKJCholeskyCov do).
+
+    Squared distances of Gaussian processes are cut off at 0. XLA would compute one that is 0 anew for every use, with
+    another rounding error, take it for negative in one place and for positive in another, and sum up a slope of parts
+    that do not belong together: inputs of such operations are computed once.
+    """
+    mended = {Erfcx: _erfcx_op, MinibatchRandomVariable: _first_input, FunctionGraph: _whole_graph}
+    with _registered(jax_funcify, mended):
         yield
 
 
@@ -49,6 +65,46 @@ def _registered(registry: Any, functions: Mapping[type, Callable[..., Any]]) -> 
     finally:
         for kind, function in found.items():
             registry.register(kind, function)
+
+
+def _whole_graph(
+    graph: FunctionGraph, node: Any = None, fgraph_name: str = "jax_funcified_fgraph", **options: Any
+) -> Callable[..., Any]:
+    """As PyTensor's own, with operations that keep to the types that they declare."""
+    function: Callable[..., Any] = fgraph_to_python(
+        graph, _typed, type_conversion_fn=jax_typify, fgraph_name=fgraph_name, **options
+    )
+    return function
+
+
+def _typed(op: Any, node: Any = None, **options: Any) -> Callable[..., Any]:
+    """The JAX function of an operation, its float64 results never of a weak type."""
+    function: Callable[..., Any] = jax_funcify(op, node=node, **options)
+    if isinstance(getattr(op, "scalar_op", None), CHOICES):
+        function = _decided_once(function)
+    double = [getattr(output.type, "dtype", None) == "float64" for output in node.outputs]
+    if not any(double):
+        return function
+    if len(double) == 1:
+        return lambda *inputs: _double(function(*inputs))
+
+    def several(*inputs: Any) -> list[Any]:
+        return [_double(x) if is_double else x for x, is_double in zip(function(*inputs), double, strict=True)]
+
+    return several
+
+
+def _decided_once(function: Callable[..., Any]) -> Callable[..., Any]:
+    """With inputs that are computed once and not again for every use."""
+    return lambda *inputs: function(*map(_computed_once, inputs))
+
+
+def _computed_once(value: Any) -> Any:
+    return materialised(value) if getattr(value, "dtype", None) == jnp.float64 and jnp.ndim(value) else value
+
+
+def _double(value: Any) -> Any:
+    return jax.lax.convert_element_type(value, jnp.float64)
 
 
 def _first_input(op: Any, **options: Any) -> Callable[..., Any]:

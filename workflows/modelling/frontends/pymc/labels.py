@@ -1,7 +1,6 @@
 """Names, dims and labels of a PyMC model as a store can hold them: as PyMC has them, with few exceptions.
 
-Zarr has no names with a slash or a leading double underscore, xarray no variable called like a dim, and labels are
-numbers or text.
+Zarr has no names with a slash or a leading double underscore, and labels are numbers or text.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,11 +16,11 @@ Dims = dict[str, tuple[str, ...]]
 
 def require_names(label: str, names: Iterable[str]) -> None:
     """Raise ModelError for names of variables that no store can have."""
-    wrong = [name for name in names if "/" in name or name.startswith((".", "__"))]
+    wrong = [name for name in names if name.startswith((".", "__"))]
     if wrong:
         raise ModelError(
-            f"model {label!r}: variables cannot be stored by the names {wrong}: no slash, no leading dot or double "
-            "underscore. Rename them (in Bambi with model.set_alias)"
+            f"model {label!r}: variables cannot be stored by the names {wrong}, with a leading dot or double underscore: "
+            "rename them (in Bambi with model.set_alias)"
         )
 
 
@@ -40,14 +39,9 @@ def stored(dim: str) -> str:
     return (dim.strip("_") or "dim") if dim.startswith("__") else dim.replace("/", "_")
 
 
-def labels(model: Any, constant: Arrays, dims: Dims) -> tuple[Arrays, Arrays]:
-    """The labels of the model's dims, and the constants without those that are labels: data called like their dim."""
-    found = {stored(dim): _plain(values) for dim, values in model.coords.items() if values is not None}
-    taken = {dim for name in constant for dim in dims[name]}
-    for name in constant.keys() & taken:
-        if dims[name] == (name,):
-            found.setdefault(name, _plain(constant[name]))
-    return found, {name: values for name, values in constant.items() if name not in taken}
+def labels(model: Any) -> Arrays:
+    """The labels of the model's dims."""
+    return {stored(dim): _plain(values) for dim, values in model.coords.items() if values is not None}
 
 
 def _plain(values: Any) -> np.ndarray:
