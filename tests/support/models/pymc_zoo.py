@@ -70,9 +70,7 @@ def gaussian_process() -> pm.Model:
 
 def ordered() -> pm.Model:
     with pm.Model() as model:
-        cut = pm.Normal(
-            "cut", np.array([-1.0, 0.0, 1.0]), 1, shape=3, transform=pm.distributions.transforms.ordered
-        )
+        cut = pm.Normal("cut", np.array([-1.0, 0.0, 1.0]), 1, shape=3, transform=pm.distributions.transforms.ordered)
         slope = pm.Normal("slope", 0, 1)
         pm.OrderedLogistic("y", eta=slope * X, cutpoints=cut, observed=RNG.integers(0, 4, 30))
     return model

@@ -1,6 +1,5 @@
 """What is refused, with words, before anything is compiled; and what is said where a part cannot be had."""
 
-import sys
 from typing import Any
 
 import jax
@@ -94,7 +93,7 @@ def test_what_cannot_be_sampled_is_refused_with_words(make: Any, words: str) -> 
 def test_values_missing_among_counts_are_refused_as_what_they_are() -> None:
     with pm.Model() as model, pytest.warns(match="missing values"):
         pm.Poisson("y", pm.Gamma("rate", 1, 1), observed=np.ma.masked_array([1, 2, 3], mask=[0, 1, 0]))
-    with pytest.raises(ModelError, match="missing among what was observed.* is discrete"):
+    with pytest.raises(ModelError, match=r"missing among what was observed.* is discrete"):
         maxwell.pymc_model(model)
 
 
@@ -103,15 +102,6 @@ def test_other_objects_and_data_beside_a_model_are_refused() -> None:
         maxwell.pymc_model({})
     with pytest.raises(ModelError, match=r"data were given beside a pymc model.*pm\.set_data"):
         maxwell.sample(ZOO["interval"](), {"y": [1]}, progress=False)
-
-
-@pytest.mark.parametrize(("function", "package"), [("pymc_model", "pymc"), ("bambi_model", "bambi")])
-def test_without_the_package_the_error_says_what_to_install(
-    function: str, package: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ModelError, match=rf"pip install 'maxwell\[{package}\]'"):
-        getattr(maxwell, function)(object())
 
 
 def test_a_prior_that_jax_cannot_draw_gives_jittered_starts_and_says_so() -> None:
@@ -124,7 +114,7 @@ def test_a_prior_that_jax_cannot_draw_gives_jittered_starts_and_says_so() -> Non
     assert len(set(starts)) == 20
     assert max(np.abs(starts)) <= 1.0
     assert read.generative is not None
-    with pytest.raises(ModelError, match="cannot draw from the prior of model 'pymc_model'"):
+    with pytest.raises(ModelError, match=r"cannot draw from the prior of model .pymc_model."):
         read.generative.prior(jax.random.key(0), read.data)
 
 

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import arviz as az
-import cloudpickle
 import jax
 import numpy as np
 import pytest
 
 pm = pytest.importorskip("pymc", reason="PyMC is an optional extra: pip install 'maxwell[pymc]'")
+
+import cloudpickle  # which PyMC brings
 
 import maxwell
 from ensemble.errors import StoreError
@@ -27,7 +28,7 @@ CLINICS, PATIENTS = 6, 10
 
 
 def normal_clinics(y: np.ndarray) -> Any:
-    with pm.Model(coords={"clinic": [f"c{i}" for i in range(CLINICS)]}) as model:
+    with pm.Model(coords={"clinic": [f"c{i}" for i in range(CLINICS)], "patient": range(PATIENTS)}) as model:
         mu = pm.Normal("mu", 0, 2)
         effect = pm.Normal("effect", mu, 1, dims="clinic")
         pm.Deterministic("double", 2 * effect, dims="clinic")

@@ -52,8 +52,12 @@ class Names:
         self.offsets = {offset: (effect, f"{effect}_sigma") for offset, effect in known.items()}
         self.hidden = parameters | set(self.offsets)
         self.means: dict[str, np.ndarray] = {}
-        self.intercepts = dict(map(self._intercept, filter(_is_moved(spec), backend.distributional_components.values())))
-        self.orders = {name: _order(dims[name], list(map(stored, inside.coords))) for name in recorded if name not in self.hidden}
+        self.intercepts = dict(
+            map(self._intercept, filter(_is_moved(spec), backend.distributional_components.values()))
+        )
+        self.orders = {
+            name: _order(dims[name], list(map(stored, inside.coords))) for name in recorded if name not in self.hidden
+        }
 
     def _intercept(self, component: Any) -> tuple[str, Intercept]:
         parts = component.component

@@ -29,7 +29,7 @@ CHOICES = (Clip, ScalarMaximum, ScalarMinimum)
 
 @contextmanager
 def mended_operations() -> Iterator[None]:
-    """While a graph becomes a JAX function: erfcx without TensorFlow Probability, draws of variables that are weighed by
+    """While a graph becomes a JAX function: erfcx without TensorFlow Probability, draws of variables weighed by
     total_size, which are those of the variable itself, and float64 wherever PyTensor says float64.
 
     PyTensor fills arrays with Python's numbers, whose type is weak in JAX: beside a float32 constant, as PyMC writes
@@ -39,7 +39,11 @@ def mended_operations() -> Iterator[None]:
     another rounding error, take it for negative in one place and for positive in another, and sum up a slope of parts
     that do not belong together: inputs of such operations are computed once.
     """
-    mended = {Erfcx: _erfcx_op, MinibatchRandomVariable: _first_input, FunctionGraph: _whole_graph}
+    mended: dict[type, Callable[..., Any]] = {
+        Erfcx: _erfcx_op,
+        MinibatchRandomVariable: _first_input,
+        FunctionGraph: _whole_graph,
+    }
     with _registered(jax_funcify, mended):
         yield
 
@@ -80,7 +84,7 @@ def _whole_graph(
 def _typed(op: Any, node: Any = None, **options: Any) -> Callable[..., Any]:
     """The JAX function of an operation, its float64 results never of a weak type."""
     function: Callable[..., Any] = jax_funcify(op, node=node, **options)
-    if isinstance(getattr(op, "scalar_op", None), CHOICES):
+    if isinstance(getattr(op, "scalar_op", op), CHOICES):
         function = _decided_once(function)
     double = [getattr(output.type, "dtype", None) == "float64" for output in node.outputs]
     if not any(double):
@@ -100,7 +104,7 @@ def _decided_once(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _computed_once(value: Any) -> Any:
-    return materialised(value) if getattr(value, "dtype", None) == jnp.float64 and jnp.ndim(value) else value
+    return materialised(value) if getattr(value, "dtype", None) == jnp.float64 else value
 
 
 def _double(value: Any) -> Any:

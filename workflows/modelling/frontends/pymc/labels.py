@@ -19,8 +19,8 @@ def require_names(label: str, names: Iterable[str]) -> None:
     wrong = [name for name in names if name.startswith((".", "__"))]
     if wrong:
         raise ModelError(
-            f"model {label!r}: variables cannot be stored by the names {wrong}, with a leading dot or double underscore: "
-            "rename them (in Bambi with model.set_alias)"
+            f"model {label!r}: variables cannot be stored by the names {wrong}, with a leading dot or double "
+            "underscore: rename them (in Bambi with model.set_alias)"
         )
 
 

@@ -45,7 +45,7 @@ class Layout:
 
     def unpack(self, value: Any) -> jax.Array:
         """The site's coordinates -> PyMC's."""
-        return jnp.transpose(value, np.argsort(self.order))
+        return jnp.transpose(value, tuple(self.order.index(axis) for axis in range(len(self.order))))
 
 
 @dataclass(frozen=True)

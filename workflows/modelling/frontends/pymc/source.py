@@ -1,4 +1,4 @@
-"""A PyMC model taken apart: graphs of its variables with sizes fixed, and what is refused, before anything is compiled."""
+"""A PyMC model taken apart: graphs of its variables with sizes fixed, and what is refused before any compilation."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -78,9 +78,7 @@ class Source:
     def point(self) -> dict[str, np.ndarray]:
         """PyMC's initial point, unconstrained, by the names of the variables."""
         found = self.model.initial_point(0)
-        return {
-            rv.name: np.asarray(found[self.model.rvs_to_values[rv].name], np.float64) for rv in self.free_rvs
-        }
+        return {rv.name: np.asarray(found[self.model.rvs_to_values[rv].name], np.float64) for rv in self.free_rvs}
 
     def constrained(self) -> dict[str, Variable]:
         """Free and deterministic variables as functions of the unconstrained coordinates."""
