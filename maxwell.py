@@ -2,6 +2,7 @@
 
 sample, resume, open_run, run     runs: of a model, gone on with, opened, of a config file
 numpyro_model, function_model, black_box_model, pseudo_marginal_model     models of NumPyro, JAX and NumPy functions
+pymc_model, bambi_model           models of PyMC and Bambi objects, where these are installed
 models                            the models that come with the program
 Run, Model, Interrupted, MaxwellError     what comes back, and what is raised
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from workflows.modelling.frontends.function import function_model
     from workflows.modelling.frontends.numpyro import numpyro_model
     from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
+    from workflows.modelling.frontends.pymc.entry import bambi_model, pymc_model
     from workflows.modelling.model import Model
     from workflows.modelling.registry import available as models
     from workflows.results.run import Run
@@ -33,12 +35,14 @@ _HOMES = {
     "MaxwellError": "ensemble.errors:MaxwellError",
     "Model": "workflows.modelling.model:Model",
     "Run": "workflows.results.run:Run",
+    "bambi_model": "workflows.modelling.frontends.pymc.entry:bambi_model",
     "black_box_model": "workflows.modelling.frontends.black_box:black_box_model",
     "function_model": "workflows.modelling.frontends.function:function_model",
     "models": "workflows.modelling.registry:available",
     "numpyro_model": "workflows.modelling.frontends.numpyro:numpyro_model",
     "open_run": "workflows.sampling.session:open_run",
     "pseudo_marginal_model": "workflows.modelling.frontends.pseudo_marginal:pseudo_marginal_model",
+    "pymc_model": "workflows.modelling.frontends.pymc.entry:pymc_model",
     "resume": "workflows.sampling.session:resume",
     "run": "workflows.sampling.session:run",
     "sample": "workflows.sampling.session:sample",
@@ -49,12 +53,14 @@ __all__ = [
     "MaxwellError",
     "Model",
     "Run",
+    "bambi_model",
     "black_box_model",
     "function_model",
     "models",
     "numpyro_model",
     "open_run",
     "pseudo_marginal_model",
+    "pymc_model",
     "resume",
     "run",
     "sample",

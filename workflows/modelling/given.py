@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from kernels.target import Target
 from workflows.modelling.errors import ModelError
 from workflows.modelling.fingerprint import require_same
+from workflows.modelling.frontends.pymc.entry import front_end_of
 from workflows.modelling.model import Model
 from workflows.modelling.naming import AS_OBJECT, MAIN
 from workflows.modelling.registry import build
@@ -35,9 +36,11 @@ def is_object(name: str, given: Model | None) -> bool:
 
 
 def as_model(model: Any, data: Mapping[str, Any] | None = None) -> Model:
-    """The Model that was given, or that of a NumPyro model function with its arguments `data`.
+    """The Model that was given, that of a PyMC or Bambi model, or that of a NumPyro model function with its arguments
+    `data`.
 
-    Raises ModelError for anything else, for data beside a Model, and for arguments that the function does not take.
+    Raises ModelError for anything else, for data beside a model that has its own, and for arguments that the function
+    does not take.
     """
     if isinstance(model, Model):
         if data is not None:
@@ -46,10 +49,18 @@ def as_model(model: Any, data: Mapping[str, Any] | None = None) -> Model:
                 "NumPyro function that it was made of"
             )
         return model
+    if (read := front_end_of(model)) is not None:
+        if data is not None:
+            raise ModelError(
+                f"data were given beside a {type(model).__module__.partition('.')[0]} model, which has its own: leave "
+                "them out, and change them in the model (pm.set_data)"
+            )
+        return read(model)
     if not callable(model):
         raise ModelError(
-            f"{type(model).__name__} was given as the model: give a NumPyro model function, a Model that a front end "
-            "returned (numpyro_model, function_model, ...), a name that maxwell.models() lists, or module:function"
+            f"{type(model).__name__} was given as the model: give a NumPyro model function, a PyMC or Bambi model, a "
+            "Model that a front end returned (numpyro_model, function_model, ...), a name that maxwell.models() lists, "
+            "or module:function"
         )
     name = str(getattr(model, "__name__", "model"))
     arguments = dict(data or {})

@@ -50,7 +50,8 @@ def sample(
         run = maxwell.sample(model, {"y": y}, goals={"ess": 1000}, seed=1)
         arviz.summary(run.data)
 
-    model: a NumPyro model function, a Model that a front end returned, a shipped model's name, or "module:function".
+    model: a NumPyro model function, a PyMC or Bambi model, a Model that a front end returned, the name of a shipped
+    model, or "module:function".
     data: the arguments of a NumPyro function (arrays are traced, integers and text compiled in), or the settings of a
     named model. out: a folder for the store, where nothing must be yet; None: the draws are kept as long as the run
     that is returned. progress: True, False, or a display of one's own. local: in this process (True) or on Ray workers
