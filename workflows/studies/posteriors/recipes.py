@@ -167,6 +167,9 @@ def _covariate(draws: Draws, data: dict[str, Any], rng: np.random.Generator) -> 
     return draws | {"x": centre + rng.normal(size=centre.shape) / np.sqrt(precision)}
 
 
+RATES = jnp.array([0.4, -2.5, 1.0])
+"""Where absorption is the faster one in all patients."""
+
 RECIPES: Mapping[str, Recipe] = {
     "dates": Recipe(dates),
     "ephemeris": Recipe(ephemeris),
@@ -179,7 +182,9 @@ RECIPES: Mapping[str, Recipe] = {
     "groups_5000": _groups("groups_5000"),
     "tumours": Recipe(tumours, _rates),
     "measurement_error": Recipe(measurement_error, _covariate),
-    "pharmacokinetics": Recipe(start={"mean": jnp.array([0.4, -2.5, 1.0]), "sd": 0.3 * jnp.ones(3)}),
+    "pharmacokinetics": Recipe(
+        start={"mean": RATES, "sd": jnp.full(3, 0.3), "rates": jnp.broadcast_to(RATES, (12, 3))},
+    ),
     "students": Recipe(dense=True),
     "raters": Recipe(dense=True),
     "horseshoe": Recipe(target_accept=0.99),
