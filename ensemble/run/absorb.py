@@ -55,7 +55,7 @@ def _adapted(
     if settings.shard.runs_scout(plan.stage):
         tuning = adaptation.adapt_scout(tuning, statistics, round_)
     elif not policies.holds_tuning(state.ledger):
-        tuning = adaptation.adapt(tuning, moments, statistics, spec, round_)
+        tuning = adaptation.adapt(tuning, moments, statistics, spec, round_, state.ledger.care)
     jumps = state.jumps
     if spec.joint and state.ledger.settled_round is not None:
         kind = BESIDE if policies.joins(state.ledger) else ALONE
@@ -110,10 +110,19 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
         virial=tuple(observed.virial_of(shard) for shard in statistics),
         rates=observed.add_rates(ledger.rates, statistics),
         nonfinite=ledger.nonfinite + sum(int(shard.nonfinite) for shard in statistics),
+        refined=_refined(ledger, statistics),
         divergences=observed.add_divergences(ledger.divergences, plan.stage, statistics),
         stage_gradients=observed.add_gradients(ledger.stage_gradients, plan.stage, statistics, replicas),
         relocated=ledger.relocated + observed.relocated_in(statistics),
     )
+
+
+def _refined(ledger: Ledger, statistics: list[RoundStatistics]) -> tuple[int, int]:
+    """The trajectories by which the step sizes of a settled ensemble are judged, with those of the round."""
+    seen = observed.diverged_in(statistics)
+    if seen is None or ledger.settled_round is None or policies.holds_tuning(ledger):
+        return ledger.refined
+    return ledger.refined[0] + seen[0], ledger.refined[1] + seen[1]
 
 
 def _stored(result: RoundResult) -> int:

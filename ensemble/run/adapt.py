@@ -35,13 +35,21 @@ def adapt_scout(tuning: TuningState, statistics: list[RoundStatistics], round_: 
 
 
 def adapt(
-    tuning: TuningState, moments: EnsembleMoments, statistics: list[RoundStatistics], spec: SweepSpec, round_: int
+    tuning: TuningState,
+    moments: EnsembleMoments,
+    statistics: list[RoundStatistics],
+    spec: SweepSpec,
+    round_: int,
+    care: int = 0,
 ) -> TuningState:
-    """What each level's kernel learns of the round, largest forces, sketches, step sizes of the interweaving moves."""
+    """What each level's kernel learns of the round, largest forces, sketches, step sizes of the interweaving moves.
+
+    care: how often trajectories were found to diverge, each time of which halves what they may be rejected.
+    """
     kernels = level_kernels(spec)
     levels = {
         name: tuple(
-            kernel.adapted(old, _seen(kernel, moments, statistics, rung, round_))
+            kernel.adapted(old, _seen(kernel, moments, statistics, rung, round_)._replace(care=care))
             for rung, old in enumerate(tuning.levels[name])
         )
         for name, kernel in kernels.items()

@@ -30,6 +30,8 @@ class Ledger(NamedTuple):
     relocated: stragglers that took others' places, in each round of `scout` that looked for them.
     rates: sums and counts of acceptance of the stage by kind and level.
     interweavings_kept: which of the interweaving moves are in use.
+    care: how often trajectories were made shorter-stepped because they diverged.
+    refined: trajectories since the ensemble settled, or since the last such change: how many diverged, and all of them.
     joined: whether joint moves are in use; what was found of them where tuning is frozen.
     nonfinite: proposals without a finite density so far.
     goals: what the last check of the goals found.
@@ -59,6 +61,8 @@ class Ledger(NamedTuple):
     relocated: tuple[int, ...] = ()
     rates: Mapping[str, Pair] = MappingProxyType({})
     interweavings_kept: tuple[bool, ...] = ()
+    care: int = 0
+    refined: tuple[int, int] = (0, 0)
     joined: bool = True
     nonfinite: int = 0
     goals: GoalCheck = GoalCheck()
@@ -109,6 +113,7 @@ class Ledger(NamedTuple):
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
                 **{name: tuple(tuple(row) for row in values[name]) for name in ("mass", "redrawn", "virial")},
                 **{name: tuple(values[name]) for name in ("relocated", "heights")},
+                "refined": (values["refined"][0], values["refined"][1]),
                 **{name: _pairs(values[name]) for name in ("rates", "stages", "divergences", "stage_gradients")},
                 "interweavings_kept": tuple(values["interweavings_kept"]),
                 "goals": GoalCheck(**values["goals"]),

@@ -104,11 +104,17 @@ def add_divergences(
     divergences: Mapping[str, tuple[int, int]], stage: Stage, statistics: list[RoundStatistics]
 ) -> dict[str, tuple[int, int]]:
     """Add a round's divergent trajectories, and all of them, to those of its stage; nothing where there are none."""
-    diverged, tried = summed([(shard.chains.divergences, shard.chains.trajectories) for shard in statistics])
-    if diverged is None or tried is None:
+    seen = diverged_in(statistics)
+    if seen is None:
         return dict(divergences)
     before = divergences.get(stage.name, (0, 0))
-    return {**divergences, stage.name: (before[0] + int(np.sum(diverged)), before[1] + int(np.sum(tried)))}
+    return {**divergences, stage.name: (before[0] + seen[0], before[1] + seen[1])}
+
+
+def diverged_in(statistics: list[RoundStatistics]) -> tuple[int, int] | None:
+    """A round's divergent trajectories of the cold replicas, and all of them; None where there are none."""
+    diverged, tried = summed([(shard.chains.divergences, shard.chains.trajectories) for shard in statistics])
+    return None if diverged is None or tried is None else (int(np.sum(diverged)), int(np.sum(tried)))
 
 
 def interweaving_rates(rates: Mapping[str, Pair], moves: int) -> np.ndarray:

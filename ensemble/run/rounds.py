@@ -75,6 +75,10 @@ def advance(
     if policies.settles_now(ledger, settings, dimension):
         # The next round is the first of its phase: absorb_moments then forgets all before it.
         ledger = ledger._replace(settled_round=ledger.stage_round)
+    if policies.needs_care(ledger, settings):
+        # Half of the refining rounds again, with what was learned of the metric.
+        again = ledger.stage_round - settings.stages.refine_rounds // 2
+        ledger = ledger._replace(care=ledger.care + 1, settled_round=again, refined=(0, 0))
     stage = policies.next_stage(ledger, settings, dimension)
     state = state._replace(ledger=ledger)
     return state if stage is plan.stage else _entered(state, stage, spec, settings)

@@ -21,6 +21,10 @@ SHEDDING = 6
 ROAMING = (1.0, 3.0)
 """Factors on a quarter of a period before the ensemble settles: oscillators come to rest at every phase."""
 
+DIVERGING, MOST_CARE = 0.002, 3
+"""Share of trajectories that may diverge, and how often steps are shortened for it: to an acceptance of .8, .9, .95,
+.975."""
+
 OWN_STARTS = 2
 """New starts of its own that a lost superchain has before it takes the states of another."""
 
@@ -53,9 +57,7 @@ def _scout_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
 
 def _equilibrate_ends(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether it was refined for long enough after it settled, or its rounds are over."""
-    refined = ledger.settled_round is not None and ledger.phase_round >= settings.stages.refine_rounds
-    refined = refined and not any(ledger.relocated[-WINDOW:])
-    return refined or ledger.stage_round >= settings.stages.equilibrate_rounds
+    return _is_refined(ledger, settings) or ledger.stage_round >= settings.stages.equilibrate_rounds
 
 
 def floor_of_round(ledger: Ledger, settings: RunSettings, dimension: int) -> float | None:
@@ -71,6 +73,12 @@ def floor_of_sample(ledger: Ledger, settings: RunSettings, dimension: int) -> fl
     """The log density below which a draw is a stray, by the ensemble as it is when the tuning is frozen; None where it
     stands at a hot ladder's cold end alone, or is not known."""
     return floor_of(np.asarray(ledger.heights), dimension) if ledger.heights else None
+
+
+def _is_refined(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether it has settled, was refined for long enough, and lost no replica of late."""
+    refined = ledger.settled_round is not None and ledger.phase_round >= settings.stages.refine_rounds
+    return refined and not any(ledger.relocated[-WINDOW:])
 
 
 def to_redraw(ledger: Ledger, settings: RunSettings, dimension: int) -> tuple[int, ...]:
@@ -95,6 +103,15 @@ def _looks_for_lost(ledger: Ledger, settings: RunSettings) -> bool:
     shard = settings.shard
     drawn = shard.start.kind != "given" and not ledger.held
     return ledger.stage.relocates and settings.stages.scouts and drawn and shard.rungs(ledger.stage) == 1
+
+
+def needs_care(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether a settled ensemble's trajectories diverge so often, at the end of the refining rounds, that there are
+    places where their steps are too long: they would be left out without a word."""
+    if ledger.stage is not EQUILIBRATE or ledger.care >= MOST_CARE or not _is_refined(ledger, settings):
+        return False
+    diverged, tried = ledger.refined
+    return diverged > DIVERGING * tried
 
 
 def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:

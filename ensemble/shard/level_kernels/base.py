@@ -80,6 +80,7 @@ class Seen(NamedTuple):
     states: pooled moments of the blocks.
     gradients: the same of the gradient, None where it is not followed.
     round_: number of the round in its phase.
+    care: how often trajectories were found to diverge in a settled ensemble.
     """
 
     walk: np.ndarray
@@ -87,6 +88,7 @@ class Seen(NamedTuple):
     states: Moments
     gradients: Moments | None
     round_: int
+    care: int = 0
 
 
 class Transition(Protocol):

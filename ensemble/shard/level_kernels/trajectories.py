@@ -67,7 +67,8 @@ class TrajectoryKernel(LevelKernel, ABC):
 
     def adapted(self, old: LevelTuning, seen: Seen) -> LevelTuning:
         """The step size by the acceptance, the metric by the pooled moments; one of low rank by its sketch, apart."""
-        scale = steered_step(old.log_scale, seen.walk, self.target_acceptance(), seen.round_)
+        wanted = 1.0 - (1.0 - self.target_acceptance()) / 2.0**seen.care
+        scale = steered_step(old.log_scale, seen.walk, wanted, seen.round_)
         new = old._replace(log_scale=scale, mean=seen.states.mean)
         if isinstance(old.factor, LowRank):
             return new

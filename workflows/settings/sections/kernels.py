@@ -25,7 +25,7 @@ class KernelSettings(Section):
         "auto",
         "auto, nuts or none",
         "a trajectory on all parameters beside the levels' own moves; auto: where the model has a gradient and up to "
-        "20,000 parameters (up to 16 of them move by it alone)",
+        "2,000 parameters (up to 16 of them move by it alone)",
     )
     integrator: Literal["leapfrog", "two_stage"] = key(
         "leapfrog", "leapfrog or two_stage", "the scheme of the trajectories of hmc and nuts"
@@ -45,6 +45,6 @@ class KernelSettings(Section):
     metric: Literal["auto", "dense", "diagonal", "low_rank"] = key(
         "auto",
         "auto, dense, diagonal or low_rank",
-        "form of the pooled metric; auto: dense for up to 16 coordinates, or 512 where the ensemble is large enough, "
+        "form of the pooled metric; auto: dense for up to 16 coordinates, or of one block four a replica and 512, "
         "low_rank above",
     )
