@@ -78,8 +78,8 @@ def test_a_few_without_a_density_do_not_move_the_floor() -> None:
 
 @pytest.mark.parametrize("d", [1, 2, 16, 1000])
 def test_no_draw_of_a_normal_density_falls_below_the_floor(d: int) -> None:
-    """Twice as far from the median as what one draw in 100,000 falls below: at d = 1 that leaves 5e-10 a draw, more than
-    at any larger d. Of 50 ensembles of 32 draws one falls below once in a million times."""
+    """Twice as far from the median as what one draw in 100,000 falls below: at d = 1 that leaves 5e-10 a draw, more
+    than at any larger d. Of 50 ensembles of 32 draws one falls below once in a million times."""
     heights = -0.5 * np.random.default_rng(d).chisquare(d, (50, 32))
     assert all((row > floor_of(row, d)).all() for row in heights)
 

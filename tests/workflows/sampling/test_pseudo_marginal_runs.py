@@ -25,7 +25,7 @@ from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.level_kernels.base import LevelStep
 from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import shard_moments
-from ensemble.shard.sweeps import Sweeps
+from ensemble.shard.sweeps.rounds import Sweeps
 from ensemble.store import opening as stores
 from ensemble.store.protocol import RunStore
 from kernels.dynamics.metric import Leading
