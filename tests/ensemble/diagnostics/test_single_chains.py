@@ -12,7 +12,9 @@ from ensemble.diagnostics.single_chains import FALSE_ALARM, furthest_chain, furt
 
 def furthest_of(chains):
     """Of the chains' sums [chains, coordinates]."""
-    return furthest_chain(chains.sum(axis=0), (chains**2).sum(axis=0), chains.max(axis=0), chains.min(axis=0), len(chains))
+    return furthest_chain(
+        chains.sum(axis=0), (chains**2).sum(axis=0), chains.max(axis=0), chains.min(axis=0), len(chains)
+    )
 
 
 def test_it_is_the_largest_externally_studentised_deviation():

@@ -56,9 +56,7 @@ def test_each_goal_alone_keeps_the_run_going(change, name):
     assert unmet(GOOD._replace(**change)) == {name}
 
 
-@pytest.mark.parametrize(
-    ("change", "name"), [({"ess_min": 399.9}, "ess"), ({"ess_shared_min": 999.9}, "shared_ess")]
-)
+@pytest.mark.parametrize(("change", "name"), [({"ess_min": 399.9}, "ess"), ({"ess_shared_min": 999.9}, "shared_ess")])
 def test_of_all_sweeps_where_the_settings_say_so(change, name):
     of_sweeps = settings(goals={"of_draws": False})
     poor = GOOD._replace(stored_ess_min=1.0, stored_ess_shared_min=1.0)

@@ -62,7 +62,8 @@ def test_it_is_the_narrow_one_that_goes_where_it_lacks_everything():
 @pytest.mark.parametrize("d", [1, 10, 200])
 def test_superchains_of_one_normal_density_are_never_lost(d):
     """200 windows of 8 superchains of 4 replicas: the log mass of one has a standard deviation of about
-    sqrt(d (1/2 + 1/4)) / sqrt(4), of a mean of three rounds 0.25 sqrt(d), far within what is allowed, 25 + 1.15 sqrt(d)."""
+    sqrt(d (1/2 + 1/4)) / sqrt(4), of a mean of three rounds 0.25 sqrt(d), far within what is allowed: 25 + 1.15 sqrt(d)
+    below the best."""
     rng = np.random.default_rng(d)
     for _ in range(200):
         rows = tuple(tuple(normal_mode(0.0, np.ones(d), 4, rng) for _ in range(8)) for _ in range(WINDOW))

@@ -126,7 +126,7 @@ def test_steps_that_leave_the_support_are_shortened() -> None:
 
 
 def test_a_cliff_is_no_trap() -> None:
-    """Infinite on one side of a wall, towards which the slope leads: it ends at the wall's foot, with a finite value."""
+    """Infinite beyond a wall towards which the slope leads: it ends at the foot of the wall."""
     found = end_of(lambda x: jnp.where(x[0] < 1.0, jnp.inf, jnp.sum(x**2)), np.array([1e3, 1e3]))
     assert 1.0 <= found[0] < 10.0
 

@@ -148,7 +148,9 @@ def test_auxiliary_sites_are_neither_parents_nor_children():
     assert interweavings(replace(target, auxiliary=frozenset({"x"}))) == set()
 
 
-@pytest.mark.parametrize("move", [Interweaving("scale", "s", "x", "m", -0.5, 1), Interweaving("location", "m", "x", None, place=1)])
+@pytest.mark.parametrize(
+    "move", [Interweaving("scale", "s", "x", "m", -0.5, 1), Interweaving("location", "m", "x", None, place=1)]
+)
 def test_a_move_of_a_place_leaves_the_others_and_has_the_jacobian_of_its_map(move):
     rng = np.random.default_rng(1)
     position = {"x": rng.normal(size=(5, 3)), "m": rng.normal(size=3), "s": rng.normal(size=3)}
