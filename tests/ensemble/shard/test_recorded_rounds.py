@@ -1,4 +1,4 @@
-"""Rounds that hand back several draws, and trajectories on all parameters at their end: the same chains, seen oftener."""
+"""Rounds that hand back several draws, and trajectories on all parameters at their end: the same chains, oftener."""
 
 from dataclasses import replace
 from functools import cache

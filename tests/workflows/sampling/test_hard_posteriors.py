@@ -81,7 +81,7 @@ def test_neals_funnel_has_its_standard_deviation_and_its_tails(start: str, tmp_p
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_draw_of_a_mixture_is_beyond_what_is_possible(seed: int, tmp_path: Path) -> None:
     """1,000 values at -2.75 and 2.75 with 620 and 380 of them: each mean is known to some .05, so that at .5 off it is
-    ten standard deviations out; all values in one part, which a far start does, have a mean of -.66 and an sd of 2.8."""
+    ten standard deviations out; with all values in one part, as from a far start, there is a mean of -.66, sd 2.8."""
     entry = posterior("mixture")
     run = sample(
         *entry.build(),
