@@ -6,7 +6,7 @@ import numpy as np
 
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
 from ensemble.run.decisions.floor import by_chance, floor_of
-from ensemble.run.decisions.lost import all_arrived, lost_superchains
+from ensemble.run.decisions.lost import lost_superchains, without_mass
 from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered
 from ensemble.run.goals import goals_met
 from ensemble.run.ledger import Ledger
@@ -51,7 +51,7 @@ def _scout_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     still = has_settled(ledger.trace, dimension, settings.shard.replicas, WINDOW) and is_balanced(ledger.virial)
     share = by_chance(settings.shard.scout["furthest"], dimension)
     still = still and is_gathered(ledger.relocated, share, settings.replicas)
-    still = still and all_arrived(ledger.mass, dimension)
+    still = still and not without_mass(ledger.mass, dimension)
     return still or ledger.stage_round >= settings.stages.scout_rounds
 
 
@@ -89,12 +89,13 @@ def to_redraw(ledger: Ledger, settings: RunSettings, dimension: int) -> tuple[in
     return tuple(lost_superchains(ledger.mass, ledger.redrawn, dimension))
 
 
-def sources(redraw: tuple[int, ...], ledger: Ledger, settings: RunSettings) -> dict[int, int]:
+def sources(redraw: tuple[int, ...], ledger: Ledger, settings: RunSettings, dimension: int) -> dict[int, int]:
     """Superchains whose states are given to those that have had starts of their own in vain: in turn any that is not
     lost, so that no mode of weight is emptied."""
-    sound = [superchain for superchain in range(settings.superchains) if superchain not in redraw]
+    lost = without_mass(ledger.mass, dimension)
+    sound = [superchain for superchain in range(settings.superchains) if superchain not in lost]
     turns = Counter(superchain for row in ledger.redrawn for superchain in row)
-    return {lost: sound[(lost + turns[lost]) % len(sound)] for lost in redraw if turns[lost] >= OWN_STARTS}
+    return {one: sound[(one + turns[one]) % len(sound)] for one in redraw if turns[one] >= OWN_STARTS}
 
 
 def _looks_for_lost(ledger: Ledger, settings: RunSettings) -> bool:
@@ -120,7 +121,7 @@ def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     if not ledger.stage.settles or ledger.settled_round is not None:
         return False
     window = max(WINDOW, ledger.stage_round // 8)
-    if _looks_for_lost(ledger, settings) and not all_arrived(ledger.mass, dimension):
+    if _looks_for_lost(ledger, settings) and without_mass(ledger.mass, dimension):
         return False
     return is_balanced(ledger.virial) and has_settled(ledger.trace, dimension, settings.shard.replicas, window)
 
