@@ -195,7 +195,11 @@ def test_replicas_with_equal_states_go_different_ways():
 @pytest.mark.parametrize("rungs", [1, 2])
 def test_the_kernels_of_a_sweep_are_exact(rungs):
     sweeps = build(rungs)
-    kernels = [*(step.transition for step in sweeps.steps.values()), sweeps.interweave, *sweeps.swaps.values()]
+    kernels = [
+        *(step.transition for step in sweeps.steps.values()),
+        sweeps.interweave,
+        *sweeps.swaps.block_swaps.values(),
+    ]
     names = [type(kernel).__name__ for kernel in kernels]
     assert names == ["Metropolis", "Metropolis", "Interweave", "BlockSwap"][: 2 + rungs]
     assert [kernel.exact for kernel in kernels] == [True] * (2 + rungs)

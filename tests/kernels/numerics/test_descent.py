@@ -39,13 +39,14 @@ def test_a_start_a_million_standard_deviations_off_arrives_in_the_bulk(d: int, r
 
 
 def test_correlated_coordinates_arrive_from_a_thousand_standard_deviations() -> None:
-    """A covariance of condition 10,000 in 30 dimensions."""
+    """A covariance of condition 10,000 in 30 dimensions: to the edge of the bulk, a few times d below the mode, where
+    the start is a million times d below it."""
     rng = np.random.default_rng(0)
     rotation = np.linalg.qr(rng.normal(size=(30, 30)))[0]
     factor = rotation * np.geomspace(0.1, 10.0, 30)
     inverse = np.linalg.inv(factor)
     found = end_of(lambda x: 0.5 * jnp.sum((inverse @ x) ** 2), factor @ (1e3 * rng.normal(size=30)))
-    assert np.sum((inverse @ found) ** 2) < outlying(30)
+    assert 0.5 * np.sum((inverse @ found) ** 2) < 3 * 30
 
 
 def test_it_ends_at_the_edge_and_not_at_the_mode() -> None:
@@ -120,8 +121,9 @@ def test_a_start_without_a_finite_value_stays(lost: float) -> None:
 
 
 def test_steps_that_leave_the_support_are_shortened() -> None:
-    """x > 0 with density x^2 e^-x: beyond the edge the log is NaN."""
-    found = end_of(lambda x: jnp.sum(x - 2.0 * jnp.log(x)), np.full(3, 1e-8))
+    """x > 0 with density x^2 e^-x: far up the slope is even, and the curvature there leads far beyond the edge, where
+    the log is NaN."""
+    found = end_of(lambda x: jnp.sum(x - 2.0 * jnp.log(x)), np.full(3, 1e3))
     assert np.all((found > 0.05) & (found < 20.0))
 
 

@@ -37,7 +37,7 @@ def test_narrow_blocks_move_by_metropolis():
 
 
 def many():
-    """The small model's target and structure as if it had more parameters than a handful: its groups thrice."""
+    """A target of 21 parameters in two levels, and its structure."""
 
     def log_terms(position, data):
         return {"m": -0.5 * position["m"] ** 2, "x": -0.5 * (position["x"] - position["m"]) ** 2}
