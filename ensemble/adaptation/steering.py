@@ -24,6 +24,9 @@ def steered(
     return np.where(np.isnan(seen), log_value, log_value + share * gain(round_) * (np.nan_to_num(seen) - wanted))
 
 
+HOPELESS = 0.1
+"""Acceptance below which a step size is far too large."""
+
 MOST = 1.5
 """Largest change of a log step size in a round."""
 
@@ -33,10 +36,11 @@ def steered_step(log_step: np.ndarray, seen: np.ndarray, wanted: np.ndarray | fl
 
     The energy error of a trajectory is about normal with a standard deviation s that grows as h^2, and a mean of
     s^2 / 2, so that the mean acceptance is a = 2 Phi(-s / 2) (Beskos et al. 2013, Bernoulli 19, 1501-1534): the step
-    size wanted is h sqrt(s(wanted) / s(seen)). A share 1 / (1 + round)^0.6 of the way there is gone.
+    size wanted is h sqrt(s(wanted) / s(seen)). A share 1 / (1 + round)^0.6 of the way there is gone, and all of it where
+    next to nothing is accepted, as after a metric that was no good: nothing moves until the step is right.
     """
-    share = 1.0 / (1.0 + round_) ** 0.6
     known = ~np.isnan(seen)
+    share = np.where(known & (seen < HOPELESS), 1.0, 1.0 / (1.0 + round_) ** 0.6)
     far = 0.5 * np.log(_error(np.asarray(wanted)) / _error(np.where(known, seen, wanted)))
     return log_step + share * np.clip(np.where(known, far, 0.0), -MOST, MOST)
 

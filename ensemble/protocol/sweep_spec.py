@@ -55,6 +55,11 @@ class SweepSpec(NamedTuple):
         return (*self.structure.levels, *self.joint)
 
     @property
+    def dimension(self) -> int:
+        """Coordinates in all."""
+        return sum(int(level.sizes.sum()) for level in self.structure.levels)
+
+    @property
     def interweavings_a_sweep(self) -> int:
         """Moves of one sweep: one, or each of them twice where a sweep is one long trajectory of all parameters."""
         alone = len(self.levels) == 1 and self.kernel_of(self.levels[0]).kernel == "nuts"

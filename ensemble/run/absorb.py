@@ -50,6 +50,7 @@ def _adapted(
 ) -> RunState:
     """The moments with those of the round, and the tuning that follows from them."""
     round_, tuning = state.ledger.phase_round, state.tuning
+    everybody, statistics = statistics, _arrived(statistics, state.ledger, spec, settings)
     forget = FORGET_FAST if plan.stage.forgets_fast else FORGET
     moments = absorb_moments(state.moments, tuning, statistics, settings.shard.replicas, round_, forget)
     if settings.shard.runs_scout(plan.stage):
@@ -59,8 +60,20 @@ def _adapted(
     jumps = state.jumps
     if spec.joint and state.ledger.settled_round is not None:
         kind = BESIDE if policies.joins(state.ledger) else ALONE
-        jumps = absorb_jumps(jumps, statistics, kind, settings.replicas)
+        jumps = absorb_jumps(jumps, everybody, kind, settings.replicas)
     return state._replace(tuning=tuning, moments=moments, jumps=jumps)
+
+
+def _arrived(
+    statistics: list[RoundStatistics], ledger: Ledger, spec: SweepSpec, settings: RunSettings
+) -> list[RoundStatistics]:
+    """Those of the superchains by which tuning adapts: all but the lost and those whose gradients overflow, which would
+    spoil the metric and the step size of the others; of all where none is sound."""
+    lost = policies.lost_now(ledger, settings, spec.dimension)
+    sound = [
+        shard for number, shard in enumerate(statistics) if number not in lost and observed.has_finite_moments(shard)
+    ]
+    return sound or statistics
 
 
 def _with_ladder(
@@ -100,7 +113,7 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
     # Only the warm-up's stages are steered by the trace; in `sample` the store has the log density.
     row = (tuple(observed.trace_of(shard) for shard in statistics),) if plan.stage.adapts else ()
     heights = tuple(float(height) for shard in statistics for height in np.asarray(shard.lp))
-    mass = (tuple(observed.mass_of(shard) for shard in statistics),) if plan.stage.adapts else ()
+    mass = (observed.masses_of(statistics),) if plan.stage.adapts else ()
     return ledger._replace(
         trace=ledger.trace + row,
         mass=ledger.mass + mass,

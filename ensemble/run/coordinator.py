@@ -10,7 +10,7 @@ from ensemble.run.absorb import absorb
 from ensemble.run.decisions import policies
 from ensemble.run.goals import goals_met
 from ensemble.run.handover import Handover, take_over
-from ensemble.run.rounds import advance, dimension_of, next_plan
+from ensemble.run.rounds import advance, next_plan
 from ensemble.run.settings import RunSettings
 from ensemble.run.sitting import Sitting, Stopwatch
 from ensemble.run.state import first_state, pack, stage_tuning, unpack
@@ -88,7 +88,7 @@ class Coordinator:
 
     def _with_starts(self, plan: RoundPlan) -> RoundPlan:
         """The plan with the states of others for superchains that were lost again and again."""
-        chosen = policies.sources(plan.redraw, self.state.ledger, self.settings, dimension_of(self.spec))
+        chosen = policies.sources(plan.redraw, self.state.ledger, self.settings, self.spec.dimension)
         if not chosen:
             return plan
         states = self.fleet.states()

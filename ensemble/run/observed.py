@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 
 from ensemble.protocol.stages import Stage
@@ -63,10 +64,14 @@ def trace_of(statistics: RoundStatistics) -> tuple[float, ...]:
     return (float(statistics.lp.mean()), *terms)
 
 
-def mass_of(statistics: RoundStatistics) -> float:
-    """The log mass of where a superchain is, up to a constant: mean log density plus log volume; NaN where replicas are
-    too few to tell."""
-    return float(statistics.lp.mean() + statistics.volume)
+def masses_of(statistics: list[RoundStatistics]) -> tuple[float, ...]:
+    """The log mass of where each superchain is, up to a constant: mean log density plus log volume. One whose replicas
+    have not parted yet has the largest volume that is known, the benefit of the doubt; NaN while none is known."""
+    heights = np.asarray([shard.lp.mean() for shard in statistics], float)
+    volumes = np.asarray([shard.volume for shard in statistics], float)
+    known = np.isfinite(volumes)
+    largest = volumes[known].max() if known.any() else np.nan
+    return tuple(float(mass) for mass in heights + np.where(known, volumes, largest))
 
 
 def add_strays(strays: Mapping[str, int], heights: tuple[float, ...], floor: float | None) -> dict[str, int]:
@@ -76,6 +81,11 @@ def add_strays(strays: Mapping[str, int], heights: tuple[float, ...], floor: flo
         if floor is not None and not height >= floor:
             found[str(chain)] = found.get(str(chain), 0) + 1
     return found
+
+
+def has_finite_moments(statistics: RoundStatistics) -> bool:
+    """Whether no sum over a superchain's states or gradients has overflowed."""
+    return all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(statistics.moments))
 
 
 def virial_of(statistics: RoundStatistics) -> tuple[float, ...]:

@@ -47,14 +47,9 @@ def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundP
         record=policies.should_record(ledger, settings),
         reset=policies.should_reset(ledger, settings),
         with_diagnostics=policies.should_diagnose(ledger, settings),
-        floor=policies.floor_of_round(ledger, settings, dimension_of(spec)),
-        redraw=policies.to_redraw(ledger, settings, dimension_of(spec)),
+        floor=policies.floor_of_round(ledger, settings, spec.dimension),
+        redraw=policies.to_redraw(ledger, settings, spec.dimension),
     )
-
-
-def dimension_of(spec: SweepSpec) -> int:
-    """Coordinates in all."""
-    return sum(int(level.sizes.sum()) for level in spec.structure.levels)
 
 
 def advance(
@@ -64,7 +59,7 @@ def advance(
     settings: RunSettings,
 ) -> RunState:
     """The state when a round is over that has been absorbed: it is counted, and the next may begin another stage."""
-    dimension = dimension_of(spec)
+    dimension = spec.dimension
     rounds, sweeps = state.ledger.stages.get(plan.stage.name, (0, 0))
     ledger = state.ledger._replace(
         epoch=plan.epoch + 1,
@@ -106,7 +101,7 @@ def _entered(
         ledger = ledger._replace(
             interweavings_kept=tuple(bool(flag) for flag in kept),
             joined=_worth_joining(state, spec, settings),
-            floor=policies.floor_of_sample(ledger, settings, dimension_of(spec)),
+            floor=policies.floor_of_sample(ledger, settings, spec.dimension),
         )
     blank = stage_tuning(stage, spec, settings)
     tuning = adaptation.carried(before, blank, state.moments, spec, anew=stage.resets_scales)

@@ -26,7 +26,7 @@ def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[s
         "stored_chains": settings.superchains * settings.shard.stored,
         "draws": ledger.draws,
         "sweeps": ledger.sweeps,
-        "d": sum(int(level.sizes.sum()) for level in spec.structure.levels),
+        "d": spec.dimension,
         **_goals(ledger, settings),
         **_acceptance(ledger, spec.levels),
         "interweaving": _interweaving(ledger, spec.interweavings),

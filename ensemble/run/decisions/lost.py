@@ -55,7 +55,6 @@ def without_mass(mass: tuple[tuple[float, ...], ...], dimension: int) -> list[in
     late = _late(mass)
     if not np.isfinite(late.max()):
         return []
-    # Replicas that all stand where they began fill no volume: a superchain that never moved lacks everything.
     # The log variance of few normal draws has a standard deviation of about 1; half of it counts for each coordinate.
     allowed = CERTAIN + NOISE * 0.5 * np.sqrt(dimension / HALF)
     return [int(superchain) for superchain in np.flatnonzero(late.max() - late > allowed)]

@@ -89,6 +89,13 @@ def to_redraw(ledger: Ledger, settings: RunSettings, dimension: int) -> tuple[in
     return tuple(lost_superchains(ledger.mass, ledger.redrawn, dimension))
 
 
+def lost_now(ledger: Ledger, settings: RunSettings, dimension: int) -> list[int]:
+    """The superchains that are lost, where anybody looks for them, before the ensemble has settled."""
+    if not _looks_for_lost(ledger, settings) or ledger.settled_round is not None:
+        return []
+    return without_mass(ledger.mass, dimension)
+
+
 def sources(redraw: tuple[int, ...], ledger: Ledger, settings: RunSettings, dimension: int) -> dict[int, int]:
     """Superchains whose states are given to those that have had starts of their own in vain: in turn any that is not
     lost, so that no mode of weight is emptied."""
