@@ -5,9 +5,11 @@ import pytest
 
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT
 from ensemble.run.decisions import policies
-from ensemble.run.decisions.lost import CERTAIN, TURNS, WINDOW, all_arrived, lost_superchains
+from ensemble.run.decisions.lost import CERTAIN, TURNS, WINDOW, lost_superchains, without_mass
 from ensemble.run.ledger import Ledger
+from ensemble.run.observed import masses_of
 from tests.support.models.ensemble_models import run_settings as settings
+from tests.support.statistics import statistics_of
 
 DIMENSION = 3
 ALLOWED = CERTAIN + 4.0 * 0.5 * np.sqrt(DIMENSION / (WINDOW // 2))
@@ -32,12 +34,12 @@ def normal_mode(height, sds, replicas, rng):
 
 def test_one_without_weight_is_lost():
     assert lost_superchains(still(0.0, 0.0, -ALLOWED - 0.1, 0.0), (), DIMENSION) == [2]
-    assert not all_arrived(still(0.0, 0.0, -ALLOWED - 0.1, 0.0), DIMENSION)
+    assert without_mass(still(0.0, 0.0, -ALLOWED - 0.1, 0.0), DIMENSION) == [2]
 
 
 def test_one_that_may_have_weight_is_not():
     assert lost_superchains(still(0.0, -ALLOWED + 0.1, -20.0, 0.0), (), DIMENSION) == []
-    assert all_arrived(still(0.0, -ALLOWED + 0.1, -20.0, 0.0), DIMENSION)
+    assert without_mass(still(0.0, -ALLOWED + 0.1, -20.0, 0.0), DIMENSION) == []
 
 
 def test_a_wide_mode_of_low_density_that_outweighs_a_narrow_one_is_kept():
@@ -76,6 +78,7 @@ def test_superchains_of_one_normal_density_are_never_lost(d):
 )
 def test_one_that_climbs_is_left_alone(first, last, expected):
     assert lost_superchains(approaching(first, last), (), DIMENSION) == expected
+    assert without_mass(approaching(first, last), DIMENSION) == [1]
 
 
 def test_nothing_is_said_before_a_window_is_full():
@@ -103,8 +106,23 @@ def test_turns_are_counted():
         assert lost_superchains(mass, redrawn, DIMENSION) == expected
 
 
-def test_one_whose_replicas_never_part_is_lost():
-    """They fill no volume: a log of minus infinity."""
+def reports(heights, volumes):
+    return [
+        statistics_of(lp=np.full(3, height), volume=volume) for height, volume in zip(heights, volumes, strict=True)
+    ]
+
+
+def test_mass_is_height_and_volume():
+    assert masses_of(reports([-1.0, -5.0], [2.0, 7.0])) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("none", [-np.inf, np.nan])
+def test_one_whose_replicas_have_not_parted_is_given_the_largest_volume(none):
+    assert masses_of(reports([-1.0, -5.0, -2.0], [2.0, 7.0, none])) == (1.0, 2.0, 5.0)
+    assert np.isnan(masses_of(reports([-1.0, -5.0], [none, none]))).all()
+
+
+def test_one_without_volume_or_density_is_lost():
     assert lost_superchains(still(0.0, -np.inf, 0.0), (), DIMENSION) == [1]
 
 
@@ -155,7 +173,7 @@ def test_stages_wait_for_the_lost():
 
 def test_the_first_starts_anew_are_their_own():
     ledger = lost_ledger(redrawn=((1,),) * (policies.OWN_STARTS - 1))
-    assert policies.sources((1,), ledger, settings()) == {}
+    assert policies.sources((1,), ledger, settings(), DIMENSION) == {}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -163,16 +181,20 @@ def test_sources_never_name_one_that_is_lost(seed):
     rng, superchains = np.random.default_rng(seed), 9
     redraw = tuple(int(i) for i in rng.choice(superchains, rng.integers(1, superchains), replace=False))
     redrawn = tuple(tuple(int(i) for i in rng.choice(superchains, 4, replace=False)) for _ in range(20))
-    found = policies.sources(redraw, lost_ledger(redrawn=redrawn), settings(superchains=superchains))
+    # Some of the lost may begin anew, others may not.
+    lost = sorted({*redraw, int(rng.integers(superchains))}) if len(redraw) < superchains - 1 else sorted(redraw)
+    mass = still(*(-1e6 if one in lost else 0.0 for one in range(superchains)))
+    ledger, chosen = lost_ledger(redrawn=redrawn, mass=mass), settings(superchains=superchains)
+    found = policies.sources(redraw, ledger, chosen, DIMENSION)
     turns = {lost: sum(lost in row for row in redrawn) for lost in redraw}
     assert set(found) == {lost for lost in redraw if turns[lost] >= policies.OWN_STARTS}
-    assert not set(found.values()) & set(redraw)
+    assert not set(found.values()) & set(lost)
 
 
 def test_sources_take_turns():
     """Again and again lost, a superchain does not get the same states each time."""
     found = [
-        policies.sources((1,), lost_ledger(redrawn=((1,),) * turns), settings())[1]
+        policies.sources((1,), lost_ledger(redrawn=((1,),) * turns), settings(), DIMENSION)[1]
         for turns in range(policies.OWN_STARTS, policies.OWN_STARTS + 3)
     ]
     assert sorted(found) == [0, 2, 3]
