@@ -75,4 +75,4 @@ def worth_joining(
         left = np.clip(moved / (2.0 * variance[there]), 0.0, 1.0)
         slowest = np.minimum(slowest, (left / (2.0 - left)).min(axis=1, initial=np.inf))
     alone, beside = slowest / cost
-    return bool(alone < PREFERENCE * beside)
+    return bool(alone <= PREFERENCE * beside)

@@ -44,3 +44,8 @@ def _replica_keys(seed: jax.Array, stage: int, round_: int, first: int, count: i
     """Compiled, as it is called in every round of every shard."""
     key = jax.random.fold_in(jax.random.fold_in(seed, stage), round_)
     return jax.vmap(lambda replica: jax.random.fold_in(key, replica))(jnp.arange(count) + first)
+
+
+def for_purpose(keys: jax.Array, purpose: int | jax.Array) -> jax.Array:
+    """Keys [rungs, R] for one of the purposes that they serve."""
+    return jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, purpose)))(keys)

@@ -19,17 +19,18 @@ from ensemble.shard import audit
 from ensemble.shard.chain_sums import drawn, recorded
 from ensemble.shard.compiled import Clock, Compiled
 from ensemble.shard.first_tuning import first_tuning
-from ensemble.shard.kept import Kept, kept
 from ensemble.shard.keys import relocation_key, replica_keys
 from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import log_volume, shard_moments
 from ensemble.shard.scouts import ScoutSums, make_scout, scout_tuning
 from ensemble.shard.settings import ShardSettings
-from ensemble.shard.starting import Starter
+from ensemble.shard.starts.starter import Starter
 from ensemble.shard.stragglers import relocated
-from ensemble.shard.sweeps import RoundTally, Sweeps
-from ensemble.shard.walkers import Rungs, RungWalkers, Walkers, first_walkers, restarted
+from ensemble.shard.sweeps.kept import Kept, kept
+from ensemble.shard.sweeps.rounds import Sweeps
+from ensemble.shard.sweeps.tally import RoundTally
+from ensemble.shard.sweeps.walkers import Rungs, RungWalkers, Walkers, first_walkers, restarted
 from kernels.ladder.round_trips import RoundTrips
 from kernels.state import LevelView, State, evaluate
 from kernels.target import Target

@@ -10,6 +10,9 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 LEAST = 200
 """Operations that an equation counts for at least: what it costs to begin one, in numbers worked out meanwhile."""
 
+TAKING = ("slice", "dynamic_slice", "gather")
+"""Primitives that read no more of an array than they give."""
+
 
 def operations(function: Callable[..., Any], *arguments: Any) -> int:
     """Numbers that a function of arrays works out, about a nanosecond each on a core: those of every equation, LEAST
@@ -39,7 +42,8 @@ def _numbers(equation: JaxprEqn) -> int:
         (contracted, _), _ = equation.params["dimension_numbers"]
         shape = getattr(equation.invars[0].aval, "shape", ())
         return _size(equation.outvars) * math.prod(shape[axis] for axis in contracted)
-    return max(_size(equation.invars), _size(equation.outvars))
+    read = 0 if equation.primitive.name in TAKING else _size(equation.invars)
+    return max(read, _size(equation.outvars))
 
 
 def _size(variables: Any) -> int:

@@ -35,7 +35,7 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.level_kernels.base import LevelKernel
-from ensemble.shard.sweeps import Sweeps
+from ensemble.shard.sweeps.rounds import Sweeps
 from kernels.state import State, evaluate, log_density
 from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import find_interweavings

@@ -39,7 +39,8 @@ def with_kernels(
     chosen = dict(settings.levels)
     _check(target, structure, chosen)
     beside = _moves_all(target, settings)
-    if beside and target.dimension <= HANDFUL and not needs_blocks:
+    one_block = len(structure.levels) == 1 and structure.levels[0].n_blocks == 1
+    if beside and (one_block or target.dimension <= HANDFUL) and not needs_blocks:
         chosen = {ALL_SITES: JOINT}
     if ALL_SITES in chosen:
         structure = all_sites(target, structure)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ensemble.protocol.sweep_spec import SweepSpec
-from ensemble.shard.starts import uniform_start
+from ensemble.shard.starts.kinds import uniform_start
 from kernels.structure.discovery import StructureError, discover
 from kernels.structure.interweaving_discovery import find_interweavings
 from kernels.structure.joining import ALL_SITES

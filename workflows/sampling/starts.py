@@ -10,7 +10,7 @@ import numpy as np
 from ensemble.protocol.plans import Arrays
 from ensemble.run.handover import Handover, dealt, handover
 from ensemble.shard.settings import ShardSettings
-from ensemble.shard.starts import APPROXIMATIONS
+from ensemble.shard.starts.kinds import APPROXIMATIONS
 from ensemble.store.opening import reader
 from kernels.target import Site
 from workflows.modelling.errors import ModelError

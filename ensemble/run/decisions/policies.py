@@ -185,7 +185,9 @@ def should_diagnose(ledger: Ledger, settings: RunSettings) -> bool:
 def _only_draws_lack(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether the goals are met for all sweeps, and not for the stored draws."""
     of_sweeps = settings._replace(goals=settings.goals._replace(of_draws=False))
-    return all(goals_met(ledger.goals, ledger.draws, ledger.stray_rounds, of_sweeps).values())
+    found = [goals_met(ledger.goals, ledger.draws, ledger.stray_rounds, each) for each in (settings, of_sweeps)]
+    of_draws, of_all = (all(met.values()) for met in found)
+    return of_all and not of_draws
 
 
 def limit_reached(ledger: Ledger, settings: RunSettings) -> str | None:

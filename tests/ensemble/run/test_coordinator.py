@@ -23,7 +23,7 @@ from ensemble.store.contents import Layout, Variable
 from tests.support.fake_fleet import FakeFleet, unchanged
 from tests.support.models.ensemble_models import STORED, run_settings, shard_settings, small
 
-GOALS = {"ess": 400.0, "rhat": 1.2, "shared_ess": 400.0, "shared_rhat": 1.2}
+GOALS = {"ess": 400.0, "rhat": 1.2, "shared_ess": 400.0, "shared_rhat": 1.2, "of_draws": False}
 SCOUT, EQUILIBRATE, SAMPLE = 6, 16, 22
 ROUNDS = SCOUT + EQUILIBRATE + SAMPLE
 

@@ -19,8 +19,8 @@ from ensemble.protocol.statistics import LadderSums, Rate, RoundStatistics
 from ensemble.run import ladder as run_ladder
 from ensemble.run.ladder import LadderState
 from ensemble.run.summary import summarise_ladder
-from ensemble.shard.sweeps import Sweeps
-from ensemble.shard.walkers import exchange, first_walkers
+from ensemble.shard.sweeps.rounds import Sweeps
+from ensemble.shard.sweeps.walkers import exchange, first_walkers
 from kernels.ladder import schedule as ladder
 from kernels.state import LevelView
 from kernels.transitions import block_swap, metropolis

@@ -5,6 +5,7 @@ import pytest
 
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT
 from ensemble.run.decisions import policies, settling
+from ensemble.run.goals import GoalCheck
 from ensemble.run.ledger import Ledger
 from tests.support.models.ensemble_models import run_settings as settings
 
@@ -224,3 +225,36 @@ def test_goals_are_checked_every_few_rounds_of_what_counts():
 def test_limits(sweeps, wall, limit, expected):
     ledger = Ledger(sweeps=sweeps, seconds={"wall": wall, "core": 0.0, "kernel": 0.0, "compile": 0.0})
     assert policies.limit_reached(ledger, settings(limits={"seconds": limit})) == expected
+
+
+FULL = GoalCheck(
+    20,
+    rhat_max=1.0,
+    rhat_shared_max=1.0,
+    ess_min=5000,
+    ess_median=5000,
+    ess_shared_min=5000,
+    stored_ess_min=30,
+    stored_ess_shared_min=30,
+    furthest_max=1.0,
+    furthest_limit=4.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("stage", "draws", "check", "of_draws", "ends"),
+    [
+        (SAMPLE, 5, FULL, True, True),
+        (SAMPLE, 4, FULL, True, False),
+        (SAMPLE, 5, FULL._replace(ess_min=10), True, False),
+        (SAMPLE, 5, FULL._replace(rhat_max=3.0), True, False),
+        (SAMPLE, 5, FULL._replace(stored_ess_min=5000, stored_ess_shared_min=5000), True, False),
+        (SAMPLE, 5, FULL, False, False),
+        (EQUILIBRATE, 5, FULL, True, False),
+    ],
+    ids=["only draws lack", "room left", "sweeps lack too", "chains disagree", "done", "goals of sweeps", "warm-up"],
+)
+def test_a_full_store_ends_a_run_whose_goals_more_sweeps_would_not_meet(stage, draws, check, of_draws, ends):
+    ledger = Ledger(stage=stage, draws=draws, goals=check)
+    limit = policies.limit_reached(ledger, settings(goals={"of_draws": of_draws}))
+    assert (limit is not None and limit.startswith("store.budget_mb")) is ends

@@ -13,7 +13,7 @@ from ensemble.protocol.sweep_spec import KernelSpec, SweepSpec
 from ensemble.shard.chain_sums import drawn, recorded
 from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.keys import replica_keys
-from ensemble.shard.sweeps import Sweeps
+from ensemble.shard.sweeps.rounds import Sweeps
 from kernels.structure.joining import joined
 from tests.support.models.ensemble_models import GROUPS, REPLICAS, dispersed, evaluated, small
 
@@ -169,13 +169,18 @@ def test_chains_count_the_trajectories_of_all_levels():
     assert np.isfinite(chains.energy).all()
 
 
+def one_draw(chains):
+    """The sums of a round, as its only draw."""
+    return jax.tree.map(lambda values: np.asarray(values)[None], chains)
+
+
 @pytest.mark.parametrize("kernel", ["hmc", "nuts"])
 def test_divergent_trajectories_are_counted_by_chain(kernel):
     for log_step, diverging in ((6.0, SWEEPS), (-4.0, 0)):
         chains = run("metropolis", kernel, log_step=log_step)[1].chains
         np.testing.assert_array_equal(chains.divergences, np.full(REPLICAS, diverging))
         np.testing.assert_array_equal(chains.trajectories, SWEEPS)
-    draw = drawn(chains, 2, recorded(spec("metropolis", kernel)))
+    draw = drawn(one_draw(chains), 2, recorded(spec("metropolis", kernel)))
     assert not draw["diverging"].any()
     assert draw["n_steps"].shape == (1, 2)
 
@@ -185,13 +190,13 @@ def test_trajectories_of_no_length_are_none(kernel):
     chains = run("metropolis", kernel, lengths=0)[1].chains
     for counts in (chains.trajectories, chains.n_steps, chains.divergences, chains.acceptance.tried):
         np.testing.assert_array_equal(counts, 0)
-    assert np.isnan(drawn(chains, 2, recorded(spec("metropolis", kernel)))["acceptance_rate"]).all()
+    assert np.isnan(drawn(one_draw(chains), 2, recorded(spec("metropolis", kernel)))["acceptance_rate"]).all()
 
 
 def test_rounds_of_a_scout_know_no_trajectories():
     """Their draws have the variables of the run all the same."""
     score = ChainSums(Rate(np.array([0.5, 0.25]), np.ones(2)))
-    draw = drawn(score, 2, recorded(spec("metropolis", "nuts")))
+    draw = drawn(one_draw(score), 2, recorded(spec("metropolis", "nuts")))
     np.testing.assert_array_equal(draw["acceptance_rate"], [[0.5, 0.25]])
     assert {name: values.dtype for name, values in draw.items()} == recorded(spec("metropolis", "nuts"))
     assert not draw["diverging"].any()

@@ -16,8 +16,8 @@ from ensemble.shard.audit import AuditError
 from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.runner import ShardRunner
 from ensemble.shard.scouts import scout_tuning
-from ensemble.shard.starting import STARTS, StartError
-from ensemble.shard.sweeps import ApproximateKernelError
+from ensemble.shard.starts.starter import STARTS, StartError
+from ensemble.shard.sweeps.rounds import ApproximateKernelError
 from kernels.structure.discovery import discover
 from kernels.transitions.metropolis import Metropolis
 from tests.support.models.ensemble_models import GROUPS, SCOUT, initial, log_terms, shard_settings, small, target

@@ -16,8 +16,8 @@ from ensemble.fleet.ray_fleet import RayFleet
 from ensemble.protocol.plans import RoundPlan, RunnerSpec
 from ensemble.protocol.stages import SCOUT
 from ensemble.shard.keys import run_seed
-from ensemble.shard.starting import StartError
-from ensemble.shard.starts import make_start
+from ensemble.shard.starts.kinds import make_start
+from ensemble.shard.starts.starter import StartError
 from kernels.target import Site
 from maxwell import function_model, run
 from tests.support.runs import SETTINGS

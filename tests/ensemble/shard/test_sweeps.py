@@ -14,7 +14,7 @@ from ensemble.errors import MaxwellError
 from ensemble.protocol.stages import EQUILIBRATE
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.shard.keys import replica_keys
-from ensemble.shard.sweeps import ApproximateKernelError, Sweeps
+from ensemble.shard.sweeps.rounds import ApproximateKernelError, Sweeps
 from kernels.numerics import batching
 from kernels.state import evaluate
 from kernels.transitions.metropolis import Metropolis
@@ -195,7 +195,11 @@ def test_replicas_with_equal_states_go_different_ways():
 @pytest.mark.parametrize("rungs", [1, 2])
 def test_the_kernels_of_a_sweep_are_exact(rungs):
     sweeps = build(rungs)
-    kernels = [*(step.transition for step in sweeps.steps.values()), sweeps.interweave, *sweeps.swaps.values()]
+    kernels = [
+        *(step.transition for step in sweeps.steps.values()),
+        sweeps.interweave,
+        *sweeps.swaps.block_swaps.values(),
+    ]
     names = [type(kernel).__name__ for kernel in kernels]
     assert names == ["Metropolis", "Metropolis", "Interweave", "BlockSwap"][: 2 + rungs]
     assert [kernel.exact for kernel in kernels] == [True] * (2 + rungs)
@@ -215,7 +219,7 @@ def test_an_approximate_kernel_is_refused_by_name_and_with_a_remedy():
 def test_the_refusal_looks_at_swaps_and_interweaving_too():
     for part in ("swaps", "interweave"):
         sweeps = build(2)
-        kernel = sweeps.swaps["g"] if part == "swaps" else sweeps.interweave
+        kernel = sweeps.swaps.block_swaps["g"] if part == "swaps" else sweeps.interweave
         kernel.exact = False
         with pytest.raises(ApproximateKernelError):
             sweeps.require_exact()
@@ -268,7 +272,8 @@ def test_no_key_is_used_twice_in_a_round():
     sweeps, seen = build(2), []
     for step in sweeps.steps.values():
         step.transition = Spy(step.transition, seen)
-    sweeps.swaps = {name: Spy(kernel, seen) for name, kernel in sweeps.swaps.items()}
+    blocks = sweeps.swaps.block_swaps
+    sweeps.swaps.block_swaps = {name: Spy(kernel, seen) for name, kernel in blocks.items()}
     sweeps.interweave = Spy(sweeps.interweave, seen)
     chosen = tuning(temperatures=(1.0, 3.0), sweeps=SWEEPS)._replace(schedule=np.array([0, 1, 0, 1]))
     jax.block_until_ready(jax.jit(sweeps.round)(dispersed(2), keys(2), small().data, chosen))

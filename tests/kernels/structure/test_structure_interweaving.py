@@ -1,12 +1,15 @@
 """Scale and location moves are found where the prior is invariant under them, and nowhere else."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import apply, find_interweavings
-from kernels.structure.levels import Interweaving
+from kernels.structure.levels import Interweaving, along
 from kernels.target import Site
 from tests.support.models.structure_models import census, genes, make_target, normal, zeros
 
@@ -60,9 +63,108 @@ def test_what_is_not_invariant_is_not_found():
     assert interweavings(target) == set()
 
 
-def test_parents_are_scalars_only():
+def test_children_about_which_others_lie_have_none():
+    """Coefficients of states lie about mu, and those of areas about them: what moves the first changes both priors."""
     target, data = census()
     assert interweavings(target, data) == set()
+
+
+def unplated(log_terms, *sites):
+    return interweavings(make_target(log_terms, *sites))
+
+
+def test_a_funnel_scales_by_the_root_of_its_variance():
+    """Neal's: x ~ N(0, e^(v / 2)), one site of nine coordinates on no plate."""
+
+    def log_terms(p, data):
+        return {"v": normal(p["v"], 0.0, jnp.log(3.0)), "x": normal(p["x"], 0.0, 0.5 * p["v"])}
+
+    sites = Site("v", ()), Site("x", (9,))
+    assert unplated(log_terms, *sites) == {Interweaving("scale", "v", "x", None, 0.5)}
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5, -0.5, -1.0])
+@pytest.mark.parametrize("center", [None, "m"])
+def test_every_power_of_a_scale_is_found_with_its_centre(power, center):
+    def log_terms(p, data):
+        mean = p["m"] if center else 0.0
+        return {"x": normal(p["x"], mean, power * p["s"]), "m": normal(p["m"], 0.0, 0.0), "s": normal(p["s"], 0.0, 0.0)}
+
+    sites = Site("x", (6,), ("item",)), Site("m", ()), Site("s", ())
+    found = unplated(log_terms, *sites)
+    scales = {Interweaving("scale", "s", "x", center, power)}
+    assert found == (scales | {Interweaving("location", "m", "x", None)} if center else scales)
+
+
+def test_varying_intercepts_and_slopes_move_by_place_with_their_centre():
+    """x[g] ~ N(m, diag(e^s) L L' diag(e^s)), L the factor of a correlation matrix: of LKJ, here by one angle."""
+
+    def log_terms(p, data):
+        r = jnp.tanh(p["r"])
+        z = (p["x"] - p["m"]) * jnp.exp(-p["s"])
+        quadratic = (z[:, 0] ** 2 - 2 * r * z[:, 0] * z[:, 1] + z[:, 1] ** 2) / (1 - r**2)
+        return {
+            "x": -0.5 * quadratic - p["s"].sum() - 0.5 * jnp.log1p(-(r**2)),
+            **{name: normal(p[name], 0.0, 0.0) for name in ("m", "s", "r")},
+        }
+
+    sites = Site("x", (8, 2), ("group",)), Site("m", (2,)), Site("s", (2,)), Site("r", ())
+    assert unplated(log_terms, *sites) == {
+        *(Interweaving("scale", "s", "x", "m", place=place) for place in range(2)),
+        *(Interweaving("location", "m", "x", None, place=place) for place in range(2)),
+    }
+
+
+def test_models_that_are_not_centred_have_none():
+    """Standard effects, which are scaled in the likelihood."""
+
+    def log_terms(p, data):
+        mean = p["m"] + jnp.exp(p["s"]) * p["z"]
+        return {"y": normal(1.0, mean, 0.0), **{name: normal(p[name], 0.0, 0.0) for name in ("z", "m", "s")}}
+
+    assert unplated(log_terms, Site("z", (8,), ("group",)), Site("m", ()), Site("s", ())) == set()
+    assert unplated(log_terms, Site("z", (8,)), Site("m", ()), Site("s", ())) == set()
+
+
+def test_a_vector_of_another_length_is_no_parent():
+    """Scales of three kinds, each of four items: no place along the last axis of x belongs to one of them."""
+
+    def log_terms(p, data):
+        return {"x": normal(p["x"], 0.0, jnp.repeat(p["s"], 4)), "s": normal(p["s"], 0.0, 0.0)}
+
+    assert unplated(log_terms, Site("x", (12,)), Site("s", (3,))) == set()
+
+
+def test_auxiliary_sites_are_neither_parents_nor_children():
+    def log_terms(p, data):
+        return {"x": normal(p["x"], 0.0, p["s"]), "s": normal(p["s"], 0.0, 0.0)}
+
+    target = make_target(log_terms, Site("x", (6,)), Site("s", ()))
+    assert interweavings(target) == {Interweaving("scale", "s", "x", None)}
+    assert interweavings(replace(target, auxiliary=frozenset({"x"}))) == set()
+
+
+@pytest.mark.parametrize(
+    "move", [Interweaving("scale", "s", "x", "m", -0.5, 1), Interweaving("location", "m", "x", None, place=1)]
+)
+def test_a_move_of_a_place_leaves_the_others_and_has_the_jacobian_of_its_map(move):
+    rng = np.random.default_rng(1)
+    position = {"x": rng.normal(size=(5, 3)), "m": rng.normal(size=3), "s": rng.normal(size=3)}
+    moved, log_jacobian = apply(move, position, 0.3)
+    others = [0, 2]
+    for name in position:
+        np.testing.assert_array_equal(moved[name][..., others], position[name][..., others])
+
+    def map_of_children(x):
+        return apply_traced(move, {**position, "x": position["x"].at[:, 1].set(x)}, 0.3)["x"][:, 1]
+
+    position = {name: jnp.asarray(values) for name, values in position.items()}
+    jacobian = jax.jacobian(map_of_children)(position["x"][:, 1])
+    assert np.isclose(np.linalg.slogdet(jacobian)[1], log_jacobian, atol=1e-9)
+
+
+def apply_traced(move, position, eps):
+    return along(move, position, jnp.asarray(eps))[0]
 
 
 def test_a_likelihood_does_not_count_as_a_prior():

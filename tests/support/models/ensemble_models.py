@@ -135,6 +135,7 @@ def shard_settings(**changes: Any) -> ShardSettings:
         replicas=REPLICAS,
         repeats=2,
         stored=STORED,
+        draws=1,
         shared=("mu",),
         auxiliary=(),
         scout=SCOUT,

@@ -26,6 +26,21 @@ def groups():
     return numpyro_model(normal_groups, {"y": 1 + rng.normal(size=GROUPS) + 0.7 * rng.normal(size=(4, GROUPS))})
 
 
+def many_groups():
+    """The same of 20 groups: too many parameters for trajectories alone."""
+
+    def model(y):
+        mu = numpyro.sample("mu", dist.Normal(0.0, 3.0))
+        sd = numpyro.sample("sd", dist.HalfNormal(2.0))
+        with numpyro.plate("group", 20):
+            x = numpyro.sample("x", dist.Normal(mu, sd))
+            with numpyro.plate("time", 4):
+                numpyro.sample("y", dist.Normal(x, 0.7), obs=y)
+
+    rng = np.random.default_rng(0)
+    return numpyro_model(model, {"y": 1 + rng.normal(size=20) + 0.7 * rng.normal(size=(4, 20))})
+
+
 def never_finite():
     """A density that is NaN wherever one looks."""
 

@@ -14,13 +14,14 @@ from kernels.structure.discovery import discover
 from kernels.structure.joining import all_sites, joined
 from kernels.target import Site, Target
 from tests.support.models.ensemble_models import GROUPS, small
-from workflows.sampling.level_kernels import KernelError, with_kernels
+from workflows.sampling.level_kernels import WIDEST_JOINT, KernelError, with_kernels
 from workflows.settings.sections.kernels import KernelSettings
 
 
-def chosen(replicas=64, target=None, structure=None, **settings):
+def chosen(replicas=64, target=None, structure=None, needs_blocks=False, **settings):
     model = small()
-    return with_kernels(target or model.target, structure or model.structure, KernelSettings(**settings), replicas)
+    found = target or model.target, structure or model.structure
+    return with_kernels(*found, KernelSettings(**settings), replicas, needs_blocks=needs_blocks)
 
 
 def kernels(spec):
@@ -29,9 +30,80 @@ def kernels(spec):
 
 
 def test_narrow_blocks_move_by_metropolis():
-    spec = chosen()
+    spec = chosen(whole="none")
     assert kernels(spec) == ["metropolis", "metropolis"]
     assert [level.n_blocks for level in spec.structure.levels] == [1, GROUPS]
+    assert spec.joint == ()
+
+
+def many():
+    """A target of 21 parameters in two levels, and its structure."""
+
+    def log_terms(position, data):
+        return {"m": -0.5 * position["m"] ** 2, "x": -0.5 * (position["x"] - position["m"]) ** 2}
+
+    found = Target(
+        sites={"m": Site("m", ()), "x": Site("x", (20,), ("group",))},
+        term_kinds={"m": "prior", "x": "prior"},
+        log_terms=log_terms,
+        constrain=lambda position, data: position,
+        initial=lambda key, data: {"m": jnp.zeros(()), "x": jax.random.normal(key, (20,))},
+    )
+    key = jax.random.key(0)
+    return found, discover(found, {}, found.initial(key, {}), key=key)
+
+
+def test_a_handful_of_parameters_moves_by_trajectories_alone():
+    spec = chosen()
+    assert [(level.name, spec.kernel_of(level).kernel) for level in spec.levels] == [("whole", "nuts")]
+    assert spec.joint == ()
+    assert spec.structure.levels[0].n_blocks == 1
+
+
+def test_more_parameters_move_by_levels_and_by_trajectories_of_all():
+    target, structure = many()
+    spec = chosen(target=target, structure=structure)
+    assert kernels(spec) == ["metropolis", "metropolis"]
+    assert [(level.name, level.n_blocks, level.width, level.leaf) for level in spec.joint] == [("whole", 1, 21, False)]
+    assert spec.kernel_of(spec.joint[0]).kernel == "nuts"
+
+
+def test_where_blocks_are_exchanged_the_levels_stay():
+    spec = chosen(needs_blocks=True)
+    assert kernels(spec) == ["metropolis", "metropolis"]
+    assert [level.name for level in spec.joint] == ["whole"]
+
+
+def test_levels_that_are_named_are_all_that_moves_unless_trajectories_are_asked_for():
+    assert chosen(levels={"g": "hmc"}).joint == ()
+    target, structure = many()
+    asked = chosen(target=target, structure=structure, levels={"global": "metropolis"}, whole="nuts")
+    assert [level.name for level in asked.joint] == ["whole"]
+
+
+def test_very_many_parameters_move_by_levels_alone():
+    target, structure = many()
+    wide = replace(target, sites={**target.sites, "x": Site("x", (WIDEST_JOINT,), ("group",))})
+    assert chosen(target=wide, structure=structure).joint == ()
+
+
+def test_one_block_is_not_moved_twice():
+    """Whatever its width: trajectories on all parameters are those on the block."""
+    target, structure = wide()
+    spec = chosen(target=target, structure=structure)
+    assert [(level.name, spec.kernel_of(level).kernel) for level in spec.levels] == [("whole", "nuts")]
+
+
+def test_trajectories_beside_a_level_of_everything_are_refused():
+    with pytest.raises(KernelError, match=r"kernels.whole: given nuts beside kernels.levels.whole: leave out one"):
+        chosen(levels={"whole": "hmc"}, whole="nuts")
+
+
+def test_trajectories_of_a_black_box_are_refused_and_by_default_left_out():
+    box = replace(small().target, has_gradient=False)
+    assert kernels(chosen(target=box)) == ["metropolis", "metropolis"]
+    with pytest.raises(KernelError, match=r"kernels.whole: given nuts, .*: allowed are auto and none"):
+        chosen(target=box, whole="nuts")
 
 
 @cache

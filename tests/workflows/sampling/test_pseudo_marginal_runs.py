@@ -25,7 +25,7 @@ from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.level_kernels.base import LevelStep
 from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import shard_moments
-from ensemble.shard.sweeps import Sweeps
+from ensemble.shard.sweeps.rounds import Sweeps
 from ensemble.store import opening as stores
 from ensemble.store.protocol import RunStore
 from kernels.dynamics.metric import Leading
@@ -305,10 +305,10 @@ def test_goals_are_of_theta_where_all_is_one_block_too() -> None:
     one = all_sites(chosen.target, bare)
     level: Level = one.levels[0]
     values = np.arange(level.width, dtype=float)[:, None]
-    diagnostics = Diagnostics(40, {"whole": values}, {"whole": values})
-    ess, _, of_shared = coordinates.every_coordinate(one, diagnostics, {"mu"}, {"u"})
-    np.testing.assert_array_equal(ess, [0.0, 1.0])
-    np.testing.assert_array_equal(of_shared, [True, False])
+    diagnostics = Diagnostics(40, *[{"whole": values}] * 4)
+    known = coordinates.every_coordinate(one, diagnostics, {"mu"}, {"u"})
+    np.testing.assert_array_equal(known.ess, [0.0, 1.0])
+    np.testing.assert_array_equal(known.shared, [True, False])
     assert {row["site"] for row in coordinates.worst(one, diagnostics, {"u"})} == {"mu", "log_sd"}
 
 

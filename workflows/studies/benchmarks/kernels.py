@@ -22,7 +22,7 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.level_kernels.metropolis import metropolis_parameters
-from ensemble.shard.sweeps import Sweeps
+from ensemble.shard.sweeps.rounds import Sweeps
 from kernels.state import LevelView, evaluate
 from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import find_interweavings

@@ -13,8 +13,8 @@ from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundPlan, RoundResult
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.settings import RunSettings
-from ensemble.shard.approximations import ITERATIONS, path_draws
 from ensemble.shard.level_kernels.registry import level_kernels
+from ensemble.shard.starts.approximations import ITERATIONS, path_draws
 from workflows.sampling.problem import Problem
 from workflows.sampling.run_settings import run_settings
 from workflows.settings.loading import Settings

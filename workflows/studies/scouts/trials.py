@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensemble.shard.starting import StartError
+from ensemble.shard.starts.starter import StartError
 from kernels.structure.joining import ALL_SITES
 from workflows.sampling.problem import named_problem
 from workflows.settings.loading import Settings, make_settings

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from ensemble.protocol.statistics import ChainSums
-from ensemble.shard.walkers import Walkers
+from ensemble.shard.sweeps.walkers import Walkers
 from kernels.state import State, log_density
 from kernels.types import Position
 

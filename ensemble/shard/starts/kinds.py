@@ -21,7 +21,7 @@ def make_start(target: Target, kind: str, radius: float, spread: float) -> Start
     """
     if kind in APPROXIMATIONS:
         # BlackJAX takes seconds to import: only for those who ask for it.
-        from ensemble.shard.approximations import pathfinder_start, variational_start
+        from ensemble.shard.starts.approximations import pathfinder_start, variational_start
 
         return {"pathfinder": pathfinder_start, "variational": variational_start}[kind](target, spread)
     return {"prior": target.initial, "uniform": uniform_start(target, radius)}[kind]

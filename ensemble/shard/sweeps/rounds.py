@@ -1,69 +1,34 @@
 """The exact sweep of a shard: every level's moves, interweaving and swaps, compiled once for all rounds."""
 
-import operator
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ensemble.errors import MaxwellError
-from ensemble.protocol.statistics import REPLICA_SWAP, ChainSums, LevelRates, Rate
+from ensemble.protocol.statistics import LevelRates, Rate
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard.chain_sums import absorbed, known_facts, leading_level, no_steps, together
 from ensemble.shard.first_tuning import level_rungs
-from ensemble.shard.kept import Kept, kept
+from ensemble.shard.keys import for_purpose
 from ensemble.shard.level_kernels.base import LevelStep
 from ensemble.shard.level_kernels.registry import level_kernels
-from ensemble.shard.walkers import Rungs, Walkers, energies, exchange
+from ensemble.shard.sweeps.kept import Kept, kept
+from ensemble.shard.sweeps.swaps import LadderSwaps
+from ensemble.shard.sweeps.tally import RoundTally, added, never
+from ensemble.shard.sweeps.walkers import Rungs, Walkers
 from kernels.ladder import evidence
-from kernels.ladder.evidence import Stones
-from kernels.state import Info, LevelView, State, log_density
+from kernels.state import Info, LevelView, State
 from kernels.target import Target
-from kernels.transitions.block_swap import BlockSwap, BlockSwapParameters
 from kernels.transitions.interweaving import Interweave, InterweavingParameters
 from kernels.types import Data
-
-Tree = TypeVar("Tree")
 
 
 class ApproximateKernelError(MaxwellError):
     """A kernel without a known invariant law was about to make draws that count."""
-
-
-class RoundTally(NamedTuple):
-    """Sums over the sweeps of a round and the replicas of a shard.
-
-    rates: level -> for each rung its moves, walk and fitted, [B].
-    interweaving: of the interweaving moves, [moves].
-    swaps: leaf level, [B], or REPLICA_SWAP, a scalar -> for each pair of neighbouring rungs, from cold to hot.
-    energy: [rungs], what beta multiplies, one number for each sweep and replica.
-    flow: what swaps added to the log density of the cold replicas.
-    stones: of the log evidence, where the likelihood alone is tempered and whole replicas travel.
-    total: level -> [R, p, B], the cold replicas' coordinates about the tuning's mean; levels that are all auxiliary
-        are left out.
-    square: level -> [p, B], their squares, summed over replicas.
-    nonfinite: proposals rejected for a non-finite density.
-    gradients: [2], evaluations one after another, and those that all replicas needed (see level_kernels.base).
-    chains: what every cold replica's steps say of it.
-    jumps: level -> [p, B], squared distances from the first to the last state, summed over the cold replicas; where
-        there are joint levels.
-    """
-
-    rates: dict[str, tuple[LevelRates, ...]]
-    interweaving: Rate
-    swaps: dict[str, tuple[Rate, ...]]
-    energy: jax.Array
-    flow: jax.Array
-    stones: Stones | None
-    total: dict[str, jax.Array]
-    square: dict[str, jax.Array]
-    nonfinite: jax.Array
-    gradients: jax.Array
-    chains: ChainSums
-    jumps: dict[str, jax.Array] | None = None
 
 
 Carry = tuple[Rungs, RoundTally, Walkers]
@@ -97,15 +62,16 @@ class Sweeps:
         self.watched = [level for level in levels if not target.auxiliary.issuperset(level.sites)]
         self.n_interweavings = len(spec.interweavings)
         self.interweave = Interweave(target, spec.structure, spec.interweavings)
-        blocks = rungs > 1 and not replica_swap
-        self.swaps = {name: BlockSwap(view) for name, view in self.views.items() if view.level.leaf and blocks}
+        self.swaps = LadderSwaps(
+            self.views, replicas=replicas, rungs=rungs, replica_swap=replica_swap, tempered=tempered
+        )
         # Fine levels first: the parents then see children that have just moved.
         self.order = (*reversed(levels), *spec.joint)
 
     def require_exact(self) -> None:
         """Raise ApproximateKernelError where a kernel is approximate: for stage `sample`, whose draws count."""
         steps = [step.transition for step in self.steps.values()]
-        for kernel in [*steps, self.interweave, *self.swaps.values()]:
+        for kernel in [*steps, self.interweave, *self.swaps.block_swaps.values()]:
             if not kernel.exact:
                 raise ApproximateKernelError(
                     f"the kernel {type(kernel).__name__} is approximate and was given to stage `sample`, which records "
@@ -167,7 +133,7 @@ class Sweeps:
             fresh = jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, index)))(keys)
             states, tally, purpose = self._moves(states, tally, fresh, index, moves, data, tuning)
             if self.rungs > 1:
-                swap = partial(self._swaps, purpose=purpose, parity=parity, data=data, tuning=tuning)
+                swap = partial(self.swaps.along_the_ladder, purpose=purpose, parity=parity, data=data, tuning=tuning)
                 states, tally, walkers = swap(states, tally, walkers, fresh)
             return (states, self._absorb(states[0], tally, tuning), walkers), None
 
@@ -187,7 +153,7 @@ class Sweeps:
         purpose = 0
         for level in self.order:
             update = partial(self._level, name=level.name, sweep=index, data=data, tuning=tuning)
-            fresh, repeated = _purpose(keys, purpose), self.steps[level.name].kernel.is_repeated
+            fresh, repeated = for_purpose(keys, purpose), self.steps[level.name].kernel.is_repeated
             if level in self.spec.joint:
                 goes = jnp.asarray(tuning.lengths[level.name])[0, index] > 0
                 states, tally = jax.lax.cond(
@@ -199,7 +165,7 @@ class Sweeps:
                 states, tally = update(states, tally, fresh)
             purpose += 1
         if self.n_interweavings:
-            fresh = _purpose(keys, purpose)[0]
+            fresh = for_purpose(keys, purpose)[0]
             if len(moves) == 1:
                 states, tally = self._interweave(states, tally, fresh, moves[0], data, tuning)
             else:
@@ -212,7 +178,7 @@ class Sweeps:
         """Several updates of a level that is cheap against the leaves; a loop, so that it is compiled once."""
 
         def body(repeat: jax.Array, carry: tuple[Rungs, RoundTally]) -> tuple[Rungs, RoundTally]:
-            return update(*carry, _purpose(keys, repeat))
+            return update(*carry, for_purpose(keys, repeat))
 
         return jax.lax.fori_loop(0, self.repeats, body, (states, tally))
 
@@ -232,7 +198,7 @@ class Sweeps:
         for rung in range(len(tuning.levels[name])):
             step = self.steps[name]
             moved[rung], sums, facts = step(keys[rung], states[rung], data, tuning, rung=rung, sweep=sweep)
-            rates[rung] = _added(rates[rung], LevelRates(sums.walk, sums.fitted))
+            rates[rung] = added(rates[rung], LevelRates(sums.walk, sums.fitted))
             nonfinite, gradients = nonfinite + sums.nonfinite, gradients + sums.gradients
             chains = absorbed(chains, facts, leading=name == self.leading) if rung == 0 else chains
         tally = tally._replace(
@@ -270,104 +236,9 @@ class Sweeps:
         here = jnp.arange(self.n_interweavings) == move
         seen = Rate(jnp.sum(info.acceptance_probability) * here, self.replicas * here)
         tally = tally._replace(
-            interweaving=_added(tally.interweaving, seen), nonfinite=tally.nonfinite + jnp.sum(info.nonfinite)
+            interweaving=added(tally.interweaving, seen), nonfinite=tally.nonfinite + jnp.sum(info.nonfinite)
         )
         return (cold, *states[1:]), tally
-
-    def _swaps(
-        self,
-        states: Rungs,
-        tally: RoundTally,
-        walkers: Walkers,
-        keys: jax.Array,
-        *,
-        purpose: int,
-        parity: jax.Array,
-        data: Data,
-        tuning: TuningState,
-    ) -> tuple[Rungs, RoundTally, Walkers]:
-        """Swaps along the ladder, and what it tells. Two rungs that exchange blocks do so in every sweep, others by
-        even and odd pairs."""
-        before = _cold_density(states)
-        if self.replica_swap:
-            states, tally, walkers = self._replicas(states, tally, walkers, _purpose(keys, purpose + 1), parity, tuning)
-        for name in self.swaps:
-            purpose += 1
-            pairs = partial(self._blocks, name=name, keys=_purpose(keys, purpose), data=data, tuning=tuning)
-            if self.rungs == 2:
-                states, tally = pairs(states, tally, first=0)
-            else:
-                even, odd = partial(pairs, first=0), partial(pairs, first=1)
-                states, tally = jax.lax.cond(parity == 0, even, odd, states, tally)
-        found = energies(states, self.tempered)
-        tally = tally._replace(
-            energy=tally.energy + jnp.sum(found, axis=1), flow=tally.flow + _cold_density(states) - before
-        )
-        if tally.stones is not None:
-            stones = evidence.absorb(tally.stones, jnp.asarray(tuning.betas), found)
-            tally = tally._replace(stones=stones)
-        return states, tally, walkers
-
-    def _replicas(
-        self,
-        states: Rungs,
-        tally: RoundTally,
-        walkers: Walkers,
-        keys: jax.Array,
-        parity: jax.Array,
-        tuning: TuningState,
-    ) -> tuple[Rungs, RoundTally, Walkers]:
-        """Whole replicas of neighbouring rungs change places."""
-        betas = jnp.asarray(tuning.betas)
-        states, walkers, swaps = exchange(keys[0], states, walkers, parity, betas, self.tempered)
-        sums = jnp.sum(swaps.acceptance_probability, axis=0), jnp.sum(swaps.tried, axis=0)
-        seen = tuple(
-            _added(before, Rate(sums[0][rung], sums[1][rung])) for rung, before in enumerate(tally.swaps[REPLICA_SWAP])
-        )
-        tally = tally._replace(swaps={REPLICA_SWAP: seen}, nonfinite=tally.nonfinite + jnp.sum(swaps.nonfinite))
-        return states, tally, walkers
-
-    def _blocks(
-        self,
-        states: Rungs,
-        tally: RoundTally,
-        *,
-        first: int,
-        name: str,
-        keys: jax.Array,
-        data: Data,
-        tuning: TuningState,
-    ) -> tuple[Rungs, RoundTally]:
-        """Blocks of the level change places between the rungs first and first + 1, first + 2 and first + 3, ..."""
-        for cold in range(first, self.rungs - 1, 2):
-            swap = partial(self._swap, cold=cold, level=name, keys=keys[cold])
-            states, tally = swap(states, tally, data=data, tuning=tuning)
-        return states, tally
-
-    def _swap(
-        self,
-        states: Rungs,
-        tally: RoundTally,
-        *,
-        cold: int,
-        level: str,
-        keys: jax.Array,
-        data: Data,
-        tuning: TuningState,
-    ) -> tuple[Rungs, RoundTally]:
-        """Every replica of a rung with a randomly chosen one of the next in its shard (which is its superchain)."""
-        order_key, swap_keys = jax.random.fold_in(keys[0], 0), jax.vmap(lambda key: jax.random.fold_in(key, 1))(keys)
-        order = jax.random.permutation(order_key, self.replicas)
-        # Hot walkers are exchangeable and not stored, so they may stay in the new order.
-        hot = jax.tree.map(lambda array: array[order], states[cold + 1])
-        betas = BlockSwapParameters(tuning.betas[cold], tuning.betas[cold + 1])
-        pair, info = self.swaps[level].step(swap_keys, (states[cold], hot), data, betas)
-        pairs = list(tally.swaps[level])
-        before, accepted = pairs[cold], jnp.sum(info.acceptance_probability, axis=0)
-        pairs[cold] = Rate(before.accepted + accepted, before.tried + 1.0 * self.replicas)
-        swaps, nonfinite = {**tally.swaps, level: tuple(pairs)}, tally.nonfinite + jnp.sum(info.nonfinite)
-        tally = tally._replace(swaps=swaps, nonfinite=nonfinite)
-        return (*states[:cold], *pair, *states[cold + 2 :]), tally
 
     def _absorb(self, cold: State, tally: RoundTally, tuning: TuningState) -> RoundTally:
         total, square = dict(tally.total), dict(tally.square)
@@ -377,29 +248,19 @@ class Sweeps:
             square[level.name] = square[level.name] + jnp.sum(offset**2, axis=0)
         return tally._replace(total=total, square=square)
 
-    @property
-    def _gives_evidence(self) -> bool:
-        return self.replica_swap and self.tempered is not None and self.rungs > 1
-
-    def _no_swaps(self) -> dict[str, tuple[Rate, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {name: (self.views[name].level.n_blocks,) for name in self.swaps}
-        if self.replica_swap:
-            shapes = {REPLICA_SWAP: ()}
-        return {name: (_never(shape),) * (self.rungs - 1) for name, shape in shapes.items()}
-
     def _empty(self, tuning: TuningState) -> RoundTally:
         rates = {}
         for level in self.spec.levels:
-            nothing = _never((level.n_blocks,))
+            nothing = never((level.n_blocks,))
             rungs = level_rungs(level, self.rungs, self.replica_swap)
             rates[level.name] = (LevelRates(nothing, nothing),) * rungs
         return RoundTally(
             rates=rates,
-            interweaving=_never((self.n_interweavings,)),
-            swaps=self._no_swaps(),
+            interweaving=never((self.n_interweavings,)),
+            swaps=self.swaps.none_yet(),
             energy=jnp.zeros(self.rungs),
             flow=jnp.zeros(()),
-            stones=evidence.first_stones(self.rungs) if self._gives_evidence else None,
+            stones=evidence.first_stones(self.rungs) if self.swaps.gives_evidence else None,
             total={v.name: jnp.zeros((self.replicas, v.width, v.n_blocks)) for v in self.watched},
             square={v.name: jnp.zeros((v.width, v.n_blocks)) for v in self.watched},
             nonfinite=jnp.zeros((), jnp.int64),
@@ -412,23 +273,3 @@ def _sweeps_of(tuning: TuningState) -> tuple[jax.Array, ...]:
     """The number, interweaving moves and parity of the swaps of each sweep of a round."""
     count = tuning.parity.shape[0]
     return jnp.arange(count), jnp.reshape(jnp.asarray(tuning.schedule), (count, -1)), jnp.asarray(tuning.parity)
-
-
-def _cold_density(states: Rungs) -> jax.Array:
-    """The sum of the cold replicas' log densities."""
-    return jnp.sum(jax.vmap(log_density)(states[0].cells))
-
-
-def _purpose(keys: jax.Array, purpose: int | jax.Array) -> jax.Array:
-    return jax.vmap(jax.vmap(lambda key: jax.random.fold_in(key, purpose)))(keys)
-
-
-def _added(sums: Tree, new: Tree) -> Tree:
-    """The sums with new ones, tree by tree."""
-    total: Tree = jax.tree.map(operator.add, sums, new)
-    return total
-
-
-def _never(shape: tuple[int, ...]) -> Rate:
-    """Of what was not tried yet."""
-    return Rate(jnp.zeros(shape), jnp.zeros(shape))

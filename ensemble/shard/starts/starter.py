@@ -13,8 +13,8 @@ from ensemble.protocol.stages import INITIALISE
 from ensemble.shard.compiled import Clock, Compiled
 from ensemble.shard.keys import stage_key
 from ensemble.shard.settings import ShardSettings
-from ensemble.shard.starts import APPROXIMATIONS, descending, make_start, uniform_start
-from ensemble.shard.walkers import Rungs
+from ensemble.shard.starts.kinds import APPROXIMATIONS, descending, make_start, uniform_start
+from ensemble.shard.sweeps.walkers import Rungs
 from kernels.state import State, evaluate
 from kernels.structure.levels import Structure
 from kernels.target import Target

@@ -1,0 +1,1 @@
+"""Where superchains begin: from the prior, a box, an approximation, or where they are told."""

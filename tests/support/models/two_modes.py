@@ -1,0 +1,20 @@
+"""A narrow start beside the bulk: two normals, one of which has none of the weight."""
+
+import jax.numpy as jnp
+
+from maxwell import function_model
+
+D = 20
+FAR, LOST = 60.0, 300.0
+"""Distance of the second mode along the first coordinate, and what its log density lacks."""
+
+
+def lost_mode():
+    """x ~ N(0, 1) in 20 dimensions, and e^-300 of it about x[0] = 60, where every fifth start of a wide box goes."""
+
+    def log_terms(position, data):
+        x = position["x"]
+        rest = -0.5 * jnp.sum(x[1:] ** 2)
+        return {"x": rest + jnp.logaddexp(-0.5 * x[0] ** 2, -0.5 * (x[0] - FAR) ** 2 - LOST)}
+
+    return function_model(log_terms, {"x": D})
