@@ -31,6 +31,7 @@ GROUPS = ("posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats"
 SETTINGS: dict[str, Any] = {
     "model": {"name": "tests.support.models.user_model:groups"},
     "ensemble": {"replicas": 8, "superchains": 4, "workers": 2},
+    "kernels": {"whole": "none"},
     "round": {"sweeps": 2},
     "scout": {"max_rounds": 3},
     "momentum_diffusion": {"trajectory": 3, "repeats": 2},

@@ -239,7 +239,7 @@ def test_resume_refuses_everything_else_and_says_what_is_stored():
         resume_settings(stored_settings(), overrides)
     assert "may set only goals.*, limits.*, ensemble.workers and ensemble.address" in str(caught.value)
     expected = ["'x': has no =", "model.genes: asked for 3, the stored value is 2000", "model.cells: asked for True"]
-    expected += ["seed: asked for 7, the stored value is 0", "round.sweeps: asked for 2, the stored value is 16"]
+    expected += ["seed: asked for 7, the stored value is 0", "round.sweeps: asked for 2, the stored value is 'auto'"]
     expected += ["scout: asked for 'none', the stored value is {", "goal: unknown key; did you mean goals?"]
     assert len(caught.value.problems) == len(expected)
     for part in expected:
