@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.errors import StoreError
+from ensemble.fleet.compilation_cache import keep_programs
 from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.store import opening as stores
 from workflows.modelling.fingerprint import fingerprint
@@ -40,6 +41,8 @@ def sample(
             f"{path} exists already. Go on with it by `maxwell resume {path}`, or name another store with --out."
         )
     shown = progress or NullProgress()
+    if unkept := keep_programs():
+        shown.message(unkept)
     generation = starts.generation(settings.start)
     model = build(settings.model.name, settings.model.keys) if given is None else given
     problem = find_problem(model, settings)
