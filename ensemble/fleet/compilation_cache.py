@@ -1,6 +1,6 @@
 """Compiled programs are kept on disk from one run to the next, so that a model is compiled once and not in every process.
 
-They lie in $XDG_CACHE_HOME/maxwell/jax (~/.cache/maxwell/jax). MAXWELL_CACHE names another folder, or says `off`; where
+They lie in $XDG_CACHE_HOME/maxwell/jax (~/.cache/maxwell/jax), in a folder for each version of JAX. MAXWELL_CACHE names another folder, or says `off`; where
 JAX has been told of a cache already (JAX_COMPILATION_CACHE_DIR), that one is used. A program from the cache is the one that
 was compiled, bit for bit, so draws do not depend on it.
 """
@@ -34,7 +34,8 @@ def folder() -> Path | None:
         return Path(given).expanduser()
     # By its convention a path that is not absolute counts for nothing.
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "maxwell" / "jax"
+    # Not in maxwell/jax itself: a bounded cache fails on programs that were kept without a bound, as they once were there.
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "maxwell" / "jax" / jax.__version__
 
 
 def environment() -> dict[str, str]:

@@ -22,7 +22,7 @@ def untold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.delenv("MAXWELL_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    yield tmp_path / "maxwell" / "jax"
+    yield tmp_path / "maxwell" / "jax" / jax.__version__
     for name, value in before.items():
         jax.config.update(name, value)
     compilation_cache.reset_cache()
@@ -37,7 +37,7 @@ def test_programs_are_kept_in_the_users_cache_folder(untold: Path) -> None:
 
 def test_a_relative_cache_folder_counts_for_nothing(untold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
-    assert folder() == Path.home() / ".cache" / "maxwell" / "jax"
+    assert folder() == Path.home() / ".cache" / "maxwell" / "jax" / jax.__version__
 
 
 def test_one_can_go_without_or_elsewhere(untold: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
