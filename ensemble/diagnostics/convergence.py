@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from ensemble.diagnostics.accumulators import DiagnosticSums, Mark
 from ensemble.diagnostics.single_chains import furthest_chain
@@ -43,7 +43,8 @@ def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
     sqrt(1 + K q / ess), q = quantile(1 - .01/d) of chi2 with K - 1 degrees of freedom over K - 1, for K superchains.
     """
     free = superchains - 1
-    return float(np.sqrt(1 + superchains * chi2.ppf(1 - 0.01 / dimension, free) / free / ess))
+    quantile = 2 * gammaincinv(free / 2, 1 - 0.01 / dimension)
+    return float(np.sqrt(1 + superchains * quantile / free / ess))
 
 
 def diagnose(shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, replicas: int, sweeps: int) -> Diagnostics:
