@@ -95,16 +95,33 @@ def drained(accumulators: Accumulators) -> Accumulators:
     return accumulators._replace(square={}, batches=())
 
 
+class Mark(NamedTuple):
+    """The sums of all chains at an earlier check.
+
+    rounds: how many they are over; 0 before the first check.
+    sums: of coordinates, [p, B] by level.
+    """
+
+    rounds: int
+    sums: ByLevel
+
+
+UNMARKED = Mark(0, {})
+
+
 class DiagnosticSums(NamedTuple):
     """What the coordinator keeps over all shards for ESS, R-hat and the evidence.
 
     squares: of coordinates, [p, B] by level.
     batches: the finished batches of each batch level.
+    first, second: what the first part of the stage, and one at least twice as long, had summed up to.
     stones: of the log evidence, one row a superchain; None where the ladder does not tell it.
     """
 
     squares: ByLevel
     batches: tuple[BatchSums, ...]
+    first: Mark = UNMARKED
+    second: Mark = UNMARKED
     stones: Stones | None = None
 
 
@@ -119,7 +136,18 @@ def collect(sums: DiagnosticSums, pooled_by_shard: list[AccumulatedSums]) -> Dia
         sums = sums._replace(
             squares=_add(sums.squares, shard.squares), batches=tuple(_with(one, other) for one, other in pairs)
         )
-    return sums
+    return _marked(sums, pooled_by_shard)
+
+
+def _marked(sums: DiagnosticSums, pooled_by_shard: list[AccumulatedSums]) -> DiagnosticSums:
+    """The sums with a mark at the first check, and whenever the stage is twice as long as at the last one."""
+    rounds = pooled_by_shard[0].rounds
+    if rounds < 2 * sums.second.rounds:
+        return sums
+    total: ByLevel = {}
+    for shard in pooled_by_shard:
+        total = _add(total, shard.sums)
+    return sums._replace(first=sums.second, second=Mark(rounds, total))
 
 
 def pack_sums(sums: DiagnosticSums) -> Arrays:
@@ -130,7 +158,9 @@ def pack_sums(sums: DiagnosticSums) -> Arrays:
 def unpack_sums(arrays: Arrays) -> DiagnosticSums:
     """The sums that `pack_sums` flattened."""
     stones = under("stones", arrays)
-    return DiagnosticSums(under("squares", arrays), _batches(arrays), Stones(**stones) if stones else None)
+    first, second = (Mark(int(arrays[f"{n}/rounds"]), under(f"{n}/sums", arrays)) for n in ("first", "second"))
+    known = Stones(**stones) if stones else None
+    return DiagnosticSums(under("squares", arrays), _batches(arrays), first, second, known)
 
 
 def _batches(arrays: Arrays) -> tuple[BatchSums, ...]:

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
-from ensemble.diagnostics.accumulators import DiagnosticSums
+from ensemble.diagnostics.accumulators import DiagnosticSums, Mark
 from ensemble.diagnostics.single_chains import furthest_chain
 from ensemble.protocol.statistics import AccumulatedSums
 
@@ -24,6 +24,8 @@ class Diagnostics(NamedTuple):
     ess: effective sample size by batch means of each coordinate [p, B] (`ess_online`).
     rhat: nested R-hat of each coordinate [p, B].
     furthest: how far the most outlying chain's mean lies from the others', see single_chains, [p, B].
+    drift: mean of the first part of the stage against that of the rest, in standard errors, [p, B]; NaN before the
+        stage has twice been looked at.
     superchain: the one whose mean lies furthest from that of all, [p, B].
     """
 
@@ -31,6 +33,7 @@ class Diagnostics(NamedTuple):
     ess: dict[str, np.ndarray]
     rhat: dict[str, np.ndarray]
     furthest: dict[str, np.ndarray]
+    drift: dict[str, np.ndarray]
     superchain: dict[str, np.ndarray]
 
 
@@ -40,7 +43,8 @@ def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
     sqrt(1 + K q / ess), q = quantile(1 - .01/d) of chi2 with K - 1 degrees of freedom over K - 1, for K superchains.
     """
     free = superchains - 1
-    return float(np.sqrt(1 + superchains * chi2.ppf(1 - 0.01 / dimension, free) / free / ess))
+    quantile = 2 * gammaincinv(free / 2, 1 - 0.01 / dimension)
+    return float(np.sqrt(1 + superchains * quantile / free / ess))
 
 
 def diagnose(shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, replicas: int, sweeps: int) -> Diagnostics:
@@ -50,7 +54,7 @@ def diagnose(shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, rep
     """
     rounds = shards[0].rounds
     draws, chains = rounds * sweeps, replicas * len(shards)
-    ess, rhat, furthest, superchain = {}, {}, {}, {}
+    ess, rhat, furthest, drift, superchain = {}, {}, {}, {}, {}
     for name in shards[0].sums:
         sums = np.stack([pooled.sums[name] for pooled in shards])
         chain_squares = np.stack([pooled.chain_squares[name] for pooled in shards])
@@ -67,8 +71,9 @@ def diagnose(shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, rep
             np.stack([pooled.chain_smallest[name] for pooled in shards]).min(axis=0),
         )
         furthest[name] = furthest_chain(sums.sum(axis=0), chain_squares.sum(axis=0), *extremes, chains)
+        drift[name] = _drift(diagnostic_sums.first, name, sums.sum(axis=0), asymptotic, chains * sweeps, rounds)
         superchain[name] = np.abs(sums - sums.mean(axis=0)).argmax(axis=0).astype(float)
-    return Diagnostics(rounds, ess, rhat, furthest, superchain)
+    return Diagnostics(rounds, ess, rhat, furthest, drift, superchain)
 
 
 def _asymptotic_variance(
@@ -126,6 +131,20 @@ def _batch_variance(
     centred = squares - 2 * length * mean * sums + batches * (length * mean) ** 2
     variance: np.ndarray = centred / (length * (batches - 1))
     return variance
+
+
+def _drift(
+    first: Mark, name: str, total: np.ndarray, asymptotic: np.ndarray, each_round: int, rounds: int
+) -> np.ndarray:
+    """The difference of the means of the first part and of the rest, in standard errors (Geweke 1992, Bayesian
+    Statistics 4, 169-193). total: of all rounds, each of which has `each_round` states."""
+    if not 0 < first.rounds < rounds:
+        return np.full(total.shape, np.nan)
+    before, after = each_round * first.rounds, each_round * (rounds - first.rounds)
+    difference = first.sums[name] / before - (total - first.sums[name]) / after
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z: np.ndarray = difference / np.sqrt(asymptotic * (1.0 / before + 1.0 / after))
+    return z
 
 
 def _nested_rhat(

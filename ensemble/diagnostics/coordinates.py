@@ -11,7 +11,7 @@ from ensemble.protocol.flat import under
 from ensemble.protocol.plans import Arrays
 from kernels.structure.levels import Level, Structure
 
-KINDS = ("ess", "rhat", "furthest", "superchain")
+KINDS = ("ess", "rhat", "furthest", "drift", "superchain")
 """The fields of Diagnostics that every coordinate has."""
 
 WORST = 10
@@ -21,13 +21,14 @@ WORST = 10
 class Coordinates(NamedTuple):
     """Diagnostics of coordinates in flat arrays.
 
-    ess, rhat, furthest: as in convergence.Diagnostics.
+    ess, rhat, furthest, drift: as in convergence.Diagnostics.
     shared: whether it is of one of the shared sites.
     """
 
     ess: np.ndarray
     rhat: np.ndarray
     furthest: np.ndarray
+    drift: np.ndarray
     shared: np.ndarray
 
 
@@ -45,10 +46,11 @@ def _coordinates(
     there = np.ones((level.width, level.n_blocks), bool) if level.mask is None else level.mask
     if auxiliary:
         there = there & ~_of_sites(level, auxiliary)
-    ess, rhat, furthest = (
-        values[level.name][there] for values in (diagnostics.ess, diagnostics.rhat, diagnostics.furthest)
+    ess, rhat, furthest, drift = (
+        values[level.name][there]
+        for values in (diagnostics.ess, diagnostics.rhat, diagnostics.furthest, diagnostics.drift)
     )
-    return Coordinates(ess, rhat, furthest, _of_sites(level, shared)[there])
+    return Coordinates(ess, rhat, furthest, drift, _of_sites(level, shared)[there])
 
 
 def _of_sites(level: Level, sites: Collection[str]) -> np.ndarray:

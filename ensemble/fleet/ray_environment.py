@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ensemble.fleet.compilation_cache import environment
+
 OBJECT_STORE_BYTES = 2 << 30
 CODE = ("kernels", "ensemble", "workflows", "configs", "maxwell.py")
 NOT_SHIPPED = [".venv", ".git", ".cache", "runs", "*.zarr"]
@@ -21,13 +23,8 @@ def worker_environment() -> dict[str, str]:
 
     PJRT_NPROC is what limits the threads of XLA on a CPU; the law of equal bits holds for one.
     """
-    defaults = {
-        "JAX_COMPILATION_CACHE_DIR": str(Path.home() / ".cache" / "maxwell" / "jax"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
     as_here = {name: value for name, value in os.environ.items() if name.startswith("JAX_") or name == "XLA_FLAGS"}
-    return defaults | as_here | {"PJRT_NPROC": "1", "OMP_NUM_THREADS": "1"}
+    return environment() | as_here | {"PJRT_NPROC": "1", "OMP_NUM_THREADS": "1"}
 
 
 def shipped_code() -> dict[str, Any]:

@@ -66,6 +66,8 @@ def _goals(ledger: Ledger, settings: RunSettings) -> dict[str, Any]:
         "ess_stored_shared_min": check.stored_ess_shared_min,
         "furthest_chain": check.furthest_max,
         "furthest_chain_limit": check.furthest_limit,
+        "drift": check.drift_max,
+        "drift_limit": check.drift_limit,
         "goals_met": goals_met(check, ledger.draws, ledger.stray_rounds, settings),
         "strays": dict(ledger.strays),
     }

@@ -22,25 +22,28 @@ class Clock:
 
 
 class Compiled:
-    """A function of pytrees of arrays, compiled ahead of its first call for each set of shapes.
+    """A function of pytrees of arrays, compiled once for each set of shapes.
 
     donate: positions of arguments whose memory the result may take over. Arguments are trees of arrays.
     """
 
     def __init__(self, function: Callable[..., Any], clock: Clock, donate: tuple[int, ...] = ()) -> None:
-        self._jitted = jax.jit(function, donate_argnums=donate)
-        self._clock = clock
-        self._executables: dict[Any, Any] = {}
+        self._function, self._clock, self._compiles = function, clock, False
+        # Called by jit's own dispatch: looking a program up by shapes in Python takes longer than a small one runs.
+        self._jitted = jax.jit(self._traced, donate_argnums=donate)
 
     def __call__(self, *arguments: Any) -> Any:
         """Run to the end (no work is left in flight, so that the seconds are true)."""
-        leaves, structure = jax.tree.flatten(arguments)
-        shapes = structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
-        if shapes not in self._executables:
-            began = time.perf_counter()
-            self._executables[shapes] = self._jitted.lower(*arguments).compile()
+        self._compiles, began = False, time.perf_counter()
+        result = self._jitted(*arguments)
+        if self._compiles:
             self._clock.compile_seconds += time.perf_counter() - began
-        began = time.perf_counter()
-        result = jax.block_until_ready(self._executables[shapes](*arguments))
+            began = time.perf_counter()
+        jax.block_until_ready(result)
         self._clock.kernel_seconds += time.perf_counter() - began
         return result
+
+    def _traced(self, *arguments: Any) -> Any:
+        """The function; that it is called at all says that there is no program yet for these shapes."""
+        self._compiles = True
+        return self._function(*arguments)

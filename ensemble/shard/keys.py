@@ -1,6 +1,7 @@
 """Random keys as a function of (seed, stage, round, replica): never of workers, time or order of execution."""
 
-from functools import partial
+import math
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -34,16 +35,22 @@ def relocation_key(seed: int, round_: int, shard: int) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), RELOCATION), round_), shard)
 
 
-def replica_keys(seed: int, stage: Stage, round_: int, first: int, count: int) -> jax.Array:
-    """Keys [count] of the replicas numbered first, first + 1, ... in one round."""
-    return _replica_keys(jax.random.key(seed), stage.key, round_, first, count)
+def replica_keys(seed: int, stage: Stage, round_: int, first: int, shape: tuple[int, ...]) -> jax.Array:
+    """Keys of this shape, of the replicas numbered first, first + 1, ... in one round."""
+    return _replica_keys(_seed_key(seed), stage.key, round_, first, shape)
 
 
-@partial(jax.jit, static_argnames="count")
-def _replica_keys(seed: jax.Array, stage: int, round_: int, first: int, count: int) -> jax.Array:
+@cache
+def _seed_key(seed: int) -> jax.Array:
+    return jax.random.key(seed)
+
+
+@partial(jax.jit, static_argnames="shape")
+def _replica_keys(seed: jax.Array, stage: int, round_: int, first: int, shape: tuple[int, ...]) -> jax.Array:
     """Compiled, as it is called in every round of every shard."""
     key = jax.random.fold_in(jax.random.fold_in(seed, stage), round_)
-    return jax.vmap(lambda replica: jax.random.fold_in(key, replica))(jnp.arange(count) + first)
+    numbers = jnp.arange(math.prod(shape)) + first
+    return jax.vmap(lambda replica: jax.random.fold_in(key, replica))(numbers).reshape(shape)
 
 
 def for_purpose(keys: jax.Array, purpose: int | jax.Array) -> jax.Array:

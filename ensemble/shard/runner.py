@@ -74,11 +74,12 @@ class ShardRunner:
         self._evaluate = Compiled(
             jax.vmap(lambda p, data: evaluate(target, self.structure, p, data), in_axes=(0, None)), self.clock
         )
-        self._stale = Compiled(lambda states, data: audit.staleness(target, self.structure, states, data), self.clock)
+        self._stale = Compiled(self._audited, self.clock)
         self._moments = Compiled(self._seen, self.clock)
         self._constrain = Compiled(self._constrained, self.clock)
         self._kept = Compiled(partial(kept, stored=settings.stored), self.clock)
         self._planned: tuple[int, TuningState] | None = None
+        self._templates: dict[tuple[int, int, bool], TuningState] = {}
 
     def initial(self, shard: int, start: Arrays | None = None) -> Arrays:
         """The state at the start given (see `Starter.given`), or at one drawn. Raises StartError."""
@@ -113,7 +114,7 @@ class ShardRunner:
             rungs, tally, walkers, found = self._exact_round(shard, live, plan, tuning)
             statistics = _statistics(tally, walkers, condensed=not plan.stage.adapts)
             if plan.stage.accumulates:
-                sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
+                sums = accumulators.absorb(sums, tally.total, tally.square)
             if plan.floor is not None:
                 rungs, count = self._relocated(shard, rungs, plan)
                 statistics = statistics._replace(relocated=count)
@@ -131,19 +132,23 @@ class ShardRunner:
     def _tuning(self, plan: RoundPlan) -> TuningState:
         """The plan's tuning on the device, unpacked once for all shards."""
         if self._planned is None or self._planned[0] != plan.epoch:
-            rungs = self.settings.rungs(plan.stage)
-            betas = 1 / np.asarray(self.settings.ladder.temperatures[:rungs])
-            template = first_tuning(self.spec, betas, plan.sweeps, replica_swap=self.settings.swaps_replicas)
-            if self.settings.runs_scout(plan.stage):
-                template = template._replace(scout=scout_tuning(self.structure, self.settings.scout))
-            self._planned = plan.epoch, jax.tree.map(jnp.asarray, unflatten(template, plan.tuning))
+            kind = self.settings.rungs(plan.stage), plan.sweeps, self.settings.runs_scout(plan.stage)
+            if kind not in self._templates:
+                self._templates[kind] = self._template(*kind)
+            self._planned = plan.epoch, jax.device_put(unflatten(self._templates[kind], plan.tuning))
         return self._planned[1]
+
+    def _template(self, rungs: int, sweeps: int, scouts: bool) -> TuningState:
+        """A tuning of the shapes that a plan's has."""
+        betas = 1 / np.asarray(self.settings.ladder.temperatures[:rungs])
+        template = first_tuning(self.spec, betas, sweeps, replica_swap=self.settings.swaps_replicas)
+        return template._replace(scout=scout_tuning(self.structure, self.settings.scout)) if scouts else template
 
     def _keys(self, shard: int, plan: RoundPlan, rungs: int) -> jax.Array:
         """Keys [rungs, R]; replica numbers run over shards, then rungs, then replicas."""
         count = self.settings.replicas
         first = shard * len(self.settings.ladder.temperatures) * count
-        return replica_keys(self.settings.seed, plan.stage, plan.round, first, rungs * count).reshape(rungs, count)
+        return replica_keys(self.settings.seed, plan.stage, plan.round, first, (rungs, count))
 
     @cached_property
     def _scout(self) -> Compiled:
@@ -155,7 +160,7 @@ class ShardRunner:
         keys = self._keys(shard, plan, 1)[0]
         state, sums = self._scout(rungs[0], keys, self.data, tuning)
         # The scout's cells are those of its accepted points; what follows starts from terms computed anew.
-        return (self._evaluate(state.position, self.data),), _scouted(jax.tree.map(np.asarray, sums))
+        return (self._evaluate(state.position, self.data),), _scouted(jax.device_get(sums))
 
     def _exact_round(
         self, shard: int, live: Live, plan: RoundPlan, tuning: TuningState
@@ -181,9 +186,15 @@ class ShardRunner:
             self._sweeps[count].require_exact()
         keys = self._keys(shard, plan, count)
         rungs, tally, walkers, found = self._rounds[count](rungs, keys, self.data, tuning, walkers)
-        for states in rungs:
-            audit.check(self._stale(states, self.data), self.structure, shard, plan.epoch, self.target.single)
-        return rungs, tally, walkers, jax.tree.map(np.asarray, found)
+        for stale in jax.device_get(self._stale(rungs, self.data)):
+            audit.check(stale, self.structure, shard, plan.epoch, self.target.single)
+        # All that leaves the device at once: every transfer on its own takes longer than a small kernel.
+        tally, found = jax.device_get((tally, found))
+        return rungs, tally, walkers, found
+
+    def _audited(self, rungs: Rungs, data: Any) -> tuple[audit.Found, ...]:
+        """How stale the cells of each rung are. A program of its own, lest it be given the cached terms as fresh ones."""
+        return tuple(audit.staleness(self.target, self.structure, states, data) for states in rungs)
 
     @cached_property
     def _relocate(self) -> Compiled:
@@ -240,7 +251,7 @@ class ShardRunner:
 
     def _with_moments(self, statistics: RoundStatistics, rungs: Rungs, tuning: TuningState) -> RoundStatistics:
         """The statistics with what adaptation is steered by."""
-        moments, means, volume = jax.tree.map(np.asarray, self._moments(rungs, tuning, self.data))
+        moments, means, volume = jax.device_get(self._moments(rungs, tuning, self.data))
         return statistics._replace(
             moments=moments,
             term_means=means,
@@ -261,7 +272,7 @@ class ShardRunner:
     def _last(self, rungs: Rungs, walkers: Walkers, statistics: RoundStatistics) -> Kept:
         """One draw of the states as they are, with what the whole round says of the chains."""
         last = self._kept(rungs[0], walkers, statistics.chains)
-        return jax.tree.map(lambda values: np.asarray(values)[None], last)  # type: ignore[no-any-return]
+        return jax.tree.map(lambda values: values[None], jax.device_get(last))  # type: ignore[no-any-return]
 
     def _draws(self, shard: int, found: Kept, plan: RoundPlan) -> dict[str, Arrays]:
         warmup = not plan.stage.records
@@ -269,7 +280,7 @@ class ShardRunner:
             return {}
         if warmup:
             found = jax.tree.map(lambda values: values[-1:], found)
-        values = {name: np.asarray(x) for name, x in self._constrain(found.position, self.data).items()}
+        values = jax.device_get(self._constrain(found.position, self.data))
         count, draws = self.settings.stored, len(found.lp)
         numbers = np.arange(self.settings.replicas)[None].repeat(draws, 0) if found.numbers is None else found.numbers
         rungs = len(self.settings.ladder.temperatures) if self.settings.swaps_replicas else 1
@@ -302,14 +313,14 @@ def build(
 
 def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> RoundStatistics:
     """What a round of exact kernels says, but for `lp`: its acceptance by block for adaptation, summed over the blocks
-    once the tuning is frozen."""
+    once the tuning is frozen. tally: in NumPy."""
     rates, swaps = tally.rates, tally.swaps
     if condensed:
-        rates, swaps = jax.tree.map(jnp.sum, (rates, swaps))
+        rates, swaps = jax.tree.map(np.sum, (rates, swaps))
     finished = [np.asarray(of_rung.trips.finished).sum() for of_rung in walkers]
     trips = np.sum(finished) if len(finished) > 1 else None
     ladder = LadderSums(tally.energy, tally.flow, tally.stones, trips) if swaps else None
-    found = RoundStatistics(
+    return RoundStatistics(
         lp=np.empty(0),
         nonfinite=tally.nonfinite,
         gradients=tally.gradients,
@@ -322,8 +333,6 @@ def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> Roun
         chains=tally.chains,
         jumps=tally.jumps,
     )
-    arrays: RoundStatistics = jax.tree.map(np.asarray, found)
-    return arrays
 
 
 def _scouted(sums: ScoutSums) -> RoundStatistics:

@@ -4,15 +4,18 @@ import json
 import warnings
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import xarray
+if TYPE_CHECKING:
+    import xarray
 
 SAMPLE_DIMS = "sample_dims"
 
 
-def for_arviz(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -> Any:
+def for_arviz(groups: Mapping[str, "xarray.Dataset"], attributes: Mapping[str, Any]) -> Any:
     """InferenceData before ArviZ 1.0, a DataTree since. Attributes are kept as NetCDF can hold them."""
+    import xarray
+
     flat = {name: _flat(name, value) for name, value in attributes.items()}
     # Decided by version: ArviZ 1 answers for the name InferenceData too, with xarray's DataTree.
     if int(metadata.version("arviz").partition(".")[0]) >= 1:

@@ -3,16 +3,28 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ensemble.errors import StoreDamaged
 from ensemble.store import checkpoint
-from ensemble.store.chunks import Blocks, Codec, chunk_name, committed_chunks
+from ensemble.store.chunks import Blocks, Codec, chunk_name, committed_chunks, spans_shards
 from ensemble.store.contents import Checkpoint
 from ensemble.store.disk.filesystem import PARTIAL, Filesystem
 from ensemble.store.layout import ROOT
 from ensemble.store.root import LOCK, Root, encode_member, encode_root
+
+
+class Spanning(NamedTuple):
+    """Chunks of a group that span all shards, on their way.
+
+    shards: those whose part is there.
+    blocks: by variable, of all chains.
+    """
+
+    shards: set[int]
+    blocks: Blocks
 
 
 class StoreFiles:
@@ -26,14 +38,31 @@ class StoreFiles:
             group: {name: Codec(root.members[f"{group}/{name}"]) for name in variables}
             for group, variables in self.variables.items()
         }
+        self._record = root.record
         self._unsynced: set[Path] = set()
+        self._spanning: dict[tuple[str, int], Spanning] = {}
 
     def write_chunks(self, group: str, shard: int, chunks: list[tuple[int, Blocks]]) -> None:
-        """Write numbered chunks of one shard; `sync` makes them durable."""
+        """Write one shard's part of numbered chunks, complete from their first draw on; `sync` makes them durable. A
+        chunk that spans all shards is written with the last of them."""
         for chunk, blocks in chunks:
+            waiting = self._spanning.setdefault((group, chunk), Spanning(set(), {}))
             for name, block in blocks.items():
-                file = chunk_name(self.variables[group][name], shard, chunk)
-                self._put(self._path / group / name / file, self.codecs[group][name].encode(block))
+                codec = self.codecs[group][name]
+                if not spans_shards(self._record, codec):
+                    self._write_chunk(group, name, shard, chunk, block)
+                    continue
+                whole = waiting.blocks.setdefault(name, codec.blank())
+                whole[shard * len(block) : (shard + 1) * len(block)] = block
+            waiting.shards.add(shard)
+            if len(waiting.shards) == self._record.shards:
+                del self._spanning[group, chunk]
+                for name, whole in waiting.blocks.items():
+                    self._write_chunk(group, name, 0, chunk, whole)
+
+    def _write_chunk(self, group: str, name: str, row: int, chunk: int, block: np.ndarray) -> None:
+        file = chunk_name(self.variables[group][name], row, chunk)
+        self._put(self._path / group / name / file, self.codecs[group][name].encode(block))
 
     def sync(self) -> None:
         """Wait until the names of all files written since the last sync are on the disk."""
@@ -48,10 +77,19 @@ class StoreFiles:
                 self._put(self._path / path / ROOT, encode_member(member))
         self.sync()
 
-    def replace_root(self, root: Root) -> None:
-        """The commit. All that `root` tells of must be on the disk."""
-        self._fs.write(self._path / ROOT, encode_root(root))
+    def replace_root(self, root: Root) -> bytes:
+        """The commit: the bytes that stand at the root now. All that `root` tells of must be on the disk."""
+        encoded = encode_root(root)
+        self._fs.write(self._path / ROOT, encoded)
         self._fs.sync_folder(self._path)
+        return encoded
+
+    def root_is(self, encoded: bytes) -> bool:
+        """Whether these bytes stand at the root."""
+        try:
+            return (self._path / ROOT).read_bytes() == encoded
+        except FileNotFoundError:
+            return False
 
     def write_checkpoint(self, given: Checkpoint) -> str:
         """Write a checkpoint durably; returns its manifest's hash."""
@@ -67,9 +105,11 @@ class StoreFiles:
         An interrupted trim is completed by the next: nothing here touches a committed draw or checkpoint.
         """
         unfinished: dict[tuple[str, int], Blocks] = {}
+        self._spanning.clear()
         for group, variables in self.variables.items():
             for name, variable in variables.items():
-                self._remove_all_but(self._path / group / name, {ROOT, *committed_chunks(root.record, group, variable)})
+                kept = committed_chunks(root.record, group, variable, self.codecs[group][name])
+                self._remove_all_but(self._path / group / name, {ROOT, *kept})
                 for shard, block in self._unfinished(root, group, name):
                     unfinished.setdefault((group, shard), {})[name] = block
                 self._mend_length(root, f"{group}/{name}")
@@ -92,15 +132,16 @@ class StoreFiles:
         chunk, draws = divmod(root.record.draws[group], root.record.chunk_draws)
         if draws == 0:
             return
-        codec = self.codecs[group][name]
-        for shard in range(root.record.shards):
-            path = self._path / group / name / chunk_name(self.variables[group][name], shard, chunk)
+        codec, chains = self.codecs[group][name], root.record.shard_chains
+        for row in range(root.record.shards * chains // codec.shape[0]):
+            path = self._path / group / name / chunk_name(self.variables[group][name], row, chunk)
             data = path.read_bytes()
             block = _decoded(codec, data, path)
             block[:, draws:] = codec.blank()[:, draws:]
             if (clean := codec.encode(block)) != data:
                 self._put(path, clean)
-            yield shard, block
+            for part, first in enumerate(range(0, codec.shape[0], chains)):
+                yield row * (codec.shape[0] // chains) + part, block[first : first + chains].copy()
 
     def _mend_length(self, root: Root, member: str) -> None:
         path, data = self._path / member / ROOT, encode_member(root.members[member])

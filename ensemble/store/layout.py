@@ -17,6 +17,9 @@ ROOT = "zarr.json"
 CHAIN, DRAW = "chain", "draw"
 RESERVED_GROUPS = ("checkpoint",)
 
+SMALL_CHUNK = 1 << 20
+"""Bytes of a chunk (not compressed) up to which it has the chains of all shards."""
+
 # A flat folder per array: one folder sync makes all its new chunks durable.
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}
 
@@ -52,13 +55,20 @@ def _create_growing(group: zarr.Group, name: str, variable: Variable, layout: La
     group.create_array(
         name,
         shape=(layout.shards * layout.shard_chains, 0, *variable.shape),
-        chunks=(layout.shard_chains, layout.chunk_draws, *variable.shape),
+        chunks=(_chunk_chains(layout, variable), layout.chunk_draws, *variable.shape),
         dtype=dtype,
         fill_value=fill_value(dtype),
         compressors=ZstdCodec(level=1, checksum=True),
         chunk_key_encoding=CHUNK_KEYS,
         dimension_names=(CHAIN, DRAW, *variable.dims),
     )
+
+
+def _chunk_chains(layout: Layout, variable: Variable) -> int:
+    """The chains in one chunk: all of them where that is a small file still, so that a commit writes few."""
+    chains = layout.shards * layout.shard_chains
+    size = chains * layout.chunk_draws * int(np.prod(variable.shape)) * np.dtype(variable.dtype).itemsize
+    return chains if size <= SMALL_CHUNK else layout.shard_chains
 
 
 def _create_coordinates(group: zarr.Group, sizes: Mapping[str, int], layout: Layout) -> None:

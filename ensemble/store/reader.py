@@ -2,10 +2,9 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray
 
 from ensemble.errors import StoreError
 from ensemble.store import checkpoint as checkpoints
@@ -16,6 +15,9 @@ from ensemble.store.contents import Checkpoint, CoordinatorState
 from ensemble.store.layout import DRAW
 from ensemble.store.plain import plain
 from ensemble.store.root import all_attributes, read_root
+
+if TYPE_CHECKING:
+    import xarray
 
 
 class ZarrReader:
@@ -36,12 +38,14 @@ class ZarrReader:
         """The attributes of the run, those of ArviZ's schema, and under "maxwell" the store's own (a copy)."""
         return plain(all_attributes(self._root), "attributes")
 
-    def groups(self) -> dict[str, xarray.Dataset]:
+    def groups(self) -> "dict[str, xarray.Dataset]":
         """The committed groups, every dimension with a coordinate. Values are read when used.
 
         The store itself has no draw coordinate, so that none must grow, and the sampling time at its root only. Raises
         StoreDamaged where committed draws are missing.
         """
+        import xarray  # a second with pandas: for those who read draws, not for runs
+
         require_chunks(self._path, self._root)
         tree = xarray.open_datatree(self._path, engine="zarr", consolidated=True)
         found = {group: node.to_dataset() for group, node in tree.children.items()}

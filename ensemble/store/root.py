@@ -17,7 +17,8 @@ from ensemble.store.checkpoint import FOLDER, Reference
 from ensemble.store.contents import Layout, Variable
 from ensemble.store.layout import CHAIN, DRAW, ROOT
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 had a file for each shard's chunk of every variable; each array tells how its own are."""
 RECORD = "maxwell"
 LOCK = ".lock"
 

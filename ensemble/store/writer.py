@@ -35,7 +35,7 @@ class ZarrStore:
         """Stand at the committed state `root`, that of an empty store, with `lock` held."""
         self.path = path
         self._lock = lock
-        self._root = root
+        self._root, self._encoded = root, b""
         self._files = StoreFiles(path, fs, root)
         self._buffers = DrawBuffers(self._files.variables, self._files.codecs, root.record, {})
         self._open, self._sound, self._must_rewind = True, True, False
@@ -162,6 +162,9 @@ class ZarrStore:
 
     def _require_current(self) -> None:
         """The epoch token: on file systems where locks do not reach other machines, the last writer to come wins."""
+        # Read as a whole only where it is not what this writer wrote last: it is looked at before every write.
+        if self._files.root_is(self._encoded):
+            return
         current, own = read_root(self.path).record.writer, self._root.record.writer
         if current.token != own.token:
             raise StoreLocked(
@@ -195,7 +198,7 @@ class ZarrStore:
         """Commit, unless another writer has come since."""
         self._require_current()
         root = self._root.at(attributes, record)
-        self._files.replace_root(root)
+        self._encoded = self._files.replace_root(root)
         self._root = root
 
     def _trim(self) -> None:

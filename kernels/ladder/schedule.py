@@ -5,8 +5,12 @@ Bouchard-Côté, Deligiannidis and Doucet (2022), "Non-reversible parallel tempe
 scheme", J. R. Stat. Soc. B 84, 321-350.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+
+if TYPE_CHECKING:
+    from scipy.interpolate import PchipInterpolator
 
 LEAST_REJECTION = 1e-9
 """Share that a pair without any rejection counts for, so that the cumulative barrier increases strictly."""
@@ -30,12 +34,14 @@ def communication_barrier(rejections: np.ndarray) -> float:
     return float(np.sum(rejections))
 
 
-def cumulative_barrier(betas: np.ndarray, rejections: np.ndarray) -> PchipInterpolator:
+def cumulative_barrier(betas: np.ndarray, rejections: np.ndarray) -> "PchipInterpolator":
     """Lambda(beta): rejections of all pairs hotter than beta, through the rungs' values by a monotone cubic.
 
     Its `.derivative()` is the local barrier lambda(beta) >= 0. Raises ValueError as adapted_betas; a NaN among the
     rejections also: there is no curve through an unknown value.
     """
+    from scipy.interpolate import PchipInterpolator  # takes long to import: for ladders only
+
     _check(betas, rejections)
     if np.isnan(rejections).any():
         raise ValueError(f"rejections {rejections} hold NaN: pairs that were never tried; run a round of either parity")
@@ -56,6 +62,8 @@ def adapted_betas(betas: np.ndarray, rejections: np.ndarray) -> np.ndarray:
     total = np.sum(rejections)
     if np.isnan(total) or total == 0.0:
         return np.array(betas, float)
+    from scipy.interpolate import PchipInterpolator
+
     rises = np.maximum(rejections, LEAST_REJECTION * total)
     cumulative = np.concatenate([[0.0], np.cumsum(rises)])
     parts = np.linspace(0.0, cumulative[-1], len(betas))

@@ -1,24 +1,31 @@
 """What the run itself computed of the convergence of every coordinate, with names and labels."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray
 
 from ensemble.store.protocol import RunReader
+
+if TYPE_CHECKING:
+    import xarray
 
 KINDS = ("ess", "rhat")
 
 
-def diagnostics(reader: RunReader) -> xarray.Dataset:
+def diagnostics(reader: RunReader) -> "xarray.Dataset":
     """ess_online and nested R-hat of every unconstrained coordinate at the last goal check, as <site>_ess and
     <site>_rhat, with the dims of the posterior variable where its shape is the site's. Empty before that check."""
+    import xarray  # a second with pandas: for those who read, not for runs
+
     state = reader.coordinator_state()
     return xarray.Dataset() if state is None else labelled(state.arrays, reader.groups()["posterior"])
 
 
-def labelled(arrays: Mapping[str, np.ndarray], posterior: xarray.Dataset) -> xarray.Dataset:
+def labelled(arrays: Mapping[str, np.ndarray], posterior: "xarray.Dataset") -> "xarray.Dataset":
     """The diagnostics among the coordinator's arrays, labelled as the posterior is."""
+    import xarray
+
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
     labels = {}
     for name, values in arrays.items():

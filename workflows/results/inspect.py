@@ -119,7 +119,14 @@ def unmet_goals(summary: Mapping[str, Any]) -> list[str]:
     lines = [
         f"goals.{goal}: {number(values[goal][0])}, wanted {number(values[goal][1])}" for goal in unmet if goal in values
     ]
-    return [*lines, *(_chains_apart(summary) if "chains" in unmet else []), *(_superchains_apart(summary, unmet))]
+    if "chains" in unmet:
+        lines += _chains_apart(summary)
+    if "drift" in unmet:
+        lines.append(
+            f"drift: the first part of the stage `sample` lies {number(summary.get('drift'))} standard errors from the "
+            f"rest, and chance explains {number(summary.get('drift_limit'))}: the chains were still on their way"
+        )
+    return [*lines, *_superchains_apart(summary, unmet)]
 
 
 def _chains_apart(summary: Mapping[str, Any]) -> list[str]:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import xarray
-
 from ensemble.store.opening import reader
 from ensemble.store.protocol import RunReader
 from workflows.results.diagnostics import diagnostics
@@ -14,6 +12,8 @@ from workflows.results.tables import own
 from workflows.results.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
+    import xarray
+
     from workflows.modelling.model import Model
 
 
@@ -68,7 +68,7 @@ class Run:
         """What `maxwell inspect --json` prints."""
         return summary_of(self.reader())
 
-    def diagnostics(self) -> xarray.Dataset:
+    def diagnostics(self) -> "xarray.Dataset":
         """ess_online and nested R-hat of every unconstrained coordinate at the last goal check, as <site>_ess and
         <site>_rhat, with the dims of the posterior variable where its shape is the site's. Empty before that check."""
         return diagnostics(self.reader())

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ensemble.fleet.compilation_cache import keep_programs
 from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.store import opening as stores
 from workflows.modelling.given import recorded_model
@@ -31,6 +32,8 @@ def resume(
     as in `sample`. Raises MaxwellError for bad input and Interrupted after Ctrl-C.
     """
     shown = progress or NullProgress()
+    if unkept := keep_programs():
+        shown.message(unkept)
     attributes = stores.reader(path).attributes
     settings = resume_settings(attributes["settings"], changes, name=path.stem)
     problem = find_problem(recorded_model(path, attributes, given), settings)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.errors import StoreError
+from ensemble.fleet.compilation_cache import keep_programs
 from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.shard.audit import AuditError
 from ensemble.store import opening as stores
@@ -42,6 +43,8 @@ def sample(
             f"{path} exists already. Go on with it by `maxwell resume {path}`, or name another store with --out."
         )
     shown = progress or NullProgress()
+    if unkept := keep_programs():
+        shown.message(unkept)
     try:
         return _sampled(settings, path, given, local, shown)
     except AuditError as error:

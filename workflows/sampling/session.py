@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.errors import StoreError
+from ensemble.fleet.compilation_cache import keep_programs
 from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.store import opening as stores
 from workflows.modelling import given as models
@@ -64,6 +65,7 @@ def sample(
     at or go on with by its method resume(); a script gets Interrupted, with the run as its attribute `run`. A second
     one ends at once, at the last commit. Raises MaxwellError for bad input.
     """
+    keep_programs()  # a front end compiles already; what cannot be kept is said when the run begins
     given = None if isinstance(model, str) else models.as_model(model, data)
     named = {"name": given.name} if given is not None else {**models.as_settings(model, data), "name": model}
     chosen = make_settings({"model": named}, _changes(settings, sections), name=named["name"])

@@ -1,7 +1,7 @@
 """How low a log density may be: below it a replica is a straggler, which no posterior explains."""
 
 import numpy as np
-import scipy.stats
+from scipy.special import chdtrc, chdtri, gammaincinv
 
 NORMAL = 1.4826
 """The standard deviation of a normal law in units of its median absolute deviation."""
@@ -31,8 +31,7 @@ def floor_of(heights: np.ndarray, dimension: int, furthest: float | None = None)
         return -np.inf
     if furthest is not None:
         return median - furthest * spread
-    chi_square = scipy.stats.chi2(dimension)
-    distance = 0.5 * (chi_square.isf(RARE) - chi_square.median())
+    distance = 0.5 * (chdtri(dimension, RARE) - _chi_square_median(dimension))
     return float(median - HEAVY * distance * spread / np.sqrt(dimension / 2))
 
 
@@ -41,5 +40,8 @@ def by_chance(furthest: float, dimension: int) -> float:
 
     Twice the loss of log density against the mode is chi-square with d degrees of freedom.
     """
-    chi_square = scipy.stats.chi2(dimension)
-    return float(chi_square.sf(chi_square.median() + furthest * np.sqrt(2 * dimension)))
+    return float(chdtrc(dimension, _chi_square_median(dimension) + furthest * np.sqrt(2 * dimension)))
+
+
+def _chi_square_median(dimension: int) -> float:
+    return float(2 * gammaincinv(dimension / 2, 0.5))

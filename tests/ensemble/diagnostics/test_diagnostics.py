@@ -182,3 +182,39 @@ def test_correction_inverts_what_short_batches_show(rho, length):
 
 def test_correction_leaves_anticorrelated_batches_alone():
     np.testing.assert_array_equal(corrected(np.asarray([0.25, 1.0]), np.ones(2), 8), [0.25, 1.0])
+
+
+EVERY_EIGHT = tuple(range(8, 129, 8))
+
+
+def test_drift_of_stationary_chains_is_standard_normal():
+    """400 coordinates: their mean square has a standard error of .07; the errors are known to 2% of themselves."""
+    found = diagnosed(chains(np.linspace(0.0, 0.9, 400), 128), checks=EVERY_EIGHT)
+    assert abs(np.mean(found.drift["x"] ** 2) - 1.0) < 0.4
+    assert np.abs(found.drift["x"]).max() < 5.5
+
+
+def test_chains_on_their_way_show_as_drift_where_nested_rhat_sees_nothing():
+    """All chains of all superchains come in from 1.5 standard deviations away, over the first quarter of the stage."""
+    x = chains((0.5,), 128)
+    x[: len(x) // 4] += np.linspace(1.5, 0.0, len(x) // 4)[:, None, None, None]
+    found = diagnosed(x, checks=EVERY_EIGHT)
+    assert found.rhat["x"].max() < 1.01
+    assert found.drift["x"].min() > 10.0
+
+
+def test_drift_is_unknown_before_there_are_two_parts():
+    assert np.isnan(diagnosed(chains((0.5,), 50)).drift["x"]).all()
+
+
+def test_marks_survive_a_checkpoint():
+    state = absorbed(accumulators.empty(), np.ones((SWEEPS, REPLICAS, 1, 2)))
+    sums = accumulators.collect(accumulators.NOTHING, [accumulators.pooled(state)])
+    state = absorbed(
+        accumulators.absorb(state, {"x": np.ones((REPLICAS, 1, 2))}, {"x": np.ones((1, 2))}),
+        np.ones((SWEEPS, REPLICAS, 1, 2)),
+    )
+    sums = accumulators.collect(sums, [accumulators.pooled(state)])
+    back = accumulators.unpack_sums(accumulators.pack_sums(sums))
+    assert (back.first.rounds, back.second.rounds) == (1, 3)
+    np.testing.assert_array_equal(back.first.sums["x"], sums.first.sums["x"])

@@ -216,12 +216,13 @@ def test_workers_have_one_thread_and_the_jax_of_the_driver(monkeypatch: pytest.M
     monkeypatch.setenv("PJRT_NPROC", "8")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     environment = worker_environment()
     assert (environment["PJRT_NPROC"], environment["OMP_NUM_THREADS"], environment["JAX_PLATFORMS"]) == (
         "1",
         "1",
         "cpu",
     )
-    assert environment["JAX_COMPILATION_CACHE_DIR"].endswith("/.cache/maxwell/jax")
+    assert environment["JAX_COMPILATION_CACHE_DIR"].startswith("/caches/maxwell/jax/")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
     assert worker_environment()["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"

@@ -3,9 +3,10 @@
 import arviz
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from ensemble.diagnostics.coordinates import Coordinates
-from ensemble.run.goals import GoalCheck, Thinned, goal_check, goals_met, stored_ess
+from ensemble.run.goals import GoalCheck, Thinned, drift_limit, goal_check, goals_met, stored_ess
 from tests.support.models.ensemble_models import run_settings as settings
 from tests.support.models.ensemble_models import shard_settings
 
@@ -88,15 +89,28 @@ def test_a_model_without_shared_parameters_has_no_goals_for_them():
 
 def coordinates(ess, rhat, shared, furthest=None):
     furthest = np.full(len(ess), 2.0) if furthest is None else np.asarray(furthest)
-    return Coordinates(np.asarray(ess), np.asarray(rhat), furthest, np.asarray(shared))
+    drift = np.full(len(ess), np.nan)
+    return Coordinates(np.asarray(ess), np.asarray(rhat), furthest, drift, np.asarray(shared))
 
 
 def test_goal_check_summarises_all_and_shared_coordinates():
     found = coordinates([500.0, 2000.0, 900.0], [1.05, 1.01, 1.2], [False, True, False], [3.0, np.nan, 2.0])
     check = goal_check(found, 40, EVERY, 32)
     limit = check.furthest_limit
-    assert check == GoalCheck(40, 1.2, 1.01, 500, 900, 2000, pytest.approx(500), pytest.approx(2000), 3.0, limit)
+    stored = pytest.approx(500), pytest.approx(2000)
+    assert check == GoalCheck(40, 1.2, 1.01, 500, 900, 2000, *stored, 3.0, limit, None, check.drift_limit)
     assert 4.0 < limit < 6.0
+
+
+def test_a_drift_beyond_its_limit_keeps_the_run_going():
+    assert unmet(GOOD._replace(drift_max=4.1, drift_limit=4.0)) == {"drift"}
+    assert unmet(GOOD._replace(drift_max=4.0, drift_limit=4.0)) == set()
+
+
+def test_the_limit_of_drift_is_passed_once_in_a_thousand():
+    """Bonferroni over both sides of d normal z-values, and a tenth more."""
+    for count in (1, 100, 67_000):
+        assert 2 * count * norm.sf(drift_limit(count) / 1.1) == pytest.approx(1e-3)
 
 
 def test_goal_check_without_shared_coordinates():

@@ -12,7 +12,7 @@ from ensemble.shard.keys import relocation_key, replica_keys
 def test_no_key_equals_another():
     """Seeds, stages, rounds and replicas, and the keys of starts, 6,000 in all: no two alike."""
     seen = [
-        jax.random.key_data(replica_keys(seed, stage, round_, 0, 100))
+        jax.random.key_data(replica_keys(seed, stage, round_, 0, (100,)))
         for seed, stage, round_ in itertools.product((0, 1, 2**40), STAGES, range(5))
     ]
     keys = np.concatenate(seen)
@@ -27,7 +27,7 @@ def test_keys_of_stragglers_are_keys_of_nothing_else():
         for seed, round_, shard in itertools.product(seeds, rounds, range(8))
     ]
     others = [
-        jax.random.key_data(replica_keys(seed, stage, round_, 0, 100))
+        jax.random.key_data(replica_keys(seed, stage, round_, 0, (100,)))
         for seed, stage, round_ in itertools.product(seeds, STAGES, rounds)
     ]
     keys = np.concatenate([np.stack(relocations), *others])
@@ -35,6 +35,6 @@ def test_keys_of_stragglers_are_keys_of_nothing_else():
 
 
 def test_keys_of_a_replica_do_not_depend_on_who_else_is_asked_for():
-    whole = jax.random.key_data(replica_keys(3, SAMPLE, 7, 0, 12))
-    parts = [jax.random.key_data(replica_keys(3, SAMPLE, 7, first, 4)) for first in (0, 4, 8)]
+    whole = jax.random.key_data(replica_keys(3, SAMPLE, 7, 0, (12,)))
+    parts = [jax.random.key_data(replica_keys(3, SAMPLE, 7, first, (4,))) for first in (0, 4, 8)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)

@@ -64,7 +64,7 @@ def tuning(shared, leaf, lengths, log_step=-1.0):
 
 
 def run(shared, leaf, lengths=2, **changes):
-    keys = replica_keys(0, EQUILIBRATE, 0, 0, REPLICAS).reshape(1, REPLICAS)
+    keys = replica_keys(0, EQUILIBRATE, 0, 0, (1, REPLICAS))
     return program(shared, leaf)(start(shared, leaf), keys, small().data, tuning(shared, leaf, lengths, **changes))[:2]
 
 
@@ -129,7 +129,7 @@ def test_adaptation_compiles_nothing_anew():
         return found.round(*arguments)
 
     compiled = jax.jit(counted)
-    keys = replica_keys(0, EQUILIBRATE, 0, 0, REPLICAS).reshape(1, REPLICAS)
+    keys = replica_keys(0, EQUILIBRATE, 0, 0, (1, REPLICAS))
     for lengths, log_step in ((1, -1.0), (3, -2.0), (0, 0.5)):
         compiled(start("nuts", "hmc"), keys, small().data, tuning("nuts", "hmc", lengths, log_step))
     assert len(traces) == 1

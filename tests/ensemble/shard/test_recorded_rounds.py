@@ -65,7 +65,7 @@ def tuning(kind, sweeps=SWEEPS, ends=(3,)):
 
 
 def run(kind, draws=None, **changes):
-    keys = replica_keys(0, EQUILIBRATE, 0, 0, REPLICAS).reshape(1, REPLICAS)
+    keys = replica_keys(0, EQUILIBRATE, 0, 0, (1, REPLICAS))
     return program(kind, draws)(start(kind), keys, small().data, tuning(kind, **changes))
 
 
@@ -132,7 +132,7 @@ def test_without_joint_moves_a_round_is_that_of_the_levels_but_for_its_keys():
     """No key of theirs depends on whether a joint level stands beside them, but those of interweaving."""
     bare = spec("joint")._replace(interweavings=())
     alone = small().spec._replace(interweavings=())
-    keys = replica_keys(0, EQUILIBRATE, 0, 0, REPLICAS).reshape(1, REPLICAS)
+    keys = replica_keys(0, EQUILIBRATE, 0, 0, (1, REPLICAS))
     ends = []
     for chosen in (bare, alone):
         found = first_tuning(chosen, np.ones(1), SWEEPS)

@@ -36,7 +36,7 @@ def program(rungs):
 
 
 def keys(rungs, round_=0):
-    return replica_keys(0, EQUILIBRATE, round_, 0, rungs * REPLICAS).reshape(rungs, REPLICAS)
+    return replica_keys(0, EQUILIBRATE, round_, 0, (rungs, REPLICAS))
 
 
 def with_mix(start, mix):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,8 +17,10 @@ import zarr
 
 from ensemble.errors import MaxwellError, StoreDamaged, StoreError, StoreLocked, StoreMismatch, StoreVersion
 from ensemble.store import arviz_object
+from ensemble.store import layout as layouts
 from ensemble.store import opening as stores
 from ensemble.store.checkpoint import FORMAT_VERSION
+from ensemble.store.chunks import Codec
 from ensemble.store.contents import Checkpoint, Layout, Variable
 from ensemble.store.writer import ZarrStore
 
@@ -114,6 +117,14 @@ def assert_same(a: Checkpoint, b: Checkpoint) -> None:
 def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a power cut leaves is simulated in test_store_crash; the rest need not wait for the disk."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def both_kinds_of_chunks() -> Iterator[None]:
+    """The chunks of `a` and `L` have one shard's chains, those of scalars all chains."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layouts, "SMALL_CHUNK", 200)
+        yield
 
 
 @pytest.fixture
@@ -286,6 +297,48 @@ def test_resume_inside_a_chunk_goes_on_bit_for_bit(path: Path) -> None:
         append(store, {"posterior": 4})
         store.commit(checkpoint(2))
     assert_holds(stores.reader(path).arviz(), {"posterior": 11})
+
+
+def test_small_chunks_have_the_chains_of_all_shards(store: ZarrStore) -> None:
+    append(store, {"posterior": 6, "sample_stats": 3})
+    store.commit()
+    folders = {name: store.path / "posterior" / name for name in ("mu", "a")}
+    assert sorted(file.name for file in folders["mu"].glob("c.*")) == ["c.0.0", "c.0.1"]
+    assert sorted(file.name for file in folders["a"].glob("c.*")) == [f"c.{s}.{c}.0" for s in range(3) for c in (0, 1)]
+
+
+def test_a_store_of_the_first_format_is_gone_on_with(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its chunks were all of one shard each."""
+    monkeypatch.setattr(layouts, "SMALL_CHUNK", 0)
+    with stores.create(path, LAYOUT, ATTRIBUTES) as store:
+        append(store, {"posterior": 6, "sample_stats": 3})
+        store.commit(checkpoint(1))
+    monkeypatch.undo()
+    edit_root(path, lambda d: d["attributes"]["maxwell"].update(format_version=1))
+    assert_holds(stores.reader(path).groups(), {"posterior": 6, "sample_stats": 3})
+    with stores.reopen(path) as store:
+        append(store, {"posterior": 7, "sample_stats": 2})
+        store.commit(checkpoint(2))
+    assert_holds(stores.reader(path).groups(), {"posterior": 13, "sample_stats": 5})
+    assert (path / "posterior" / "mu" / "c.2.3").exists()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "int32", "int64", "float32", "float64"])
+def test_chunks_are_the_bytes_that_zarr_writes(dtype: str, tmp_path: Path) -> None:
+    values = (100 * np.random.default_rng(0).normal(size=(6, 4, 3))).astype(dtype)
+    only = Layout({"posterior": {"x": Variable(dtype, ("gene",), (3,))}}, CHAINS, SHARDS, chunk_draws=4)
+    with stores.create(tmp_path / "run.zarr", only, {}) as store:
+        for shard in range(SHARDS):
+            store.append(shard, "posterior", {"x": values[CHAINS * shard : CHAINS * (shard + 1)].swapaxes(0, 1)})
+        store.commit()
+    array = zarr.open_array(tmp_path / "run.zarr" / "posterior" / "x", mode="r+")
+    own = {file.name: file.read_bytes() for file in array.store.root.glob("c.*")}
+    codec = Codec(array.metadata.to_dict() | {"data_type": dtype})
+    np.testing.assert_array_equal(array[...], values)
+    array[...] = values
+    assert own == {file.name: file.read_bytes() for file in array.store.root.glob("c.*")}
+    first = own["c.0.0.0"]
+    assert codec.encode(codec.decode(first)) == first
 
 
 def test_checkpoints_come_back_and_two_are_kept(store: ZarrStore) -> None:
@@ -482,7 +535,7 @@ def test_a_checkpoint_of_another_version_is_not_gone_on_from(finished: Path, mon
 @pytest.mark.parametrize("reader", READERS)
 def test_a_newer_format_is_said_so(reader, finished: Path) -> None:
     edit_root(finished, lambda d: d["attributes"]["maxwell"].update(format_version=99))
-    with pytest.raises(StoreVersion, match="format 99; this program reads formats up to 1: update maxwell"):
+    with pytest.raises(StoreVersion, match="format 99; this program reads formats up to 2: update maxwell"):
         reader(finished)
 
 

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ensemble.errors import StoreDamaged, StoreError
+from ensemble.store import layout as layouts
 from ensemble.store import opening as stores
 from ensemble.store.contents import Checkpoint, Layout, Variable
 from ensemble.store.disk.filesystem import DISK, Filesystem
@@ -35,6 +36,14 @@ GROUPS = {
 }
 LAYOUT = Layout(GROUPS, CHAINS, SHARDS, chunk_draws=3)
 POWERS = ["stays", "cut", "flickers"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def both_kinds_of_chunks() -> Iterator[None]:
+    """The chunks of `a` have one shard's chains, those of the others all chains."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layouts, "SMALL_CHUNK", 100)
+        yield
 
 
 class ForgetfulFilesystem(FaultyFilesystem):
@@ -309,7 +318,7 @@ def test_the_real_file_system_syncs_files_before_their_names(tmp_path: Path, mon
 
 def test_a_full_disk_loses_nothing_and_says_so(base: Path) -> None:
     before = contents(base)
-    for limit in range(1, 20, 3):
+    for limit in range(1, 15, 3):
         with stores.reopen(base, FullFilesystem(limit)) as store:
             with pytest.raises(StoreError, match=r"No space left on device.* is intact: make room"):
                 next_round(store)

@@ -1,0 +1,73 @@
+"""Compiled programs are kept on disk from one run to the next, so that a model is compiled once and not in every process.
+
+They lie in $XDG_CACHE_HOME/maxwell/jax (~/.cache/maxwell/jax), in a folder for each version of JAX. MAXWELL_CACHE names another folder, or says `off`; where
+JAX has been told of a cache already (JAX_COMPILATION_CACHE_DIR), that one is used. A program from the cache is the one that
+was compiled, bit for bit, so draws do not depend on it.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+VARIABLE = "MAXWELL_CACHE"
+OFF = "off"
+MAX_BYTES = 1_000_000_000
+"""Size at which the programs that were not used for longest are removed."""
+
+OPTIONS = {
+    "jax_compilation_cache_max_size": MAX_BYTES,
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
+"""By JAX's names: small programs are kept too, of which a run has dozens."""
+
+
+def folder() -> Path | None:
+    """Where compiled programs are kept unless JAX was told otherwise; None: nowhere."""
+    given = os.environ.get(VARIABLE, "")
+    if given == OFF:
+        return None
+    if given:
+        return Path(given).expanduser()
+    # By its convention a path that is not absolute counts for nothing.
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # Not in maxwell/jax itself: a bounded cache fails on programs that were kept without a bound, as they once were there.
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "maxwell" / "jax" / jax.__version__
+
+
+def environment() -> dict[str, str]:
+    """The environment variables by which a process that is yet to start keeps its programs in the same place."""
+    if (chosen := folder()) is None:
+        return {}
+    options = {
+        name.upper(): f"{value:g}" if isinstance(value, float) else str(value) for name, value in OPTIONS.items()
+    }
+    return {"JAX_COMPILATION_CACHE_DIR": str(chosen), **options}
+
+
+def keep_programs() -> str | None:
+    """Let this process keep its compiled programs. Returns a sentence for the user where they cannot be kept.
+
+    Nothing is changed where JAX has a cache, or none is wanted.
+    """
+    if jax.config.jax_compilation_cache_dir is not None or (chosen := folder()) is None:
+        return None
+    try:
+        chosen.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=chosen):
+            pass
+    except OSError as error:
+        return (
+            f"compiled programs are not kept, because {chosen} cannot be written ({error.strerror}): every run compiles "
+            f"anew. Name a folder with {VARIABLE}=FOLDER, or {VARIABLE}={OFF} to go without."
+        )
+    jax.config.update("jax_compilation_cache_dir", str(chosen))
+    for name, value in OPTIONS.items():
+        if name.upper() not in os.environ:
+            jax.config.update(name, value)
+    # JAX decides at its first program whether there is a cache: it may have compiled one before.
+    compilation_cache.reset_cache()
+    return None
