@@ -262,9 +262,9 @@ class ShardRunner:
         return levels * rungs * np.array([1.0, self.settings.replicas])
 
     def _constrained(self, position: Any, data: Any) -> Any:
-        """The variables of a model at positions [draws, stored, ...], in the types that they are stored in."""
+        """The variables of a model at positions [draws, stored, ...]; the store narrows those that it keeps in float32."""
         both = jax.vmap(jax.vmap(self.target.constrain, in_axes=(0, None)), in_axes=(0, None))
-        return {name: value.astype(jnp.float32) for name, value in both(position, data).items()}
+        return {name: value.astype(jnp.float64) for name, value in both(position, data).items()}
 
     def _last(self, rungs: Rungs, walkers: Walkers, statistics: RoundStatistics) -> Kept:
         """One draw of the states as they are, with what the whole round says of the chains."""
