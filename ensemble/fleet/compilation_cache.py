@@ -1,8 +1,8 @@
-"""Compiled programs are kept on disk from one run to the next, so that a model is compiled once and not in every process.
+"""Compiled programs are kept on disk from one run to the next: a model is compiled once and not in every process.
 
-They lie in $XDG_CACHE_HOME/maxwell/jax (~/.cache/maxwell/jax), in a folder for each version of JAX. MAXWELL_CACHE names another folder, or says `off`; where
-JAX has been told of a cache already (JAX_COMPILATION_CACHE_DIR), that one is used. A program from the cache is the one that
-was compiled, bit for bit, so draws do not depend on it.
+They lie in $XDG_CACHE_HOME/maxwell/jax (~/.cache/maxwell/jax), in a folder for each version of JAX. MAXWELL_CACHE names
+another folder, or says `off`; where JAX has been told of a cache already (JAX_COMPILATION_CACHE_DIR), that one is used.
+A program from the cache is the one that was compiled, bit for bit, so draws do not depend on it.
 """
 
 import os
@@ -34,7 +34,7 @@ def folder() -> Path | None:
         return Path(given).expanduser()
     # By its convention a path that is not absolute counts for nothing.
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # Not in maxwell/jax itself: a bounded cache fails on programs that were kept without a bound, as they once were there.
+    # Not in maxwell/jax itself: a bounded cache fails on programs that were kept without a bound, as once there.
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "maxwell" / "jax" / jax.__version__
 
 
@@ -42,7 +42,7 @@ def environment() -> dict[str, str]:
     """The environment variables by which a process that is yet to start keeps its programs in the same place."""
     if (chosen := folder()) is None:
         return {}
-    options = {name.upper(): f"{value:g}" if isinstance(value, float) else str(value) for name, value in OPTIONS.items()}
+    options = {name.upper(): str(value) for name, value in OPTIONS.items()}
     return {"JAX_COMPILATION_CACHE_DIR": str(chosen), **options}
 
 
@@ -59,8 +59,8 @@ def keep_programs() -> str | None:
             pass
     except OSError as error:
         return (
-            f"compiled programs are not kept, because {chosen} cannot be written ({error.strerror}): every run compiles "
-            f"anew. Name a folder with {VARIABLE}=FOLDER, or {VARIABLE}={OFF} to go without."
+            f"compiled programs are not kept, because {chosen} cannot be written ({error.strerror}): every run "
+            f"compiles anew. Name a folder with {VARIABLE}=FOLDER, or {VARIABLE}={OFF} to go without."
         )
     jax.config.update("jax_compilation_cache_dir", str(chosen))
     for name, value in OPTIONS.items():

@@ -26,7 +26,7 @@ def coarse(results: list[RoundResult], variables: Mapping[str, Variable]) -> str
     if not found:
         return None
     return (
-        f"the posterior of {', '.join(found)} is too narrow for single precision, in which it is stored: its spread will "
-        "be wrong. Allow a larger store (store.budget_mb) for double precision, store fewer chains (store.chains), or "
-        "sample the difference from a constant"
+        f"the posterior of {', '.join(found)} is too narrow for single precision, in which it is stored: its spread "
+        "will be wrong. Allow a larger store (store.budget_mb) for double precision, "
+        "store fewer chains (store.chains), or sample the difference from a constant"
     )

@@ -19,8 +19,8 @@ from ensemble.shard import audit
 from ensemble.shard.chain_sums import drawn, recorded
 from ensemble.shard.compiled import Clock, Compiled
 from ensemble.shard.first_tuning import first_tuning
-from ensemble.shard.keys import relocation_key, replica_keys
 from ensemble.shard.kept import Kept, kept
+from ensemble.shard.keys import relocation_key, replica_keys
 from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import log_volume, shard_moments
@@ -33,6 +33,7 @@ from ensemble.shard.walkers import Rungs, RungWalkers, Walkers, first_walkers, r
 from kernels.ladder.round_trips import RoundTrips
 from kernels.state import LevelView, State, evaluate
 from kernels.target import Target
+
 
 class Live(NamedTuple):
     """A shard in memory.
@@ -112,7 +113,7 @@ class ShardRunner:
             rungs, tally, walkers, found = self._exact_round(shard, live, plan, tuning)
             statistics = _statistics(tally, walkers, condensed=not plan.stage.adapts)
             if plan.stage.accumulates:
-                sums = accumulators.absorb(sums, tally.total, tally.square)
+                sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
             if plan.floor is not None:
                 rungs, count = self._relocated(shard, rungs, plan)
                 statistics = statistics._replace(relocated=count)
@@ -190,7 +191,7 @@ class ShardRunner:
         return rungs, tally, walkers, found
 
     def _audited(self, rungs: Rungs, data: Any) -> tuple[audit.Found, ...]:
-        """How stale the cells of each rung are. A program of its own, lest it be given the cached terms as fresh ones."""
+        """How stale the cells of each rung are. A program of its own, lest cached terms be taken for fresh ones."""
         return tuple(audit.staleness(self.target, self.structure, states, data) for states in rungs)
 
     @cached_property
@@ -262,7 +263,7 @@ class ShardRunner:
         return levels * rungs * np.array([1.0, self.settings.replicas])
 
     def _constrained(self, position: Any, data: Any) -> Any:
-        """The variables of a model at positions [draws, stored, ...]; the store narrows those that it keeps in float32."""
+        """The variables of a model at positions [draws, stored, ...]; the store narrows what it keeps in float32."""
         both = jax.vmap(jax.vmap(self.target.constrain, in_axes=(0, None)), in_axes=(0, None))
         return {name: value.astype(jnp.float64) for name, value in both(position, data).items()}
 
@@ -328,7 +329,7 @@ def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> Roun
         moments={},
         term_means={},
         chains=tally.chains,
-        jumps=tally.jumps,
+        jumps=jax.tree.map(np.asarray, tally.jumps),
     )
 
 

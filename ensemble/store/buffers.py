@@ -27,9 +27,7 @@ class DrawBuffers:
         self._variables, self._codecs, self._shard_chains = variables, codecs, record.shard_chains
         self._shards = range(record.shards)
         self._buffers = {
-            (group, shard): ShardBuffer(
-                codecs[group], record, record.draws[group], unfinished.get((group, shard))
-            )
+            (group, shard): ShardBuffer(codecs[group], record, record.draws[group], unfinished.get((group, shard)))
             for group in variables
             for shard in self._shards
         }
@@ -92,9 +90,7 @@ class DrawBuffers:
 class ShardBuffer:
     """The draws of one shard in one group since the last finished chunk."""
 
-    def __init__(
-        self, codecs: dict[str, Codec], record: Record, draws: int = 0, blocks: Blocks | None = None
-    ) -> None:
+    def __init__(self, codecs: dict[str, Codec], record: Record, draws: int = 0, blocks: Blocks | None = None) -> None:
         """Stand after `draws` draws; `blocks` holds those of the unfinished chunk, if there is one."""
         self._codecs = codecs
         self._size, self._chains = record.chunk_draws, record.shard_chains

@@ -15,17 +15,17 @@ from workflows.sampling.store_plan import Types, affordable_draws, types
 from workflows.settings.loading import Settings
 
 
-def run_settings(
-    settings: Settings, problem: Problem, generation: int = 0, stored: Types | None = None
-) -> RunSettings:
-    """The coordinator's settings. generation: how many runs this one descends from (start.store). stored: the types that
-    draws are stored in where the store is there already.
+def run_settings(settings: Settings, problem: Problem, generation: int = 0, stored: Types | None = None) -> RunSettings:
+    """The coordinator's settings. generation: how many runs this one descends from (start.store). stored: the types
+    that draws are stored in where the store is there already.
 
     Raises SettingsError where store.budget_mb has no room for goals.draws.
     """
     target, scout = problem.model.target, scout_kernel(settings, problem.spec)
     superchains, sweeps = settings.ensemble.superchains, sweeps_a_round(settings, problem)
     shard = _shard_settings(settings, problem, scout, generation, draws_a_round(settings, problem.spec, sweeps))
+    if stored is None:
+        stored = types(settings, problem, shard)
     return RunSettings(
         shard=shard,
         superchains=superchains,
@@ -40,7 +40,7 @@ def run_settings(
         ),
         record=RecordSettings(
             thin=settings.sample.thin,
-            max_draws=affordable_draws(settings, problem, shard, types(settings, problem, shard) if stored is None else stored),
+            max_draws=affordable_draws(settings, problem, shard, stored),
             check_rounds=settings.store.commit_rounds,
         ),
         goals=_goals(settings, target.dimension_of_interest),
@@ -107,9 +107,7 @@ def _goals(settings: Settings, dimension: int) -> Goals:
     )
 
 
-def _shard_settings(
-    settings: Settings, problem: Problem, scout: str, generation: int, draws: int
-) -> ShardSettings:
+def _shard_settings(settings: Settings, problem: Problem, scout: str, generation: int, draws: int) -> ShardSettings:
     """The settings of every runner."""
     ensemble, start, tempering = settings.ensemble, settings.start, settings.tempering
     stored = ensemble.replicas if settings.store.chains == "all" else settings.store.chains

@@ -13,7 +13,6 @@ from ensemble.store.contents import Layout, Variable
 from workflows.sampling.problem import Problem
 from workflows.settings.loading import Settings, SettingsError
 
-
 FEW = 1000
 """Numbers a draw up to which a variable is in double precision whatever the budget."""
 
@@ -43,8 +42,8 @@ def narrowed(chosen: Types) -> str | None:
     if not single:
         return None
     return (
-        f"draws of {', '.join(single)} are stored in single precision, of 7 digits, because store.budget_mb has no room "
-        "for goals.draws of them in double precision"
+        f"draws of {', '.join(single)} are stored in single precision, of 7 digits, because store.budget_mb has no "
+        "room for goals.draws of them in double precision"
     )
 
 
@@ -81,7 +80,8 @@ def layout(
 
 
 def affordable_draws(settings: Settings, problem: Problem, shard: ShardSettings, chosen: Types) -> int:
-    """Draws a chain that fit into the budget beside two checkpoints: of shapes and types alone, so that it never changes.
+    """Draws a chain that fit into the budget beside two checkpoints: of shapes and types alone, so that it
+    never changes.
 
     Raises SettingsError where they are fewer than goals.draws.
     """

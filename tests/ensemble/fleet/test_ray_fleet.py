@@ -223,6 +223,6 @@ def test_workers_have_one_thread_and_the_jax_of_the_driver(monkeypatch: pytest.M
         "1",
         "cpu",
     )
-    assert environment["JAX_COMPILATION_CACHE_DIR"] .startswith("/caches/maxwell/jax/")
+    assert environment["JAX_COMPILATION_CACHE_DIR"].startswith("/caches/maxwell/jax/")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/elsewhere")
     assert worker_environment()["JAX_COMPILATION_CACHE_DIR"] == "/elsewhere"

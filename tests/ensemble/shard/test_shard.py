@@ -15,8 +15,8 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.shard.audit import AuditError
 from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.runner import ShardRunner
-from ensemble.shard.starting import STARTS, StartError
 from ensemble.shard.scouts import scout_tuning
+from ensemble.shard.starting import STARTS, StartError
 from ensemble.shard.sweeps import ApproximateKernelError
 from kernels.structure.discovery import discover
 from kernels.transitions.metropolis import Metropolis
