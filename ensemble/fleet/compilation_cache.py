@@ -1,8 +1,8 @@
-"""Compiled programs are kept on disk from one run to the next, so that a model is compiled once and not in every process.
+"""Compiled programs are kept on disk from one run to the next: a model is compiled once and not in every process.
 
-They lie in $XDG_CACHE_HOME/maxwell/jax (~/.cache/maxwell/jax), in a folder for each version of JAX. MAXWELL_CACHE names another folder, or says `off`; where
-JAX has been told of a cache already (JAX_COMPILATION_CACHE_DIR), that one is used. A program from the cache is the one that
-was compiled, bit for bit, so draws do not depend on it.
+They lie in $XDG_CACHE_HOME/maxwell/jax (~/.cache/maxwell/jax), in a folder for each version of JAX. MAXWELL_CACHE names
+another folder, or says `off`; where JAX has been told of a cache already (JAX_COMPILATION_CACHE_DIR), that one is used.
+A program from the cache is the one that was compiled, bit for bit, so draws do not depend on it.
 """
 
 import os
@@ -32,19 +32,28 @@ def folder() -> Path | None:
         return None
     if given:
         return Path(given).expanduser()
-    # By its convention a path that is not absolute counts for nothing.
+    base = _user_cache()
+    # Not in maxwell/jax itself: a bounded cache fails on programs that were kept without a bound, as once there.
+    return None if base is None else base / "maxwell" / "jax" / jax.__version__
+
+
+def _user_cache() -> Path | None:
+    """The user's cache folder by the convention of XDG, in which a path that is not absolute counts for nothing; None
+    for a user without a home."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # Not in maxwell/jax itself: a bounded cache fails on programs that were kept without a bound, as they once were there.
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "maxwell" / "jax" / jax.__version__
+    if os.path.isabs(base):
+        return Path(base)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:
+        return None
 
 
 def environment() -> dict[str, str]:
     """The environment variables by which a process that is yet to start keeps its programs in the same place."""
     if (chosen := folder()) is None:
         return {}
-    options = {
-        name.upper(): f"{value:g}" if isinstance(value, float) else str(value) for name, value in OPTIONS.items()
-    }
+    options = {name.upper(): str(value) for name, value in OPTIONS.items()}
     return {"JAX_COMPILATION_CACHE_DIR": str(chosen), **options}
 
 
@@ -53,7 +62,8 @@ def keep_programs() -> str | None:
 
     Nothing is changed where JAX has a cache, or none is wanted.
     """
-    if jax.config.jax_compilation_cache_dir is not None or (chosen := folder()) is None:
+    told = jax.config.jax_compilation_cache_dir is not None  # type: ignore[attr-defined]
+    if told or (chosen := folder()) is None:
         return None
     try:
         chosen.mkdir(parents=True, exist_ok=True)
@@ -61,8 +71,8 @@ def keep_programs() -> str | None:
             pass
     except OSError as error:
         return (
-            f"compiled programs are not kept, because {chosen} cannot be written ({error.strerror}): every run compiles "
-            f"anew. Name a folder with {VARIABLE}=FOLDER, or {VARIABLE}={OFF} to go without."
+            f"compiled programs are not kept, because {chosen} cannot be written ({error.strerror}): every run "
+            f"compiles anew. Name a folder with {VARIABLE}=FOLDER, or {VARIABLE}={OFF} to go without."
         )
     jax.config.update("jax_compilation_cache_dir", str(chosen))
     for name, value in OPTIONS.items():

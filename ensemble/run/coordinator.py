@@ -9,6 +9,7 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.absorb import absorb
 from ensemble.run.decisions import policies
 from ensemble.run.goals import goals_met
+from ensemble.run.grain import coarse
 from ensemble.run.handover import Handover, take_over
 from ensemble.run.rounds import advance, next_plan
 from ensemble.run.settings import RunSettings
@@ -46,6 +47,7 @@ class Coordinator:
     ) -> None:
         self.fleet, self.store, self.spec, self.settings, self.sitting = fleet, store, spec, settings, sitting
         self.state = first_state(spec, settings)
+        self._looked_at_grain = False
 
     def start(self, handover: Handover | None = None) -> None:
         """A new run, its fleet standing at the starts: committed. handover: what it takes over from another run."""
@@ -104,6 +106,10 @@ class Coordinator:
 
     def _record(self, results: list[RoundResult]) -> None:
         """Hand the draws to the store, whose next commit makes them count."""
+        if self.state.ledger.draws and not self.store.committed.get("posterior") and not self._looked_at_grain:
+            self._looked_at_grain = True
+            if sentence := coarse(results, self.store.layout.groups["posterior"]):
+                self.sitting.progress.message(sentence)
         for result in results:
             for group, values in result.draws.items():
                 self.store.append(result.shard, group, values)

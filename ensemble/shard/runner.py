@@ -114,7 +114,7 @@ class ShardRunner:
             rungs, tally, walkers, found = self._exact_round(shard, live, plan, tuning)
             statistics = _statistics(tally, walkers, condensed=not plan.stage.adapts)
             if plan.stage.accumulates:
-                sums = accumulators.absorb(sums, tally.total, tally.square)
+                sums = accumulators.absorb(sums, *jax.tree.map(np.asarray, (tally.total, tally.square)))
             if plan.floor is not None:
                 rungs, count = self._relocated(shard, rungs, plan)
                 statistics = statistics._replace(relocated=count)
@@ -193,7 +193,7 @@ class ShardRunner:
         return rungs, tally, walkers, found
 
     def _audited(self, rungs: Rungs, data: Any) -> tuple[audit.Found, ...]:
-        """How stale the cells of each rung are. A program of its own, lest it be given the cached terms as fresh ones."""
+        """How stale the cells of each rung are. A program of its own, lest cached terms be taken for fresh ones."""
         return tuple(audit.staleness(self.target, self.structure, states, data) for states in rungs)
 
     @cached_property
@@ -265,9 +265,9 @@ class ShardRunner:
         return levels * rungs * np.array([1.0, self.settings.replicas])
 
     def _constrained(self, position: Any, data: Any) -> Any:
-        """The variables of a model at positions [draws, stored, ...], in the types that they are stored in."""
+        """The variables of a model at positions [draws, stored, ...]; the store narrows what it keeps in float32."""
         both = jax.vmap(jax.vmap(self.target.constrain, in_axes=(0, None)), in_axes=(0, None))
-        return {name: value.astype(jnp.float32) for name, value in both(position, data).items()}
+        return {name: value.astype(jnp.float64) for name, value in both(position, data).items()}
 
     def _last(self, rungs: Rungs, walkers: Walkers, statistics: RoundStatistics) -> Kept:
         """One draw of the states as they are, with what the whole round says of the chains."""
@@ -331,7 +331,7 @@ def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> Roun
         moments={},
         term_means={},
         chains=tally.chains,
-        jumps=tally.jumps,
+        jumps=jax.tree.map(np.asarray, tally.jumps),
     )
 
 

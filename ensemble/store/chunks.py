@@ -13,21 +13,21 @@ from ensemble.store.layout import fill_value
 from ensemble.store.root import Record, Root
 
 Blocks = dict[str, np.ndarray]
-"""One shard's part of a chunk of each variable of a group, [shard_chains, chunk_draws, *shape], fill values where no draw
-is yet."""
+"""One shard's part of a chunk of each variable of a group, [shard_chains, chunk_draws, *shape], fill values where no
+draw is yet."""
 
 
 class Codec:
-    """Turns one chunk of one array into bytes and back: the very bytes that Zarr writes and reads (held by a test), without
-    the millisecond that an array of Zarr takes for each."""
+    """Turns one chunk of one array into bytes and back: the very bytes that Zarr writes and reads (held by a test),
+    without the millisecond that an array of Zarr takes for each."""
 
     def __init__(self, member: dict[str, Any]) -> None:
-        """`member` is the array's Zarr metadata. StoreVersion where its chunks are encoded as this program never does."""
+        """`member` is the array's Zarr metadata. StoreVersion where chunks are encoded as this program never does."""
         first, *others = member["codecs"]
         if first["name"] != "bytes" or [codec["name"] for codec in others] != ["zstd"]:
             raise StoreVersion(
-                f"the draws are encoded by {[codec['name'] for codec in member['codecs']]} and this version writes bytes "
-                "and zstd: go on with the version that made the store."
+                f"the draws are encoded by {[codec['name'] for codec in member['codecs']]} and this version writes "
+                "bytes and zstd: go on with the version that made the store."
             )
         self._zstd = Zstd(**others[0]["configuration"])
         self.shape: tuple[int, ...] = tuple(member["chunk_grid"]["configuration"]["chunk_shape"])
@@ -55,8 +55,8 @@ def spans_shards(record: Record, codec: Codec) -> bool:
 
 
 def chunk_name(variable: Variable, shard: int, chunk: int) -> str:
-    """The file of a shard's chunk in the folder of its array, shard 0 where a chunk spans all; the dimensions of one draw
-    are never split."""
+    """The file of a shard's chunk in the folder of its array, shard 0 where a chunk spans all; the dimensions of one
+    draw are never split."""
     return ".".join(["c", str(shard), str(chunk), *("0" for _ in variable.shape)])
 
 

@@ -40,7 +40,8 @@ def resume(
     with stores.reopen(path) as store:
         for line in changed_versions(attributes["versions"]):
             shown.message(line)
-        chosen = run_settings(settings, problem, attributes.get(starts.GENERATION, 0))
+        stored = {name: variable.dtype for name, variable in store.layout.groups["posterior"].items()}
+        chosen = run_settings(settings, problem, attributes.get(starts.GENERATION, 0), stored)
         spec = runner_spec(problem, settings, chosen.shard, given)
         with opened_fleet(spec, settings, runs_here(local, settings, problem)) as fleet:
             changed = {"settings": settings.model_dump(mode="json"), "resumed_with": versions()}

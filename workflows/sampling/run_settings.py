@@ -11,18 +11,21 @@ from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.settings import LadderSettings, ShardSettings, StartSettings
 from kernels.numerics.operations import operations
 from workflows.sampling.problem import Problem
-from workflows.sampling.store_plan import affordable_draws
+from workflows.sampling.store_plan import Types, affordable_draws, types
 from workflows.settings.loading import Settings
 
 
-def run_settings(settings: Settings, problem: Problem, generation: int = 0) -> RunSettings:
-    """The coordinator's settings. generation: how many runs this one descends from (start.store).
+def run_settings(settings: Settings, problem: Problem, generation: int = 0, stored: Types | None = None) -> RunSettings:
+    """The coordinator's settings. generation: how many runs this one descends from (start.store). stored: the types
+    that draws are stored in where the store is there already.
 
     Raises SettingsError where store.budget_mb has no room for goals.draws.
     """
     target, scout = problem.model.target, scout_kernel(settings, problem.spec)
     superchains, sweeps = settings.ensemble.superchains, sweeps_a_round(settings, problem)
     shard = _shard_settings(settings, problem, scout, generation, draws_a_round(settings, problem.spec, sweeps))
+    if stored is None:
+        stored = types(settings, problem, shard)
     return RunSettings(
         shard=shard,
         superchains=superchains,
@@ -37,7 +40,7 @@ def run_settings(settings: Settings, problem: Problem, generation: int = 0) -> R
         ),
         record=RecordSettings(
             thin=settings.sample.thin,
-            max_draws=affordable_draws(settings, problem, shard),
+            max_draws=affordable_draws(settings, problem, shard, stored),
             check_rounds=settings.store.commit_rounds,
         ),
         goals=_goals(settings, target.dimension_of_interest),

@@ -20,7 +20,7 @@ from workflows.sampling.drive import drive, ended
 from workflows.sampling.fleets import opened_fleet, runner_spec, runs_here
 from workflows.sampling.problem import Problem, find_problem, without_structure
 from workflows.sampling.run_settings import run_settings
-from workflows.sampling.store_plan import layout
+from workflows.sampling.store_plan import layout, narrowed, types
 from workflows.sampling.versions import versions
 from workflows.settings.loading import Settings
 
@@ -62,6 +62,9 @@ def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | 
     model = build(settings.model.name, settings.model.keys) if given is None else given
     problem = find_problem(model, settings)
     chosen = run_settings(settings, problem, generation)
+    stored = types(settings, problem, chosen.shard)
+    if sentence := narrowed(stored):
+        shown.message(sentence)
     begin = starts.beginning(settings, model, chosen.shard)
     spec = runner_spec(problem, settings, chosen.shard, given)
     with opened_fleet(spec, settings, runs_here(local, settings, problem)) as fleet:
@@ -71,6 +74,7 @@ def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | 
             chosen.shard,
             chosen.superchains,
             min(settings.store.commit_rounds * chosen.shard.draws, chosen.record.max_draws),
+            stored,
         )
         attributes = _attributes(settings, problem, generation, is_object(settings.model.name, given))
         with stores.create(path, arrays, attributes) as store:

@@ -1,5 +1,9 @@
 """What the store of a run holds: its variables and arrays, and how many draws its budget has room for."""
 
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import jax
 import numpy as np
 
@@ -9,14 +13,46 @@ from ensemble.store.contents import Layout, Variable
 from workflows.sampling.problem import Problem
 from workflows.settings.loading import Settings, SettingsError
 
+FEW = 1000
+"""Numbers a draw up to which a variable is in double precision whatever the budget."""
 
-def variables(problem: Problem) -> dict[str, dict[str, Variable]]:
+Types = Mapping[str, str]
+"""NumPy's names of the types that draws are stored in, by variable; double precision where none is named."""
+DOUBLE: Types = MappingProxyType({})
+
+
+def shapes(problem: Problem) -> dict[str, tuple[int, ...]]:
+    """The shape of one draw of every variable of the posterior."""
+    target, data = problem.model.target, problem.model.data
+    found = jax.eval_shape(target.constrain, jax.eval_shape(target.initial, jax.random.key(0), data), data)
+    return {name: tuple(values.shape) for name, values in found.items()}
+
+
+def types(settings: Settings, problem: Problem, shard: ShardSettings) -> Types:
+    """Double precision, in which no posterior is too narrow; single for variables of more than FEW numbers where the
+    budget would otherwise have no room for goals.draws. A run keeps those that it began with."""
+    if _room(settings, problem, shard, DOUBLE)[0] >= settings.goals.draws:
+        return DOUBLE
+    return {name: "float32" for name, shape in shapes(problem).items() if math.prod(shape) > FEW}
+
+
+def narrowed(chosen: Types) -> str | None:
+    """A sentence for the user where there are variables in single precision."""
+    single = [name for name, dtype in chosen.items() if dtype == "float32"]
+    if not single:
+        return None
+    return (
+        f"draws of {', '.join(single)} are stored in single precision, of 7 digits, because store.budget_mb has no "
+        "room for goals.draws of them in double precision"
+    )
+
+
+def variables(problem: Problem, chosen: Types = DOUBLE) -> dict[str, dict[str, Variable]]:
     """The recorded variables of every group."""
     model = problem.model
-    target, data = model.target, model.data
-    shapes = jax.eval_shape(target.constrain, jax.eval_shape(target.initial, jax.random.key(0), data), data)
     posterior = {
-        name: Variable("float32", tuple(model.dims.get(name, ())), tuple(s.shape)) for name, s in shapes.items()
+        name: Variable(chosen.get(name, "float64"), tuple(model.dims.get(name, ())), shape)
+        for name, shape in shapes(problem).items()
     }
     stats = {"lp": Variable("float64"), "replica": Variable("int64")}
     stats |= {name: Variable(dtype.name) for name, dtype in recorded(problem.spec).items()}
@@ -26,7 +62,9 @@ def variables(problem: Problem) -> dict[str, dict[str, Variable]]:
     return groups
 
 
-def layout(problem: Problem, shard: ShardSettings, superchains: int, chunk_draws: int) -> Layout:
+def layout(
+    problem: Problem, shard: ShardSettings, superchains: int, chunk_draws: int, chosen: Types = DOUBLE
+) -> Layout:
     """The arrays of the store. chunk_draws: draws in a chunk of a file."""
     model = problem.model
     static = {
@@ -34,29 +72,21 @@ def layout(problem: Problem, shard: ShardSettings, superchains: int, chunk_draws
         for group, arrays in (("observed_data", model.observed), ("constant_data", model.constant))
         if arrays
     }
-    groups = variables(problem)
+    groups = variables(problem, chosen)
     used = {dim for variables in groups.values() for variable in variables.values() for dim in variable.dims}
     used |= {dim for arrays in static.values() for names, _ in arrays.values() for dim in names}
     coords = {dim: labels for dim, labels in model.coords.items() if dim in used}
     return Layout(groups, shard.stored, superchains, chunk_draws, coords, static)
 
 
-def affordable_draws(settings: Settings, problem: Problem, shard: ShardSettings) -> int:
-    """Draws a chain that fit into the budget beside two checkpoints: of shapes alone, so that it never changes.
+def affordable_draws(settings: Settings, problem: Problem, shard: ShardSettings, chosen: Types) -> int:
+    """Draws a chain that fit into the budget beside two checkpoints: of shapes and types alone, so that it
+    never changes.
 
     Raises SettingsError where they are fewer than goals.draws.
     """
-    target, superchains = problem.model.target, settings.ensemble.superchains
-    watched = target.dimension_of_interest
-    cells = sum(segments.n for segments in problem.spec.structure.cells.values())
-    # A replica's position and cells in each rung, its sums, and four batches in float32 that wait for their halves;
-    # with the tuning, moments and sums over all replicas, as much as three replicas more.
-    replica = 8 * (target.dimension + cells) * len(shard.ladder.temperatures) + (8 + 4 * 4) * watched
-    checkpoint = (superchains * shard.replicas + 3) * replica
-    values = sum(int(np.prod(v.shape)) for v in variables(problem)["posterior"].values())
-    draw = superchains * shard.stored * (4 * values + 24)
+    room, checkpoint, draw = _room(settings, problem, shard, chosen)
     budget, wanted = settings.store.budget_mb, settings.goals.draws
-    room = int(1e6 * budget - 2 * checkpoint) // draw
     if room < wanted:
         needed = (2 * checkpoint + wanted * draw) / 1e6
         raise SettingsError(
@@ -67,3 +97,18 @@ def affordable_draws(settings: Settings, problem: Problem, shard: ShardSettings)
             ],
         )
     return room
+
+
+def _room(settings: Settings, problem: Problem, shard: ShardSettings, chosen: Types) -> tuple[int, int, int]:
+    """Draws a chain that fit into the budget beside two checkpoints; the bytes of a checkpoint, and of a draw."""
+    target, superchains = problem.model.target, settings.ensemble.superchains
+    watched = target.dimension_of_interest
+    cells = sum(segments.n for segments in problem.spec.structure.cells.values())
+    # A replica's position and cells in each rung, its sums, and four batches in float32 that wait for their halves;
+    # with the tuning, moments and sums over all replicas, as much as three replicas more.
+    replica = 8 * (target.dimension + cells) * len(shard.ladder.temperatures) + (8 + 4 * 4) * watched
+    checkpoint = (superchains * shard.replicas + 3) * replica
+    posterior = variables(problem, chosen)["posterior"].values()
+    values = sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in posterior)
+    draw = superchains * shard.stored * (values + 24)
+    return int(1e6 * settings.store.budget_mb - 2 * checkpoint) // draw, checkpoint, draw

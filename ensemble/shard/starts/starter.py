@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ensemble.errors import MaxwellError
 from ensemble.protocol.flat import under
@@ -65,7 +66,8 @@ class Starter:
             one = (self._in_box if outside else self._start)(key, data)
             if self.settings.start.descends:
                 one = self._descend(one, data)
-            position = {name: jnp.repeat(x[None], self.settings.replicas, axis=0) for name, x in one.items()}
+            # In NumPy: what JAX is asked for one by one it compiles one by one.
+            position = {n: np.repeat(x[None], self.settings.replicas, axis=0) for n, x in jax.device_get(one).items()}
             state = self._evaluate(position, data)
             if not (wrong := _not_finite(state)):
                 return (state,)
@@ -94,4 +96,4 @@ class Starter:
 
 def _not_finite(state: State) -> list[str]:
     """The terms that are NaN or infinite at a state of any replica."""
-    return sorted(name for name, cells in state.cells.items() if not bool(jnp.all(jnp.isfinite(cells))))
+    return sorted(name for name, cells in jax.device_get(state.cells).items() if not np.isfinite(cells).all())

@@ -329,9 +329,9 @@ def test_draws_are_the_last_states_of_the_stored_replicas():
         np.testing.assert_array_equal(stats["lp"], report.statistics.lp[None, :STORED])
         assert stats["acceptance_rate"].shape == (1, STORED)
     state = runner().state(1)
-    assert values["x"].dtype == np.float32
-    np.testing.assert_array_equal(values["x"][0], state["rung/0/position/x"][:STORED].astype(np.float32))
-    np.testing.assert_array_equal(values["sd"][0], np.exp(state["rung/0/position/log_sd"][:STORED]).astype(np.float32))
+    assert values["x"].dtype == np.float64
+    np.testing.assert_array_equal(values["x"][0], state["rung/0/position/x"][:STORED])
+    np.testing.assert_allclose(values["sd"][0], np.exp(state["rung/0/position/log_sd"][:STORED]), rtol=1e-14)
 
 
 def test_a_sampling_round_records_only_when_asked():
