@@ -15,7 +15,7 @@ GRADIENT = 3.0
 ALONE, BESIDE = 0, 1
 """Rounds without trajectories, and with them."""
 
-PREFERENCE = 1.25
+PREFERENCE = 3.0
 """How many times as good the levels' moves must be alone to do without trajectories, which are the more robust."""
 
 
