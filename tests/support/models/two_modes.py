@@ -10,11 +10,14 @@ FAR, LOST = 60.0, 300.0
 
 
 def lost_mode():
-    """x ~ N(0, 1) in 20 dimensions, and e^-300 of it about x[0] = 60, where every fifth start of a wide box goes."""
+    """x normal in 20 dimensions with sds from 1 to 10, and e^-300 of it about x[0] = 60, where every fifth start of a
+    wide box goes."""
+
+    sds = jnp.geomspace(1.0, 10.0, D - 1)
 
     def log_terms(position, data):
         x = position["x"]
-        rest = -0.5 * jnp.sum(x[1:] ** 2)
+        rest = -0.5 * jnp.sum((x[1:] / sds) ** 2)
         return {"x": rest + jnp.logaddexp(-0.5 * x[0] ** 2, -0.5 * (x[0] - FAR) ** 2 - LOST)}
 
     return function_model(log_terms, {"x": D})

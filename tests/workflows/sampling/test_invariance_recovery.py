@@ -26,7 +26,7 @@ LOST: dict[str, Any] = {
     "start": {"kind": "uniform", "radius": 60.0},
     "kernels": {"levels": {"whole": "nuts"}, "max_depth": 4},
     "round": {"sweeps": 2, "draws": 2},
-    # Every tenth replica counts as a straggler, so that some are.
+    # Many a replica counts as a straggler, so that some are.
     "scout": {"max_rounds": 30, "furthest": 1.0},
     "equilibrate": {"max_rounds": 12, "refine_rounds": 3},
     "sample": {"burn_rounds": 1},
@@ -60,15 +60,12 @@ class Watched(LocalFleet):
 
 
 @pytest.mark.slow
-def test_redraws_states_of_others_and_relocations_resume_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("own_starts", [policies.OWN_STARTS, 0], ids=["a start of its own", "the states of another"])
+def test_redraws_and_relocations_resume_bit_for_bit(
+    own_starts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped just before and after a superchain begins anew, where one takes the states of another, and in sample.
-
-    The box is so wide that a new start is lost again now and then; with one start of its own, it then is given
-    another's states.
-    """
-    monkeypatch.setattr(policies, "OWN_STARTS", 1)
+    """Stopped just before and after a superchain begins anew, and in `sample`."""
+    monkeypatch.setattr(policies, "OWN_STARTS", own_starts)
     chosen = parts(LOST)
     fleet = Watched(chosen)
 
@@ -88,11 +85,11 @@ def test_redraws_states_of_others_and_relocations_resume_bit_for_bit(
     anew = [plan.epoch for plan in plans if plan.redraw]
     given = [plan.epoch for plan in plans if plan.starts]
     assert anew, "no superchain was lost"
-    assert given, "none was given the states of another"
+    assert given == ([] if own_starts else anew)
     assert sum(fleet.relocated) > 0, "no straggler was relocated"
-    assert all(np.isfinite(values).all() for values in expected.values())
+    assert np.isfinite(expected["posterior/x"]).all()
     assert np.abs(expected["posterior/x"][..., 0]).max() < 0.5 * FAR
-    for number, epoch in enumerate(sorted({anew[0], anew[0] + 1, given[0], given[0] + 1, len(plans) - 4})):
+    for number, epoch in enumerate((anew[0], anew[0] + 1, len(plans) - 4)):
         path, sweeps = tmp_path / f"stopped-{number}.zarr", 2 * epoch
         begin(path, sweeps)
         fleet.plans.clear()
