@@ -52,7 +52,9 @@ def _adapted(
     round_, tuning = state.ledger.phase_round, state.tuning
     everybody, statistics = statistics, _arrived(statistics, state.ledger, spec, settings)
     forget = FORGET_FAST if plan.stage.forgets_fast else FORGET
-    moments = absorb_moments(state.moments, tuning, statistics, settings.shard.replicas, round_, forget)
+    # What was seen of superchains that then began anew would spoil the metric for long: it may have been absurd.
+    since = 0 if plan.redraw else round_
+    moments = absorb_moments(state.moments, tuning, statistics, settings.shard.replicas, since, forget)
     if settings.shard.runs_scout(plan.stage):
         tuning = adaptation.adapt_scout(tuning, statistics, round_)
     elif not policies.holds_tuning(state.ledger):
@@ -118,7 +120,7 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
         trace=ledger.trace + row,
         mass=ledger.mass + mass,
         heights=heights if plan.stage.adapts else (),
-        strays=observed.add_strays(ledger.strays, heights, ledger.floor),
+        strays={} if plan.reset else observed.add_strays(ledger.strays, heights, ledger.floor),
         redrawn=ledger.redrawn + ((plan.redraw,) if row else ()),
         virial=tuple(observed.virial_of(shard) for shard in statistics),
         rates=observed.add_rates(ledger.rates, statistics),

@@ -66,11 +66,12 @@ def trace_of(statistics: RoundStatistics) -> tuple[float, ...]:
 
 def masses_of(statistics: list[RoundStatistics]) -> tuple[float, ...]:
     """The log mass of where each superchain is, up to a constant: mean log density plus log volume. One whose replicas
-    have not parted yet has the largest volume that is known, the benefit of the doubt; NaN while none is known."""
+    have not parted yet has the largest volume that is known, the benefit of the doubt; where none is known, and nothing
+    moves at all, the log density alone counts."""
     heights = np.asarray([shard.lp.mean() for shard in statistics], float)
     volumes = np.asarray([shard.volume for shard in statistics], float)
     known = np.isfinite(volumes)
-    largest = volumes[known].max() if known.any() else np.nan
+    largest = volumes[known].max() if known.any() else 0.0
     return tuple(float(mass) for mass in heights + np.where(known, volumes, largest))
 
 

@@ -34,10 +34,11 @@ def lost_superchains(
     """
     fresh = {superchain for row in redrawn[-WINDOW:] for superchain in row}
     turns = Counter(superchain for row in redrawn for superchain in row)
-    climbing = _climbing(mass)
+    lacking = without_mass(mass, dimension)
+    climbing = _climbing(mass) if lacking else set()
     return [
         superchain
-        for superchain in without_mass(mass, dimension)
+        for superchain in lacking
         if superchain not in fresh and superchain not in climbing and turns[superchain] < TURNS
     ]
 
@@ -53,11 +54,11 @@ def without_mass(mass: tuple[tuple[float, ...], ...], dimension: int) -> list[in
     if len(mass) < WINDOW:
         return []
     late = _late(mass)
-    if not np.isfinite(late.max()):
+    if not np.isfinite(late).any():
         return []
     # The log variance of few normal draws has a standard deviation of about 1; half of it counts for each coordinate.
     allowed = CERTAIN + NOISE * 0.5 * np.sqrt(dimension / HALF)
-    return [int(superchain) for superchain in np.flatnonzero(late.max() - late > allowed)]
+    return [int(superchain) for superchain in np.flatnonzero(~(np.nanmax(late) - late <= allowed))]
 
 
 def _climbing(mass: tuple[tuple[float, ...], ...]) -> set[int]:
@@ -66,7 +67,7 @@ def _climbing(mass: tuple[tuple[float, ...], ...]) -> set[int]:
         return set()
     late, early = _late(mass), np.asarray(mass[-WINDOW:-HALF], float).mean(axis=0)
     with np.errstate(invalid="ignore"):
-        return set(np.flatnonzero(late - early > CLIMBING * (late.max() - late)).tolist())
+        return set(np.flatnonzero(late - early > CLIMBING * (np.nanmax(late) - late)).tolist())
 
 
 def _late(mass: tuple[tuple[float, ...], ...]) -> np.ndarray:
