@@ -116,6 +116,24 @@ def test_integrated_rates_are_those_of_the_plain_model() -> None:
         assert float(joint - conditional.sum()) == pytest.approx(float(whole), abs=1e-4)
 
 
+def test_integrated_steps_are_those_of_the_plain_model() -> None:
+    """Given the scales, the plain model's score has mean 0 over exact draws of the steps, and times them -1."""
+    model, data = posterior("trend").build()
+    recipe = RECIPES["trend"]
+    assert recipe.complete is not None
+    scales = {"sd_level": 0.6, "sd_slope": 0.05, "sd_y": 1.2}
+    many = {site: np.full(4000, value) for site, value in scales.items()}
+    draws = recipe.complete(many, data, np.random.default_rng(9))
+    steps = {site: draws[site] for site in ("first", "slope0", "z_level", "z_slope")}
+    gradient = jax.vmap(jax.grad(lambda x: log_density(model, (), data, scales | x)[0]))(steps)
+    for site, values in steps.items():
+        score = np.asarray(gradient[site])
+        product = score * (values - values.mean(axis=0))
+        error = np.sqrt(len(score))
+        assert np.all(np.abs(score.mean(axis=0)) < LIMIT * score.std(axis=0) / error)
+        assert np.all(np.abs(product.mean(axis=0) + 1) < LIMIT * product.std(axis=0) / error)
+
+
 @pytest.mark.parametrize("name", ["dates", "ephemeris", "volatility_walk", "schools_centred", "radon_centred"])
 def test_an_equivalent_model_has_the_plain_models_density(name: str) -> None:
     """Their log densities differ by the Jacobian of a linear map alone, which two points with the same scales share."""

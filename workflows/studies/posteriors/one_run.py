@@ -30,10 +30,10 @@ class Choices(NamedTuple):
 
 
 def with_maxwell(built: Built, choices: Choices) -> Outcome:
-    """As the README tells users to, in this process."""
-    import maxwell
+    """As the README tells users to (`maxwell.sample`), in this process."""
+    from workflows.sampling.session import sample
 
-    run = maxwell.sample(
+    run = sample(
         *built,
         local=True,
         progress=False,

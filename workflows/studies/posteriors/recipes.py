@@ -167,6 +167,43 @@ def _covariate(draws: Draws, data: dict[str, Any], rng: np.random.Generator) -> 
     return draws | {"x": centre + rng.normal(size=centre.shape) / np.sqrt(precision)}
 
 
+def _weights(months: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the level gains [months, ...] from (first / 100, slope0), from the steps of the level and of the slope."""
+    sums = np.vstack([np.zeros(months - 1), np.tril(np.ones((months - 1, months - 1)))])
+    return np.column_stack([np.full(months, 100.0), np.arange(months)]), sums, sums @ sums[1:]
+
+
+def trend() -> Built:
+    """All but the scales integrated out: the months are jointly normal."""
+
+    def model(y: jax.Array) -> None:
+        sd_level = numpyro.sample("sd_level", dist.HalfNormal(1))
+        sd_slope = numpyro.sample("sd_slope", dist.HalfNormal(0.2))
+        sd_y = numpyro.sample("sd_y", dist.HalfNormal(2))
+        line, level, slope = (part @ part.T for part in _weights(y.shape[0]))
+        covariance = line + sd_level**2 * level + sd_slope**2 * slope + sd_y**2 * jnp.eye(y.shape[0])
+        numpyro.sample("y", dist.MultivariateNormal(jnp.zeros(y.shape[0]), covariance), obs=y)
+
+    return model, posterior("trend").build()[1]
+
+
+def _steps(draws: Draws, data: dict[str, Any], rng: np.random.Generator) -> Draws:
+    """The steps given the scales, by Matheron's rule (Wilson et al. 2021, JMLR 22(105)): steps w and months y* from the
+    prior, moved by Cov(w, y) Cov(y)^-1 (y - y*)."""
+    line, level, slope = _weights(data["y"].size)
+    found = []
+    for sd_level, sd_slope, sd_y in zip(draws["sd_level"], draws["sd_slope"], draws["sd_y"], strict=True):
+        weights = np.column_stack([line, sd_level * level, sd_slope * slope])
+        w = rng.normal(size=weights.shape[1])
+        residual = data["y"] - weights @ w - sd_y * rng.normal(size=data["y"].size)
+        covariance = weights @ weights.T + sd_y**2 * np.eye(data["y"].size)
+        moved = w + weights.T @ np.linalg.solve(covariance, residual)
+        found.append(np.append(moved, weights[-1] @ moved))
+    first, slope0, *steps, last = np.stack(found, axis=1)
+    z_level, z_slope = np.stack(steps, axis=1).reshape(len(found), 2, -1).transpose(1, 0, 2)
+    return draws | {"first": 100 * first, "slope0": slope0, "z_level": z_level, "z_slope": z_slope, "last": last}
+
+
 RATES = jnp.array([0.4, -2.5, 1.0])
 """Where absorption is the faster one in all patients."""
 
@@ -181,6 +218,7 @@ RECIPES: Mapping[str, Recipe] = {
     "groups_500": _groups("groups_500"),
     "groups_5000": _groups("groups_5000"),
     "tumours": Recipe(tumours, _rates),
+    "trend": Recipe(trend, _steps),
     "measurement_error": Recipe(measurement_error, _covariate),
     "pharmacokinetics": Recipe(
         start={"mean": RATES, "sd": jnp.full(3, 0.3), "rates": jnp.broadcast_to(RATES, (12, 3))},
