@@ -48,7 +48,6 @@ def test_the_front_end_has_numpyros_density(name: str) -> None:
     np.testing.assert_allclose(value, expected, rtol=1e-9)
 
 
-@pytest.mark.xfail(strict=True, reason="the front end masks the Jacobian of a masked site, NumPyro does not")
 def test_a_masked_prior_is_as_flat_as_in_numpyro() -> None:
     model, data = posterior("dates").build()
     ours = numpyro_model(model, data, name="dates")
