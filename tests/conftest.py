@@ -1,6 +1,7 @@
 """The environment of every test, set before JAX or Ray is imported: one CPU thread, no telemetry, repeatable draws."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("ray"):
             item.add_marker(pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_end_with_their_module() -> Iterator[None]:
+    """Compiled programs are let go: thousands of them in one process exceed the maps that a process may have."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,7 +27,8 @@ def adapt_scout(tuning: TuningState, statistics: list[RoundStatistics], round_: 
         scout[name] = {"step_size": np.exp(steered(np.log(numbers["step_size"]), score, SCORE, round_))}
     levels = dict(tuning.levels)
     for name in levels:
-        seen = _rates(statistics, name, 0).get("walk")
+        # Joint levels rest while the scout runs.
+        seen = _rates(statistics, name, 0).get("walk") if name in statistics[0].rates else None
         if seen is not None:
             scale = steered(levels[name][0].log_scale, seen, target_acceptance(np.asarray(2.0)), round_)
             levels[name] = (levels[name][0]._replace(log_scale=scale), *levels[name][1:])

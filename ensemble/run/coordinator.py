@@ -8,8 +8,8 @@ from ensemble.protocol.plans import RoundPlan, RoundResult, positions_of
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.absorb import absorb
 from ensemble.run.decisions import policies
+from ensemble.run.decisions.grain import coarse
 from ensemble.run.goals import goals_met
-from ensemble.run.grain import coarse
 from ensemble.run.handover import Handover, take_over
 from ensemble.run.rounds import advance, next_plan
 from ensemble.run.settings import RunSettings

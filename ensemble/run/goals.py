@@ -121,13 +121,14 @@ def goals_met(check: GoalCheck, draws: int, strays: int, settings: RunSettings) 
     ess, shared_ess = check.ess_min, check.ess_shared_min
     if of_draws:
         ess, shared_ess = check.stored_ess_min, check.stored_ess_shared_min
+    known = check.rounds > 0
     outlying = check.furthest_max is not None and check.furthest_max > (check.furthest_limit or np.inf)
     met = {
         "ess": ess is not None and ess >= goals.ess,
         "rhat": check.rhat_max is not None and check.rhat_max <= goals.rhat,
         "draws": draws >= goals.draws,
-        "chains": not outlying and not strays,
-        "drift": not (check.drift_max is not None and check.drift_max > (check.drift_limit or np.inf)),
+        "chains": known and not outlying and not strays,
+        "drift": known and not (check.drift_max is not None and check.drift_max > (check.drift_limit or np.inf)),
     }
     if settings.shard.shared:
         met["shared_ess"] = shared_ess is not None and shared_ess >= goals.shared_ess

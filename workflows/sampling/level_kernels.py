@@ -23,7 +23,7 @@ JOINT = "nuts"
 HANDFUL = 16
 """Parameters up to which trajectories move them all and no structure is needed."""
 
-WIDEST_JOINT = 2_000
+WIDEST_JOINT = 300
 """Most parameters that trajectories move at once by default."""
 
 

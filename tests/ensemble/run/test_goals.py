@@ -79,7 +79,7 @@ def test_too_few_draws_keep_the_run_going():
 
 
 def test_before_the_first_check_no_goal_but_draws_can_be_met():
-    assert unmet(GoalCheck()) == {"ess", "rhat", "shared_ess", "shared_rhat"}
+    assert unmet(GoalCheck()) == {"ess", "rhat", "shared_ess", "shared_rhat", "chains", "drift"}
 
 
 def test_a_model_without_shared_parameters_has_no_goals_for_them():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ensemble.protocol.plans import RoundResult
-from ensemble.run.grain import coarse
+from ensemble.run.decisions.grain import coarse
 from ensemble.store.contents import Variable
 from tests.support.models.ensemble_models import STORED
 

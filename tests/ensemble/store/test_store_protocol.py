@@ -21,7 +21,7 @@ from workflows.results.inspect import summary_of
 STATS = {"lp": Variable("float64")}
 GROUPS = {"posterior": {"mu": Variable("float64")}, "sample_stats": STATS, "warmup_sample_stats": STATS}
 LAYOUT = Layout(GROUPS, STORED, 4, 4)
-GOALS = {"ess": 400.0, "rhat": 1.2, "shared_ess": 400.0, "shared_rhat": 1.2}
+GOALS = {"of_draws": False, "ess": 400.0, "rhat": 1.2, "shared_ess": 400.0, "shared_rhat": 1.2}
 FEW = 9
 """Rounds until the run is stopped for the first time."""
 

@@ -33,7 +33,7 @@ class FakeRun:
         self.met = met
 
     def summary(self) -> dict:
-        found = {"goals_met": {"ess": self.met}, "ess_online_min": 312.0, "sweeps": 160, "wall_seconds": 65.0}
+        found = {"goals_met": {"ess": self.met}, "ess_stored_min": 312.0, "sweeps": 160, "wall_seconds": 65.0}
         return summarise({"summary": found, "settings": STORED}, self.path, 1000)
 
     def report_lines(self) -> list[str]:

@@ -27,6 +27,8 @@ SUMMARY = {
     "nested_rhat_shared_max": 1.031,
     "ess_online_min": 312.4,
     "ess_online_median": 900.0,
+    "ess_stored_min": 312.4,
+    "ess_stored_shared_min": 1204.0,
     "ess_online_shared_min": 1204.0,
     "acceptance": {"gene": 0.314, "global": math.nan},
     "swap_rates": {},
@@ -54,7 +56,7 @@ def test_the_keys_are_always_there():
     empty = summarise({}, Path("x.zarr"), 10)
     assert set(SUMMARY_KEYS) < set(empty)
     assert all(empty[key] is None for key in SUMMARY_KEYS)
-    assert set(full()) == {*empty, "scales"}
+    assert set(full()) == {*empty, "scales", "ess_stored_min", "ess_stored_shared_min"}
     assert (empty["path"], empty["bytes"], empty["resume_command"]) == ("x.zarr", 10, "maxwell resume x.zarr")
 
 

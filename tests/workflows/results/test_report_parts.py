@@ -68,7 +68,7 @@ def test_nothing_is_judged_before_there_is_anything() -> None:
     empty = summarise({"stage": "scout"}, full()["path"], 10)
     assert verdicts(empty) == []
     assert headline(empty) == "No draws yet: the run stands in stage scout, and no goal has been looked at."
-    early = {**full(), "draws": 0, "ess_online_min": None, "goals_met": {"ess": False, "draws": False}}
+    early = {**full(), "draws": 0, "ess_stored_min": None, "goals_met": {"ess": False, "draws": False}}
     assert judged(early)["ESS of every coordinate"][0] == "not known yet"
     assert headline(early).startswith("No draws yet")
     assert not any("differ" in step for step in next_steps(early))

@@ -305,7 +305,7 @@ def test_goals_are_of_theta_where_all_is_one_block_too() -> None:
     one = all_sites(chosen.target, bare)
     level: Level = one.levels[0]
     values = np.arange(level.width, dtype=float)[:, None]
-    diagnostics = Diagnostics(40, *[{"whole": values}] * 4)
+    diagnostics = Diagnostics(40, *[{"whole": values}] * 5)
     known = coordinates.every_coordinate(one, diagnostics, {"mu"}, {"u"})
     np.testing.assert_array_equal(known.ess, [0.0, 1.0])
     np.testing.assert_array_equal(known.shared, [True, False])

@@ -50,7 +50,7 @@ def test_what_the_kernels_know_is_stored_of_every_chain_and_draw(group: str) -> 
     assert all(found[name].dims == ("chain", "draw") for name in found.data_vars)
     # The first round of a run has trajectories of no length.
     moved = found.isel(draw=slice(1, None)) if group.startswith("warmup") else found
-    assert (moved["n_steps"] >= SETTINGS["round"]["sweeps"]).all()
+    assert (moved["n_steps"] >= 1).all()
     assert ((moved["acceptance_rate"] > 0) & (moved["acceptance_rate"] <= 1)).all()
     assert float(moved["acceptance_rate"].std("chain").mean()) > 0
     assert ((moved["tree_depth"] >= 1) & (moved["tree_depth"] <= SETTINGS["kernels"]["max_depth"])).all()

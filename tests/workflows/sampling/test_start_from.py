@@ -24,6 +24,7 @@ from workflows.settings.loading import SettingsError
 SETTINGS: dict[str, Any] = {
     "model": {"name": "tests.support.models.start_models:far"},
     "ensemble": {"replicas": 32, "superchains": 4, "workers": 2},
+    "kernels": {"whole": "none"},
     "round": {"sweeps": 4},
     "scout": {"kernel": "none"},
     "sample": {"burn_rounds": 2},

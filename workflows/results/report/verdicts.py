@@ -20,7 +20,13 @@ GOALS = {
     "shared_ess": "ESS of the shared parameters",
     "shared_rhat": "Nested R-hat of the shared parameters",
     "draws": "Stored draws a chain",
+    "chains": "Single chains",
+    "drift": "Beginning and end",
 }
+
+
+OF_CHAINS = {"chains": ("furthest_chain", "furthest_chain_limit"), "drift": ("drift", "drift_limit")}
+"""What is known of goals without a setting: what was reached, and what chance explains."""
 
 
 class Verdict(NamedTuple):
@@ -88,9 +94,23 @@ def _done(summary: Mapping[str, Any]) -> bool:
 def _goals(summary: Mapping[str, Any]) -> Iterator[Verdict]:
     values, met = goal_values(summary), summary["goals_met"] or {}
     for goal in (goal for goal in GOALS if goal in met):
+        if goal not in values:
+            yield _of_chains(goal, summary, is_met=met[goal])
+            continue
         reached, wanted = values[goal]
         judgement = MET if met[goal] else UNKNOWN if reached is None else MISSED
         yield Verdict(judgement, GOALS[goal], _distance(goal, judgement, reached, wanted))
+
+
+def _of_chains(goal: str, summary: Mapping[str, Any], *, is_met: bool) -> Verdict:
+    """Whether one chain stands apart, or the first part of the stage from the rest."""
+    reached, wanted = (summary.get(key) for key in OF_CHAINS[goal])
+    judgement = MET if is_met else UNKNOWN if reached is None else MISSED
+    if reached is None or wanted is None:
+        return Verdict(judgement, GOALS[goal], "Not known before there are enough batches in every chain.")
+    what = "The most outlying chain" if goal == "chains" else "The first part of the stage"
+    text = f"{what} lies {number(reached)} standard deviations from the rest; chance explains {number(wanted)}."
+    return Verdict(judgement, GOALS[goal], text)
 
 
 def _distance(goal: str, judgement: str, reached: Any, wanted: Any) -> str:

@@ -25,7 +25,7 @@ class KernelSettings(Section):
         "auto",
         "auto, nuts or none",
         "a trajectory on all parameters beside the levels' own moves; auto: where the model has a gradient and up to "
-        "2,000 parameters (up to 16 of them move by it alone)",
+        "300 parameters (up to 16 of them move by it alone)",
     )
     integrator: Literal["leapfrog", "two_stage"] = key(
         "leapfrog", "leapfrog or two_stage", "the scheme of the trajectories of hmc and nuts"

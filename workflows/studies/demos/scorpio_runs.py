@@ -118,6 +118,7 @@ def _content(name: str, sweeps: int, copies: int) -> dict[str, Any]:
         "model": {"name": "scorpio", "copies": copies},
         "seed": SEED,
         "ensemble": {"replicas": REPLICAS, "superchains": SUPERCHAINS},
+        "kernels": {"whole": "none"},
         "round": {"sweeps": SWEEPS},
         "limits": {"sweeps": sweeps},
         **RUNS[name],

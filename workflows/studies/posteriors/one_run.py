@@ -30,7 +30,7 @@ class Choices(NamedTuple):
 
 
 def with_maxwell(built: Built, choices: Choices) -> Outcome:
-    """As the README tells users to (`maxwell.sample`), in this process."""
+    """As the README tells users to sample, in this process."""
     from workflows.sampling.session import sample
 
     run = sample(
