@@ -121,7 +121,7 @@ def unmet_goals(summary: Mapping[str, Any]) -> list[str]:
     ]
     if "chains" in unmet:
         lines += _chains_apart(summary)
-    if "drift" in unmet:
+    if "drift" in unmet and summary.get("drift") is not None:
         lines.append(
             f"drift: the first part of the stage `sample` lies {number(summary.get('drift'))} standard errors from the "
             f"rest, and chance explains {number(summary.get('drift_limit'))}: the chains were still on their way"
