@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble.adaptation.moments import EnsembleMoments
+from ensemble.adaptation.moments import EnsembleMoments, variances
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 
@@ -33,9 +33,7 @@ def interweavings_to_keep(
     flags = []
     for number, move in enumerate(spec.interweavings):
         level = next(level for level in spec.structure.levels if move.parent in level.sites)
-        variances = moments.states[level.name][0].scatter / moments.states[level.name][0].weight
-        diagonal = np.einsum("iib->ib", variances) if variances.ndim == 3 else variances
-        variances_of = np.asarray(level.scatter({}, jnp.asarray(diagonal))[move.parent])
-        variance = float(variances_of if move.place is None else variances_of[move.place])
+        by_site = level.scatter({}, jnp.asarray(variances(moments.states[level.name][0])))
+        variance = float(by_site[move.parent][... if move.place is None else move.place])
         flags.append(np.exp(2 * tuning.interweave[number]) * np.nan_to_num(seen[number]) > LEAST_USEFUL * variance)
     return np.asarray(flags, bool)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensemble.adaptation.moments import EnsembleMoments
+from ensemble.adaptation.moments import EnsembleMoments, variances
 from ensemble.protocol.statistics import ByLevel, RoundStatistics, summed
 from ensemble.protocol.sweep_spec import SweepSpec
 from kernels.dynamics.integrators import SCHEMES
@@ -67,9 +67,7 @@ def worth_joining(
     for level in spec.structure.levels:
         if level.name not in jumps.squares:
             continue
-        known = moments.states[level.name][0]
-        variance = known.scatter / known.weight
-        variance = np.einsum("iib->ib", variance) if variance.ndim == 3 else variance
+        variance = variances(moments.states[level.name][0])
         there = variance > 0
         moved = jumps.squares[level.name][:, there] / (replicas * jumps.rounds[:, None])
         left = np.clip(moved / (2.0 * variance[there]), 0.0, 1.0)

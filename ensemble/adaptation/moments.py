@@ -22,6 +22,13 @@ class Moments(NamedTuple):
     scatter: np.ndarray
 
 
+def variances(moments: Moments) -> np.ndarray:
+    """Of every coordinate, [p, B]."""
+    found = moments.scatter / moments.weight
+    diagonal: np.ndarray = np.einsum("iib->ib", found) if found.ndim == 3 else found
+    return diagonal
+
+
 FORGET = 3.0
 """By default about the last third of the rounds counts."""
 FORGET_FAST = 20.0

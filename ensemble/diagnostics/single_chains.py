@@ -1,7 +1,7 @@
 """Whether one chain is elsewhere than all others: what nested R-hat, which looks at superchain means, cannot see."""
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 FALSE_ALARM = 1e-3
 """Chance of a false alarm in one look at all coordinates and chains, of chains whose means are normal."""
@@ -33,4 +33,4 @@ def furthest_chain(
 
 def furthest_limit(coordinates: int, chains: int) -> float:
     """What `furthest_chain` stays below for all coordinates of sound chains, 999 times in 1,000."""
-    return float(student.isf(0.5 * FALSE_ALARM / (coordinates * chains), max(chains - 2, 1)))
+    return float(-stdtrit(max(chains - 2, 1), 0.5 * FALSE_ALARM / (coordinates * chains)))

@@ -84,7 +84,7 @@ def _is_refined(ledger: Ledger, settings: RunSettings) -> bool:
 def to_redraw(ledger: Ledger, settings: RunSettings, dimension: int) -> tuple[int, ...]:
     """The superchains that begin the next round at a new start: those lost before the ensemble has settled, where
     stragglers are looked for."""
-    if not (_looks_for_lost(ledger, settings) and ledger.settled_round is None):
+    if not lost_now(ledger, settings, dimension):
         return ()
     return tuple(lost_superchains(ledger.mass, ledger.redrawn, dimension))
 

@@ -13,6 +13,7 @@ import optax
 from blackjax.vi import meanfield_vi, pathfinder
 from jax.flatten_util import ravel_pytree
 
+from ensemble.shard.starts.density import density_of
 from kernels.target import Target
 from kernels.types import Data, Position, Start
 
@@ -30,16 +31,6 @@ RATE = 0.1
 """Its first step size, in unconstrained units; it falls to 0 along a cosine."""
 SAMPLES = 4
 """Draws behind each of its gradients."""
-
-
-def density_of(target: Target, data: Data) -> Callable[[Position], jax.Array]:
-    """position -> log density, a scalar."""
-
-    def density(position: Position) -> jax.Array:
-        terms = target.log_terms(position, data)
-        return sum((jnp.sum(values.astype(jnp.float64)) for values in terms.values()), start=jnp.zeros(()))
-
-    return density
 
 
 def path_draws(dimension: int) -> int:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from ensemble.shard.starts.density import density_of
 from kernels.numerics.descent import descended
 from kernels.target import Target
 from kernels.types import Data, Position, Start
@@ -32,11 +33,8 @@ def descending(target: Target) -> Callable[[Position, Data], Position]:
 
     def descend(start: Position, data: Data) -> Position:
         flat, position_of = ravel_pytree(start)
-        return position_of(descended(lambda x: -density(position_of(x), data), flat))  # type: ignore[no-any-return]
-
-    def density(position: Position, data: Data) -> jax.Array:
-        terms = target.log_terms(position, data)
-        return sum((jnp.sum(values.astype(jnp.float64)) for values in terms.values()), start=jnp.zeros(()))
+        density = density_of(target, data)
+        return position_of(descended(lambda x: -density(position_of(x)), flat))  # type: ignore[no-any-return]
 
     return descend
 
