@@ -29,6 +29,14 @@ def variances(moments: Moments) -> np.ndarray:
     return diagonal
 
 
+def spread_of(moments: Moments) -> np.ndarray:
+    """Standard deviations of every coordinate, [p, B]; 1 where nothing is known, or nothing moves."""
+    if not np.all(moments.weight > 0):
+        return np.ones_like(moments.mean)
+    found = np.sqrt(np.maximum(variances(moments), 0.0))
+    return np.where(np.isfinite(found) & (found > 0), found, 1.0)
+
+
 FORGET = 3.0
 """By default about the last third of the rounds counts."""
 FORGET_FAST = 20.0

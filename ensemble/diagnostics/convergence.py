@@ -7,7 +7,8 @@ from scipy.special import gammaincinv
 
 from ensemble.diagnostics.accumulators import DiagnosticSums, Mark
 from ensemble.diagnostics.single_chains import furthest_chain
-from ensemble.protocol.statistics import AccumulatedSums
+from ensemble.protocol import events
+from ensemble.protocol.statistics import AccumulatedSums, ByLevel
 
 BATCHES = 20
 """Fewest batches a chain for an ESS."""
@@ -27,14 +28,21 @@ class Diagnostics(NamedTuple):
     drift: mean of the first part of the stage against that of the rest, in standard errors, [p, B]; NaN before the
         stage has twice been looked at.
     superchain: the one whose mean lies furthest from that of all, [p, B].
+    tail_ess: the smaller of the effective sample sizes of how often a coordinate lies in its lower and upper tail, see
+        protocol.events, [p, B] of levels whose tails are looked at; NaN where there is no such tail.
+    tail_rhat: the larger nested R-hat of the two: it sees what superchains of one mean and of unequal widths hide.
+    positive: share of the states above zero, [p, B].
     """
 
     rounds: int
-    ess: dict[str, np.ndarray]
-    rhat: dict[str, np.ndarray]
-    furthest: dict[str, np.ndarray]
-    drift: dict[str, np.ndarray]
-    superchain: dict[str, np.ndarray]
+    ess: ByLevel
+    rhat: ByLevel
+    furthest: ByLevel
+    drift: ByLevel
+    superchain: ByLevel
+    tail_ess: ByLevel
+    tail_rhat: ByLevel
+    positive: ByLevel
 
 
 def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
@@ -47,33 +55,69 @@ def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
     return float(np.sqrt(1 + superchains * quantile / free / ess))
 
 
-def diagnose(shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, replicas: int, sweeps: int) -> Diagnostics:
+def diagnose(
+    shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, replicas: int, sweeps: int, pull: float = 0.0
+) -> Diagnostics:
     """From what the accumulators of each superchain pooled last, and the sums that `collect` keeps over all shards.
 
-    replicas: in each superchain; sweeps: in each round.
+    replicas: in each superchain; sweeps: in each round; pull: by how many standard deviations one chain may move the
+    mean of all before it counts as outlying.
     """
+    found = {name: _diagnosed(name, shards, diagnostic_sums, replicas, sweeps, pull) for name in shards[0].sums}
+    tails = {name: (events.below(name), events.above(name)) for name in found if events.below(name) in found}
+    levels = [name for name in found if name not in {event for both in tails.values() for event in both}]
+    by_kind = {kind: {name: getattr(found[name], kind) for name in levels} for kind in Found._fields}
+    states = shards[0].rounds * sweeps * replicas * len(shards)
+    signs = {name: diagnostic_sums.squares.get(events.positive(name)) for name in levels}
+    return Diagnostics(
+        shards[0].rounds,
+        **by_kind,
+        tail_ess={name: np.fmin(found[low].ess, found[high].ess) for name, (low, high) in tails.items()},
+        tail_rhat={name: np.fmax(found[low].rhat, found[high].rhat) for name, (low, high) in tails.items()},
+        positive={name: count / states for name, count in signs.items() if count is not None},
+    )
+
+
+class Found(NamedTuple):
+    """Of the coordinates of a level, or of how often they lie in a tail, [p, B]: the fields of Diagnostics.
+
+    ess, rhat, furthest, drift, superchain: see there.
+    """
+
+    ess: np.ndarray
+    rhat: np.ndarray
+    furthest: np.ndarray
+    drift: np.ndarray
+    superchain: np.ndarray
+
+
+def _diagnosed(
+    name: str, shards: list[AccumulatedSums], diagnostic_sums: DiagnosticSums, replicas: int, sweeps: int, pull: float
+) -> Found:
+    """What the sums of a name say."""
     rounds = shards[0].rounds
     draws, chains = rounds * sweeps, replicas * len(shards)
-    ess, rhat, furthest, drift, superchain = {}, {}, {}, {}, {}
-    for name in shards[0].sums:
-        sums = np.stack([pooled.sums[name] for pooled in shards])
-        chain_squares = np.stack([pooled.chain_squares[name] for pooled in shards])
-        squares, count = diagnostic_sums.squares[name], draws * chains
-        mean = sums.sum(axis=0) / count
-        variance = (squares - count * mean**2) / (count - 1)
-        asymptotic = _asymptotic_variance(diagnostic_sums, name, mean, variance, chains, rounds, sweeps)
-        still = variance <= ROUNDING * squares / count
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ess[name] = np.where(still, np.nan, count * variance / asymptotic)
-        rhat[name] = np.where(still, np.nan, _nested_rhat(sums, squares, chain_squares, draws, replicas))
-        extremes = (
-            np.stack([pooled.chain_largest[name] for pooled in shards]).max(axis=0),
-            np.stack([pooled.chain_smallest[name] for pooled in shards]).min(axis=0),
-        )
-        furthest[name] = furthest_chain(sums.sum(axis=0), chain_squares.sum(axis=0), *extremes, chains)
-        drift[name] = _drift(diagnostic_sums.first, name, sums.sum(axis=0), asymptotic, chains * sweeps, rounds)
-        superchain[name] = np.abs(sums - sums.mean(axis=0)).argmax(axis=0).astype(float)
-    return Diagnostics(rounds, ess, rhat, furthest, drift, superchain)
+    sums = np.stack([pooled.sums[name] for pooled in shards])
+    chain_squares = np.stack([pooled.chain_squares[name] for pooled in shards])
+    squares, count = diagnostic_sums.squares[name], draws * chains
+    total = sums.sum(axis=0)
+    mean = total / count
+    variance = (squares - count * mean**2) / (count - 1)
+    asymptotic = _asymptotic_variance(diagnostic_sums, name, mean, variance, chains, rounds, sweeps)
+    still = variance <= ROUNDING * squares / count
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ess = np.where(still, np.nan, count * variance / asymptotic)
+    extremes = (
+        np.stack([pooled.chain_largest[name] for pooled in shards]).max(axis=0),
+        np.stack([pooled.chain_smallest[name] for pooled in shards]).min(axis=0),
+    )
+    return Found(
+        ess=ess,
+        rhat=np.where(still, np.nan, _nested_rhat(sums, squares, chain_squares, draws, replicas)),
+        furthest=furthest_chain(total, chain_squares.sum(axis=0), *extremes, chains, pull * count * np.sqrt(variance)),
+        drift=_drift(diagnostic_sums.first, name, total, asymptotic, chains * sweeps, rounds),
+        superchain=np.abs(sums - sums.mean(axis=0)).argmax(axis=0).astype(float),
+    )
 
 
 def _asymptotic_variance(

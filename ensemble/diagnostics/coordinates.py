@@ -14,6 +14,9 @@ from kernels.structure.levels import Level, Structure
 KINDS = ("ess", "rhat", "furthest", "drift", "superchain")
 """The fields of Diagnostics that every coordinate has."""
 
+OF_SOME = ("tail_ess", "tail_rhat", "positive")
+"""Those that the coordinates of some levels have."""
+
 WORST = 10
 """How many of the slowest coordinates a summary names."""
 
@@ -22,6 +25,7 @@ class Coordinates(NamedTuple):
     """Diagnostics of coordinates in flat arrays.
 
     ess, rhat, furthest, drift: as in convergence.Diagnostics.
+    tail_ess, tail_rhat: likewise; NaN where tails are not looked at.
     shared: whether it is of one of the shared sites.
     """
 
@@ -29,6 +33,8 @@ class Coordinates(NamedTuple):
     rhat: np.ndarray
     furthest: np.ndarray
     drift: np.ndarray
+    tail_ess: np.ndarray
+    tail_rhat: np.ndarray
     shared: np.ndarray
 
 
@@ -46,11 +52,9 @@ def _coordinates(
     there = np.ones((level.width, level.n_blocks), bool) if level.mask is None else level.mask
     if auxiliary:
         there = there & ~_of_sites(level, auxiliary)
-    ess, rhat, furthest, drift = (
-        values[level.name][there]
-        for values in (diagnostics.ess, diagnostics.rhat, diagnostics.furthest, diagnostics.drift)
-    )
-    return Coordinates(ess, rhat, furthest, drift, _of_sites(level, shared)[there])
+    unknown = np.full(there.shape, np.nan)
+    kinds = (getattr(diagnostics, kind).get(level.name, unknown)[there] for kind in Coordinates._fields[:-1])
+    return Coordinates._make((*kinds, _of_sites(level, shared)[there]))
 
 
 def _of_sites(level: Level, sites: Collection[str]) -> np.ndarray:
@@ -90,14 +94,13 @@ def _badness(kinds: Mapping[str, Any], by: str) -> Any:
 
 
 def pack_by_site(diagnostics: Diagnostics | None, structure: Structure) -> Arrays:
-    """<kind>/<site> of each of KINDS, each in the site's own shape, for readers too, and rounds; nothing
-    for None."""
+    """<kind>/<site> of each kind, each in the site's own shape, for readers too, and rounds; nothing for None."""
     if diagnostics is None:
         return {}
     arrays = {"rounds": np.asarray(diagnostics.rounds)}
-    for kind in KINDS:
+    for kind in (*KINDS, *OF_SOME):
         values = getattr(diagnostics, kind)
-        for level in _levels(structure, diagnostics):
+        for level in (level for level in structure.levels if level.name in values):
             sites = level.scatter({}, jnp.asarray(values[level.name]))
             arrays.update({f"{kind}/{site}": np.asarray(array) for site, array in sites.items()})
     return arrays
@@ -107,7 +110,9 @@ def unpack_by_site(arrays: Arrays, structure: Structure) -> Diagnostics | None:
     """The diagnostics that `pack_by_site` gave."""
     if not arrays:
         return None
-    sites = ({name: jnp.asarray(array) for name, array in under(kind, arrays).items()} for kind in KINDS)
-    levels = [level for level in structure.levels if f"ess/{level.sites[0]}" in arrays]
-    kinds = ({level.name: np.asarray(level.gather(of)) for level in levels} for of in sites)
-    return Diagnostics(int(arrays["rounds"]), *kinds)
+    kinds = {}
+    for kind in (*KINDS, *OF_SOME):
+        sites = {name: jnp.asarray(array) for name, array in under(kind, arrays).items()}
+        levels = [level for level in structure.levels if level.sites[0] in sites]
+        kinds[kind] = {level.name: np.asarray(level.gather(sites)) for level in levels}
+    return Diagnostics(int(arrays["rounds"]), **kinds)

@@ -138,7 +138,8 @@ class AccumulatedSums(NamedTuple):
     sums: of the chains since the start, [p, B] by level.
     chain_squares: of the chains' sums since the start, [p, B] by level.
     chain_largest, chain_smallest: the largest and smallest of the chains' sums since the start, [p, B] by level.
-    squares: of coordinates since this was last handed out, [p, B] by level.
+    squares: of coordinates since this was last handed out, [p, B] by level. All of these are of events too, see
+        protocol.events, of which counts of signs are among the squares alone.
     batches: by batch level, since this was last handed out.
     """
 

@@ -36,6 +36,7 @@ class TuningState(NamedTuple):
     sketch: for each level with a metric of low rank the directions along which covariances are looked at,
         [rungs, p, k].
     scout: numbers of the scout kernel, by level where it adapts them.
+    spread: for each level whose tails are looked at the standard deviations of its coordinates, [p, B].
     """
 
     levels: dict[str, tuple[LevelTuning, ...]]
@@ -47,3 +48,4 @@ class TuningState(NamedTuple):
     steepest: dict[str, np.ndarray]
     sketch: dict[str, np.ndarray]
     scout: dict[str, dict[str, np.ndarray]]
+    spread: dict[str, np.ndarray]

@@ -6,6 +6,7 @@ from ensemble.adaptation.joint import ALONE, BESIDE, absorb_jumps
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
 from ensemble.diagnostics.accumulators import NOTHING, collect
 from ensemble.diagnostics.convergence import diagnose
+from ensemble.diagnostics.single_chains import allowed_pull
 from ensemble.protocol.plans import RoundPlan, RoundResult
 from ensemble.protocol.statistics import RoundStatistics
 from ensemble.protocol.sweep_spec import SweepSpec
@@ -105,7 +106,8 @@ def _diagnosed(
     """ESS and R-hat over all rounds that count, and what they say of the goals."""
     accumulated = [shard.accumulated for shard in statistics if shard.accumulated is not None]
     sums = collect(state.diagnostic_sums, accumulated)
-    diagnostics = diagnose(accumulated, sums, settings.shard.replicas, plan.sweeps)
+    pull = allowed_pull(settings.goals.ess, settings.replicas)
+    diagnostics = diagnose(accumulated, sums, settings.shard.replicas, plan.sweeps, pull)
     ledger = state.ledger._replace(goals=check_goals(diagnostics, spec.structure, settings, draws))
     return state._replace(ledger=ledger, diagnostic_sums=sums, diagnostics=diagnostics)
 

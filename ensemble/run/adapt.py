@@ -3,7 +3,7 @@
 import numpy as np
 
 from ensemble.adaptation import pooled_metric
-from ensemble.adaptation.moments import EnsembleMoments
+from ensemble.adaptation.moments import EnsembleMoments, spread_of
 from ensemble.adaptation.steering import steered, target_acceptance
 from ensemble.protocol.statistics import GradientSums, LevelRates, RoundStatistics, summed
 from ensemble.protocol.sweep_spec import SweepSpec
@@ -165,7 +165,8 @@ def carried(
     steepest, sketch = _kept(before.steepest, first.steepest), _kept(before.sketch, first.sketch)
     betas = before.betas if len(before.betas) == len(first.betas) else first.betas
     first = first._replace(levels=levels, betas=betas, interweave=before.interweave)
-    return first._replace(steepest=steepest, sketch=sketch)
+    spread = {name: spread_of(moments.states[name][0]) for name in first.spread}
+    return first._replace(steepest=steepest, sketch=sketch, spread=spread)
 
 
 def _kept(before: dict[str, np.ndarray], first: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -24,6 +24,9 @@ class GoalCheck(NamedTuple):
     stored_ess_min, stored_ess_shared_min: the same of the stored draws.
     furthest_max: how far the most outlying chain of any coordinate is, see diagnostics.single_chains.
     furthest_limit: what sound chains stay below.
+    tail_ess_min: smallest effective sample size of how often a coordinate lies in a tail, where tails are looked at.
+    stored_tail_ess_min: the same of the stored draws.
+    tail_rhat_max: largest nested R-hat of that.
     drift_max: how far the first part of the stage lies from the rest, in standard errors, of any coordinate.
     drift_limit: what a stage without a drift stays below.
     """
@@ -38,6 +41,9 @@ class GoalCheck(NamedTuple):
     stored_ess_shared_min: float | None = None
     furthest_max: float | None = None
     furthest_limit: float | None = None
+    tail_ess_min: float | None = None
+    stored_tail_ess_min: float | None = None
+    tail_rhat_max: float | None = None
     drift_max: float | None = None
     drift_limit: float | None = None
 
@@ -88,7 +94,7 @@ def drift_limit(coordinates: int) -> float:
 
 def goal_check(found: Coordinates, rounds: int, thinned: Thinned, chains: int) -> GoalCheck:
     """Summarise all coordinates. NaN counts as the worst, but for chains too few to tell one from the others."""
-    ess, rhat, furthest, drift, shared = found
+    ess, rhat, furthest, drift, tail_ess, tail_rhat, shared = found
     check = GoalCheck(rounds, rhat_max=_worst(rhat), rhat_shared_max=_worst(rhat[shared]))
     if np.isnan(ess).any():
         return check
@@ -101,6 +107,9 @@ def goal_check(found: Coordinates, rounds: int, thinned: Thinned, chains: int) -
         stored_ess_shared_min=float(stored[shared].min()) if shared.any() else None,
         furthest_max=None if np.isnan(furthest).all() else float(np.nanmax(furthest)),
         furthest_limit=furthest_limit(len(ess), chains),
+        tail_ess_min=_least(tail_ess),
+        stored_tail_ess_min=_least(stored_ess(tail_ess, thinned)),
+        tail_rhat_max=None if np.isnan(tail_rhat).all() else float(np.nanmax(tail_rhat)),
         drift_max=None if np.isnan(drift).all() else float(np.nanmax(np.abs(drift))),
         drift_limit=drift_limit(len(ess)),
     )
@@ -112,20 +121,28 @@ def _worst(rhat: np.ndarray) -> float | None:
     return None if np.isnan(rhat).any() else float(rhat.max())
 
 
+def _least(values: np.ndarray) -> float | None:
+    """The smallest of those that are known."""
+    return None if np.isnan(values).all() else float(np.nanmin(values))
+
+
 def goals_met(check: GoalCheck, draws: int, strays: int, settings: RunSettings) -> dict[str, bool]:
     """Which goals are met, by their names; those of shared parameters only where there are any.
 
     draws: stored draws a chain. strays: ends of rounds where no posterior explains a chain's log density.
     """
     goals, of_draws = settings.goals, settings.goals.of_draws
-    ess, shared_ess = check.ess_min, check.ess_shared_min
+    ess, shared_ess, tail_ess = check.ess_min, check.ess_shared_min, check.tail_ess_min
     if of_draws:
-        ess, shared_ess = check.stored_ess_min, check.stored_ess_shared_min
+        ess, shared_ess, tail_ess = check.stored_ess_min, check.stored_ess_shared_min, check.stored_tail_ess_min
     known = check.rounds > 0
     outlying = check.furthest_max is not None and check.furthest_max > (check.furthest_limit or np.inf)
     met = {
         "ess": ess is not None and ess >= goals.ess,
         "rhat": check.rhat_max is not None and check.rhat_max <= goals.rhat,
+        # Tails that nothing is known of are those of levels too wide to look at.
+        "tail_ess": known and (tail_ess is None or tail_ess >= goals.ess),
+        "tail_rhat": known and (check.tail_rhat_max is None or check.tail_rhat_max <= goals.rhat),
         "draws": draws >= goals.draws,
         "chains": known and not outlying and not strays,
         "drift": known and not (check.drift_max is not None and check.drift_max > (check.drift_limit or np.inf)),

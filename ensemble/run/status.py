@@ -41,6 +41,8 @@ def seconds_left(ledger: Ledger, settings: RunSettings) -> float | None:
     if goals.ess_min is None:
         return None
     wanted = settings.goals.ess / goals.ess_min
+    if goals.tail_ess_min is not None:
+        wanted = max(wanted, settings.goals.ess / goals.tail_ess_min)
     if goals.ess_shared_min is not None:
         wanted = max(wanted, settings.goals.shared_ess / goals.ess_shared_min)
     rounds = max(0.0, goals.rounds * max(wanted, 1.0) - (ledger.stage_round - settings.stages.burn_rounds))

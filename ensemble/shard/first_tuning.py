@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ensemble.protocol.events import has_tails
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard.level_kernels.registry import level_kernels
@@ -36,6 +37,7 @@ def first_tuning(spec: SweepSpec, betas: np.ndarray, sweeps: int, *, replica_swa
         steepest=steepest,
         sketch=sketch,
         scout={},
+        spread={v.name: np.ones((v.width, v.n_blocks)) for v in spec.structure.levels if has_tails(v)},
     )
 
 

@@ -164,14 +164,18 @@ def _superchains_apart(summary: Mapping[str, Any], unmet: list[str]) -> list[str
 def goal_values(summary: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What was reached and what was wanted of every goal, by its name in the settings; None for what is not known."""
     wanted = (summary.get("settings") or {}).get("goals") or {}
-    wanted = {**wanted, "rhat": _rhat_goal(summary, wanted.get("rhat"))}
-    kind = "ess_online" if wanted.get("of", "sweeps") == "sweeps" else "ess_stored"
+    rhat = _rhat_goal(summary, wanted.get("rhat"))
+    wanted = {**wanted, "rhat": rhat, "tail_rhat": rhat, "tail_ess": wanted.get("ess")}
+    of_draws = wanted.get("of", "sweeps") == "draws"
+    kind = "ess_stored" if of_draws else "ess_online"
     reached = {
         "ess": summary.get(f"{kind}_min"),
         "rhat": summary.get("nested_rhat_max"),
         "shared_ess": summary.get(f"{kind}_shared_min"),
         "shared_rhat": summary.get("nested_rhat_shared_max"),
         "draws": summary.get("draws"),
+        "tail_ess": summary.get("tail_ess_stored_min" if of_draws else "tail_ess_min"),
+        "tail_rhat": summary.get("tail_rhat_max"),
     }
     return {goal: (value, wanted.get(goal)) for goal, value in reached.items()}
 

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from ensemble.errors import MaxwellError
+from ensemble.protocol import events
+from ensemble.protocol.events import TAIL, has_tails
 from ensemble.protocol.statistics import LevelRates, Rate
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
@@ -243,10 +245,29 @@ class Sweeps:
     def _absorb(self, cold: State, tally: RoundTally, tuning: TuningState) -> RoundTally:
         total, square = dict(tally.total), dict(tally.square)
         for level in self.watched:
-            offset = jax.vmap(level.gather)(cold.position) - tuning.levels[level.name][0].mean
-            total[level.name] = total[level.name] + offset
-            square[level.name] = square[level.name] + jnp.sum(offset**2, axis=0)
+            x, mean = jax.vmap(level.gather)(cold.position), tuning.levels[level.name][0].mean
+            seen = {level.name: x - mean}
+            if has_tails(level):
+                beyond = TAIL * tuning.spread[level.name]
+                seen[events.below(level.name)] = (x < mean - beyond).astype(jnp.float64)
+                seen[events.above(level.name)] = (x > mean + beyond).astype(jnp.float64)
+            for name, values in seen.items():
+                total[name] = total[name] + values
+                square[name] = square[name] + jnp.sum(values**2, axis=0)
+            signs = events.positive(level.name)
+            square[signs] = square[signs] + jnp.sum(x > 0, axis=0)
         return tally._replace(total=total, square=square)
+
+    def _summed(self) -> dict[str, tuple[int, int]]:
+        """The shapes [p, B] of what is summed over sweeps, by the names of levels and events."""
+        tails = [v for v in self.watched if has_tails(v)]
+        named = [(v.name, v) for v in self.watched]
+        named += [(name(v.name), v) for v in tails for name in (events.below, events.above)]
+        return {name: (v.width, v.n_blocks) for name, v in named}
+
+    def _signs(self) -> dict[str, tuple[int, int]]:
+        """The shapes of the counts of positive values."""
+        return {events.positive(v.name): (v.width, v.n_blocks) for v in self.watched}
 
     def _empty(self, tuning: TuningState) -> RoundTally:
         rates = {}
@@ -261,8 +282,8 @@ class Sweeps:
             energy=jnp.zeros(self.rungs),
             flow=jnp.zeros(()),
             stones=evidence.first_stones(self.rungs) if self.swaps.gives_evidence else None,
-            total={v.name: jnp.zeros((self.replicas, v.width, v.n_blocks)) for v in self.watched},
-            square={v.name: jnp.zeros((v.width, v.n_blocks)) for v in self.watched},
+            total={name: jnp.zeros((self.replicas, *shape)) for name, shape in self._summed().items()},
+            square={name: jnp.zeros(shape) for name, shape in (self._summed() | self._signs()).items()},
             nonfinite=jnp.zeros((), jnp.int64),
             gradients=jnp.zeros(2),
             chains=no_steps(self.replicas, self.known),

@@ -21,9 +21,9 @@ class RoundTally(NamedTuple):
     energy: [rungs], what beta multiplies, one number for each sweep and replica.
     flow: what swaps added to the log density of the cold replicas.
     stones: of the log evidence, where the likelihood alone is tempered and whole replicas travel.
-    total: level -> [R, p, B], the cold replicas' coordinates about the tuning's mean; levels that are all auxiliary
-        are left out.
-    square: level -> [p, B], their squares, summed over replicas.
+    total: level -> [R, p, B], the cold replicas' coordinates about the tuning's mean, and how often each lay in a tail,
+        see protocol.events; levels that are all auxiliary are left out.
+    square: the same -> [p, B], their squares, summed over replicas; and the counts of positive coordinates.
     nonfinite: proposals rejected for a non-finite density.
     gradients: [2], evaluations one after another, and those that all replicas needed (see level_kernels.base).
     chains: what every cold replica's steps say of it.

@@ -7,7 +7,7 @@ from scipy import stats
 from ensemble.diagnostics import accumulators
 from ensemble.diagnostics.accumulators import NOTHING, collect
 from ensemble.diagnostics.convergence import diagnose, rhat_limit
-from ensemble.diagnostics.single_chains import FALSE_ALARM, furthest_chain, furthest_limit
+from ensemble.diagnostics.single_chains import FALSE_ALARM, allowed_pull, furthest_chain, furthest_limit
 
 
 def furthest_of(chains):
@@ -81,9 +81,27 @@ def test_a_lost_chain_of_32_is_seen_where_nested_rhat_is_below_its_limit():
     lost = chains.copy()
     lost[2, 1, :, 0] += 0.5
     for values, outlying in ((sound, False), (accumulated(lost, sweeps), True)):
-        found = diagnose(values, collect(NOTHING, values), 4, sweeps)
+        found = diagnose(values, collect(NOTHING, values), 4, sweeps, pull=0.01)
         assert (found.furthest["all"].max() > furthest_limit(3, 32)) == outlying
         assert found.rhat["all"].max() < max(rhat_limit(3, float(found.ess["all"].min()), 8), 1.01)
         if outlying:
             assert found.furthest["all"].argmax() == 0
             assert int(found.superchain["all"][0, 0]) == 2
+            # It moves the mean of all by 1/64 of a standard deviation, which 2,000 effective draws do not promise.
+            allowing = diagnose(values, collect(NOTHING, values), 4, sweeps, pull=allowed_pull(2000, 32))
+            assert allowing.furthest["all"][0, 0] < furthest_limit(3, 32)
+
+
+@pytest.mark.parametrize("away", [1e2, 1e8])
+@pytest.mark.parametrize(("ess", "chains"), [(400, 32), (400, 512), (10, 32)])
+def test_a_chain_infinitely_far_out_counts_whatever_the_goal(away, ess, chains):
+    """Its share of the variance is away^2 / chains: it moves the mean by 1 / sqrt(chains) of the sd that it makes."""
+    rng = np.random.default_rng(2)
+    means = rng.normal(size=(chains, 1)) * 0.1
+    means[3] += away
+    sd = np.sqrt(1.0 + means.var(axis=0))
+    allowed = allowed_pull(ess, chains) * chains * sd
+    found = furthest_chain(
+        means.sum(axis=0), (means**2).sum(axis=0), means.max(axis=0), means.min(axis=0), chains, allowed
+    )
+    assert found[0] > furthest_limit(1, chains)

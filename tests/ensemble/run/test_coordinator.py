@@ -211,7 +211,7 @@ def test_the_store_holds_all_draws_and_the_last_state(whole):
         assert store.load_checkpoint().epoch == ROUNDS
         summary = store.attributes["summary"]
     assert summary["goals_met"] == dict.fromkeys(
-        ("ess", "rhat", "draws", "chains", "drift", "shared_ess", "shared_rhat"), True
+        ("ess", "rhat", "tail_ess", "tail_rhat", "draws", "chains", "drift", "shared_ess", "shared_rhat"), True
     )
     assert summary["sweeps"] == SCOUT + 4 * (EQUILIBRATE + SAMPLE)
     assert summary["nonfinite"] == 4 * (2 * SCOUT + EQUILIBRATE + SAMPLE)

@@ -21,6 +21,9 @@ GOOD = GoalCheck(
     stored_ess_shared_min=1000,
     furthest_max=4.5,
     furthest_limit=4.5,
+    tail_ess_min=600,
+    stored_tail_ess_min=400,
+    tail_rhat_max=1.1,
 )
 EVERY = Thinned(states=8000, stored=8000, apart=1.0)
 """All states are stored."""
@@ -51,16 +54,21 @@ def test_goals_met_at_their_very_limits():
         ({"rhat_shared_max": None}, "shared_rhat"),
         ({"rhat_shared_max": np.nan}, "shared_rhat"),
         ({"furthest_max": 4.51}, "chains"),
+        ({"stored_tail_ess_min": 399.9}, "tail_ess"),
+        ({"tail_rhat_max": 1.101}, "tail_rhat"),
     ],
 )
 def test_each_goal_alone_keeps_the_run_going(change, name):
     assert unmet(GOOD._replace(**change)) == {name}
 
 
-@pytest.mark.parametrize(("change", "name"), [({"ess_min": 399.9}, "ess"), ({"ess_shared_min": 999.9}, "shared_ess")])
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [({"ess_min": 399.9}, "ess"), ({"ess_shared_min": 999.9}, "shared_ess"), ({"tail_ess_min": 399.9}, "tail_ess")],
+)
 def test_of_all_sweeps_where_the_settings_say_so(change, name):
     of_sweeps = settings(goals={"of_draws": False})
-    poor = GOOD._replace(stored_ess_min=1.0, stored_ess_shared_min=1.0)
+    poor = GOOD._replace(stored_ess_min=1.0, stored_ess_shared_min=1.0, stored_tail_ess_min=1.0)
     assert unmet(poor, chosen=of_sweeps) == set()
     assert unmet(poor._replace(**change), chosen=of_sweeps) == {name}
     assert unmet(GOOD._replace(**change)) == set()
@@ -74,12 +82,17 @@ def test_chains_too_few_to_tell_one_from_the_others_are_no_reason_to_go_on():
     assert unmet(GOOD._replace(furthest_max=None, furthest_limit=None)) == set()
 
 
+def test_tails_that_are_not_looked_at_are_no_reason_to_go_on():
+    assert unmet(GOOD._replace(stored_tail_ess_min=None, tail_ess_min=None, tail_rhat_max=None)) == set()
+
+
 def test_too_few_draws_keep_the_run_going():
     assert unmet(GOOD, draws=3) == {"draws"}
 
 
 def test_before_the_first_check_no_goal_but_draws_can_be_met():
-    assert unmet(GoalCheck()) == {"ess", "rhat", "shared_ess", "shared_rhat", "chains", "drift"}
+    every = {"ess", "rhat", "tail_ess", "tail_rhat", "shared_ess", "shared_rhat", "chains", "drift"}
+    assert unmet(GoalCheck()) == every
 
 
 def test_a_model_without_shared_parameters_has_no_goals_for_them():
@@ -87,10 +100,11 @@ def test_a_model_without_shared_parameters_has_no_goals_for_them():
     assert unmet(GOOD._replace(stored_ess_shared_min=None, rhat_shared_max=None), chosen=chosen) == set()
 
 
-def coordinates(ess, rhat, shared, furthest=None):
+def coordinates(ess, rhat, shared, furthest=None, tail_ess=None, tail_rhat=None):
     furthest = np.full(len(ess), 2.0) if furthest is None else np.asarray(furthest)
-    drift = np.full(len(ess), np.nan)
-    return Coordinates(np.asarray(ess), np.asarray(rhat), furthest, drift, np.asarray(shared))
+    unknown = np.full(len(ess), np.nan)
+    tails = (unknown if tail_ess is None else np.asarray(tail_ess)), (unknown if tail_rhat is None else tail_rhat)
+    return Coordinates(np.asarray(ess), np.asarray(rhat), furthest, unknown, *tails, np.asarray(shared))
 
 
 def test_goal_check_summarises_all_and_shared_coordinates():
@@ -98,8 +112,17 @@ def test_goal_check_summarises_all_and_shared_coordinates():
     check = goal_check(found, 40, EVERY, 32)
     limit = check.furthest_limit
     stored = pytest.approx(500), pytest.approx(2000)
-    assert check == GoalCheck(40, 1.2, 1.01, 500, 900, 2000, *stored, 3.0, limit, None, check.drift_limit)
+    tails = None, None, None
+    assert check == GoalCheck(40, 1.2, 1.01, 500, 900, 2000, *stored, 3.0, limit, *tails, None, check.drift_limit)
     assert 4.0 < limit < 6.0
+
+
+def test_goal_check_summarises_the_tails_that_are_known():
+    tails = np.array([np.nan, 700.0, 650.0]), np.array([np.nan, 1.01, 1.03])
+    found = coordinates([500.0, 2000.0, 900.0], [1.05, 1.01, 1.2], [False, True, False], None, *tails)
+    check = goal_check(found, 40, EVERY, 32)
+    assert (check.tail_ess_min, check.tail_rhat_max) == (650.0, 1.03)
+    assert check.stored_tail_ess_min == pytest.approx(650.0)
 
 
 def test_a_drift_beyond_its_limit_keeps_the_run_going():

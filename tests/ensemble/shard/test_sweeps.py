@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from ensemble.errors import MaxwellError
 from ensemble.protocol.stages import EQUILIBRATE
@@ -97,6 +98,27 @@ def test_totals_are_about_the_controls_mean():
     np.testing.assert_allclose(tally.square["g"], (offset**2).sum(axis=0), rtol=1e-12)
     hyper = jnp.stack([cold.position["mu"], cold.position["log_sd"]], axis=1)[..., None]
     np.testing.assert_allclose(tally.total["global"], hyper, rtol=1e-12)
+
+
+def test_tails_and_signs_are_counted():
+    """Beyond 1.645 of the tuning's standard deviations, in one sweep, of each replica; signs over all of them."""
+    rng = np.random.default_rng(0)
+    mean, spread = rng.normal(size=(2, GROUPS)), rng.uniform(0.1, 0.5, size=(2, GROUPS))
+    chosen = tuning(sweeps=1)
+    chosen = chosen._replace(
+        levels={**chosen.levels, "g": (chosen.levels["g"][0]._replace(mean=mean),)},
+        spread={**chosen.spread, "g": spread},
+    )
+    (cold,), tally = run(1, chosen)
+    x = np.stack([cold.position["x"], cold.position["b"]], axis=1)
+    for event, tail in (
+        ("g:below", (x - mean) / spread < -norm.isf(0.05)),
+        ("g:above", x > mean + norm.isf(0.05) * spread),
+    ):
+        assert 0 < tail.sum() < tail.size
+        np.testing.assert_array_equal(tally.total[event], tail)
+        np.testing.assert_array_equal(tally.square[event], tail.sum(axis=0))
+    np.testing.assert_array_equal(tally.square["g:positive"], (x > 0).sum(axis=0))
 
 
 @pytest.mark.parametrize(

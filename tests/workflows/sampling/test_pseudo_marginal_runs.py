@@ -254,7 +254,9 @@ def test_cells_of_all_levels_are_those_of_the_position_after_a_sweep() -> None:
     fresh = jax.vmap(lambda one: evaluate(chosen.target, of.structure, one, chosen.data).cells)(after.position)
     for name, cells in after.cells.items():
         np.testing.assert_allclose(cells, fresh[name], rtol=1e-12)
-    assert set(tally.total) == set(tally.square) == {"global"}
+    events = {"global:below", "global:above"}
+    assert set(tally.total) == {"global", *events}
+    assert set(tally.square) == {"global", *events, "global:positive"}
 
 
 @pytest.mark.parametrize("tempered", [None, frozenset({"estimate"})])
@@ -305,7 +307,7 @@ def test_goals_are_of_theta_where_all_is_one_block_too() -> None:
     one = all_sites(chosen.target, bare)
     level: Level = one.levels[0]
     values = np.arange(level.width, dtype=float)[:, None]
-    diagnostics = Diagnostics(40, *[{"whole": values}] * 5)
+    diagnostics = Diagnostics(40, *[{"whole": values}] * 8)
     known = coordinates.every_coordinate(one, diagnostics, {"mu"}, {"u"})
     np.testing.assert_array_equal(known.ess, [0.0, 1.0])
     np.testing.assert_array_equal(known.shared, [True, False])

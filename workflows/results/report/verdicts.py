@@ -17,6 +17,8 @@ FEW_DRAWS = 50
 GOALS = {
     "ess": "ESS of every coordinate",
     "rhat": "Nested R-hat of every coordinate",
+    "tail_ess": "ESS of the tails",
+    "tail_rhat": "Nested R-hat of the tails",
     "shared_ess": "ESS of the shared parameters",
     "shared_rhat": "Nested R-hat of the shared parameters",
     "draws": "Stored draws a chain",
@@ -66,13 +68,13 @@ def next_steps(summary: Mapping[str, Any], stuck: int = 0) -> list[str]:
             "Look at the coordinates that never moved: a start on the edge of the support, or a term that is flat or "
             "infinite around it, keeps every proposal out. More sweeps will not help."
         )
-    if _known_unmet(summary, "rhat") or _known_unmet(summary, "shared_rhat"):
+    if any(_known_unmet(summary, goal) for goal in ("rhat", "shared_rhat", "tail_rhat")):
         steps.append(
             "Chains from different starts differ more than they should. If their traces below still drift towards each "
             "other, go on; if they stay apart, there are several modes: temper (tempering.temperatures=[1.0,3.5]), or "
             "check the model."
         )
-    if _known_unmet(summary, "ess") or _known_unmet(summary, "shared_ess"):
+    if any(_known_unmet(summary, goal) for goal in ("ess", "shared_ess", "tail_ess")):
         steps.append("Go on sampling: ESS grows with the number of sweeps.")
     limit = " Limits that were reached are doubled in it." if "limits." in summary["resume_command"] else ""
     return [*steps, f"If the run is no longer going, this command goes on with it.{limit}"]
