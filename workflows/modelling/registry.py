@@ -41,6 +41,12 @@ def available() -> dict[str, str]:
     return {name: shipped.description for name, shipped in entries().items()}
 
 
+def reads_files(name: str) -> bool:
+    """Whether the model of that name is shipped and may be made of files of the user's."""
+    shipped = entry(name)
+    return shipped is not None and shipped.reads_files
+
+
 def part(spec: str) -> Callable[..., Any]:
     """The function that an entry names as module:function, imported now."""
     module, _, function = spec.partition(":")

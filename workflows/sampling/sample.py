@@ -60,6 +60,8 @@ def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | 
     """One run from its start to its end."""
     generation = starts.generation(settings.start)
     model = build(settings.model.name, settings.model.keys) if given is None else given
+    for note in model.notes:
+        shown.message(note)
     problem = find_problem(model, settings)
     chosen = run_settings(settings, problem, generation)
     stored = types(settings, problem, chosen.shard)
