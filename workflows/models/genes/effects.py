@@ -15,13 +15,17 @@ CALLED = 0.05
 """The false sign rate at which genes are said to change."""
 
 
+FEW_DRAWS = 1000
+"""Draws from which dispersions are told."""
+
+
 class Effects(NamedTuple):
     """By gene, effects as log2 fold changes.
 
     name: of the effect in the design. genes, symbols: ids, and names where known, else empty. mean, sd: of the draws.
     between: [2, gene] ends of the 95% interval. beyond: P(|effect| > threshold). signs: counted signs. s_value: of each
-    gene. mean_count: of counts over size factors. dispersion: posterior mean. ess: of the effect over all sweeps; NaN
-    before it is known.
+    gene. mean_count: of counts over size factors. dispersion: posterior geometric mean. ess: of the effect over all
+    sweeps; NaN before it is known.
     """
 
     name: str
@@ -75,7 +79,7 @@ def effects_of(reader: RunReader, data: Any, signs: Signs | None = None) -> Effe
         signs=signs,
         s_value=s_values(signs.false_sign_rate),
         mean_count=normalised(data).mean(axis=0),
-        dispersion=posterior["dispersion"].mean(("chain", "draw"), dtype=float).values,
+        dispersion=np.exp(np.log(pooled(posterior["dispersion"], FEW_DRAWS)).mean(axis=0)),
         ess=_ess(diagnostics(reader), effect, draws.shape[1]),
     )
 

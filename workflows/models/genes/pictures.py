@@ -15,6 +15,8 @@ NAMED = 10
 """Genes whose names a picture has room for."""
 COLUMNS, SHOWN = 4, 12
 """Panels of counts: in a row, in all."""
+FEW = 4
+"""Values of a covariate that are marked one by one."""
 TREND_DRAWS = 200
 """Draws of the trend whose middle is drawn."""
 
@@ -31,7 +33,7 @@ def ma(found: Effects) -> Picture:
     _points(axis, found, found.mean_count, found.mean)
     axis.axhline(0.0, color=BLUE, linewidth=0.7)
     axis.set(xscale="log", xlabel="mean count, over size factors", ylabel="log2 fold change")
-    axis.legend(loc="upper right", fontsize=7)
+    axis.legend(loc="upper left", fontsize=7)
     caption = (
         f"MA plot: posterior mean of the log2 fold change for {found.name} against the mean count of each gene. "
         + summary(found)
@@ -72,8 +74,8 @@ def dispersions(found: Effects, fitted: np.ndarray) -> Picture:
     axis.set(xscale="log", yscale="log", xlabel="mean count, over size factors", ylabel="dispersion")
     axis.legend(loc="upper right", fontsize=7)
     caption = (
-        "Dispersions: posterior mean of each gene's against its mean count, and the posterior median of the trend "
-        "alpha_0 + alpha_1 / mean about which they lie."
+        "Dispersions: posterior geometric mean of each gene's against its mean count, and the posterior median of the "
+        "trend alpha_0 + alpha_1 / mean about which they lie."
     )
     return finished(figure, "Dispersion against mean count, one point a gene, with the trend.", caption)
 
@@ -87,6 +89,7 @@ def counts(found: Effects, data: Any) -> Picture:
     effect = int(np.argmax(data["constant_data"]["contrast"].values))
     x, values = covariates[:, effect], normalised(data)[:, chosen]
     alike = np.unique(np.delete(covariates, effect, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    levels = np.unique(x)
     places = [axis for row in axes for axis in row]
     for axis, gene, reads in zip(places, chosen, values.T, strict=False):
         for group in np.unique(alike):
@@ -95,6 +98,11 @@ def counts(found: Effects, data: Any) -> Picture:
             axis.plot(x[of], reads[of] + 0.5, "o-", color=INK, markersize=2.5, linewidth=0.5, alpha=0.8)
         axis.set(yscale="log", title=axis_label(found.label(gene)))
         axis.margins(x=0.2)
+        axis.yaxis.set_major_formatter("{x:,.0f}")
+        axis.yaxis.set_minor_formatter("{x:,.0f}")
+        axis.tick_params(which="both", labelsize=6)
+        if len(levels) <= FEW:
+            axis.set_xticks(levels)
     for axis in places[len(chosen) :]:
         axis.set_axis_off()
     for row in axes:

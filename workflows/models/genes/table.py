@@ -21,8 +21,8 @@ def frame(run: StoredRun) -> pd.DataFrame:
 
     gene, symbol; log2_fold_change: posterior mean; sd; low, high: ends of the 95% interval; false_sign_rate: local, 0
     where no draw has the other sign (below one in as many draws as there are); s_value; beyond: P(|log2 fold change| >
-    threshold); mean_count: mean of counts over size factors; dispersion: posterior mean; ess: effective sample size of
-    the log2 fold change.
+    threshold); mean_count: mean of counts over size factors; dispersion: posterior geometric mean; ess: effective
+    sample size of the log2 fold change.
     """
     return as_frame(effects_of(run.reader(), run.data))
 
