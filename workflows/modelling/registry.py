@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workflows.modelling.errors import ModelError
+from workflows.modelling.naming import AS_OBJECT, SHIPPED
 from workflows.modelling.shipped import ShippedModel
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ def entries() -> Mapping[str, ShippedModel]:
 def entry(name: str) -> ShippedModel | None:
     """The entry of a shipped model; None for any other name, such as a user's module:function."""
     return entries().get(name)
+
+
+def entry_of(attributes: Mapping[str, Any]) -> ShippedModel | None:
+    """The entry of the model of a store, by its attributes; None for a user's, whatever its function is called."""
+    shipped = attributes.get(SHIPPED, not attributes.get(AS_OBJECT))
+    return entry(attributes["model"]) if shipped else None
 
 
 def available() -> dict[str, str]:
@@ -64,7 +71,7 @@ def build(name: str, keys: Mapping[str, Any]) -> "Model":
     if (shipped := entry(name)) is not None:
         builder = part(shipped.build)
         _check_keys(name, builder, keys)
-        return replace(builder(**keys), name=name)
+        return replace(builder(**keys), name=name, shipped=True)
     if ":" not in name:
         raise ModelError(
             f"no model is called {name!r}: choose one of {', '.join(entries())}, "

@@ -28,7 +28,7 @@ class Models:
         function = part(shipped.build)
 
         def build(*arguments: Any, **settings: Any) -> "Model":
-            return replace(function(*arguments, **settings), name=name)
+            return replace(function(*arguments, **settings), name=name, shipped=True)
 
         build.__name__, build.__qualname__, build.__doc__ = name, name, function.__doc__
         build.__wrapped__ = function  # type: ignore[attr-defined]  # signatures in notebooks

@@ -12,7 +12,7 @@ from ensemble.store import opening as stores
 from workflows.modelling.fingerprint import fingerprint
 from workflows.modelling.given import is_object
 from workflows.modelling.model import Model
-from workflows.modelling.naming import AS_OBJECT
+from workflows.modelling.naming import AS_OBJECT, SHIPPED
 from workflows.modelling.registry import build
 from workflows.results.run import Run
 from workflows.sampling import starts
@@ -89,6 +89,7 @@ def _attributes(settings: Settings, problem: Problem, generation: int, as_object
     return {
         "model": settings.model.name,
         AS_OBJECT: as_object,
+        SHIPPED: problem.model.shipped,
         "seed": settings.seed,
         starts.GENERATION: generation,
         "settings": settings.model_dump(mode="json"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ensemble.errors import MaxwellError
-from workflows.modelling.registry import entries, entry, part
+from workflows.modelling.registry import entries, entry_of, part
 from workflows.results.protocol import StoredRun
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def write(run: StoredRun, path: Path) -> None:
 def frame(run: StoredRun) -> "pd.DataFrame":
     """The table of the run's model. Raises TableError where it has none, or there are no draws yet."""
     attributes = run.attributes
-    shipped = entry(attributes["model"])
+    shipped = entry_of(attributes)
     if shipped is None or shipped.frame is None:
         able = ", ".join(name for name, other in entries().items() if other.frame is not None)
         raise TableError(f"model {attributes['model']!r} has no table for a file; models that have: {able}")

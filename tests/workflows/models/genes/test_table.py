@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,19 @@ import xarray
 import maxwell
 from tests.support.experiments import counts, sheet, symbols, write
 from workflows.cli.main import main
+from workflows.modelling.registry import build, entry_of
 from workflows.models.genes import pictures
 from workflows.models.genes.effects import Effects, effects_of
+from workflows.models.genes.inputs.packaged import packaged
 from workflows.models.genes.signs import Signs
 from workflows.models.genes.table import as_frame, summary, text
 from workflows.results.report.facts import Facts
 from workflows.results.report.page import page
 from workflows.results.tables.write import TableError
+from workflows.sampling.configuration import named_settings
+from workflows.sampling.fleets import runner_spec
+from workflows.settings.errors import SettingsError
+from workflows.settings.loading import make_settings
 
 LOG2 = math.log(2.0)
 SETTINGS: dict[str, Any] = {
@@ -26,6 +33,7 @@ SETTINGS: dict[str, Any] = {
     "scout": {"kernel": "none"},
     "goals": {"ess": 20, "shared_ess": 20, "draws": 8},
     "limits": {"sweeps": 1500},
+    "store": {"chains": "all"},
 }
 
 
@@ -138,7 +146,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_from_files_has_its_table_report_and_labels(store: Path) -> None:
     run = maxwell.open_run(store)
     assert run.data["posterior"]["effect"].dims == ("chain", "draw", "gene", "coefficient")
-    lines = run.report_lines()
+    lines, whole = run.report_lines(), run.table()
+    assert [line.split()[0] for line in lines[3:]] == [row.symbol or row.gene for row in whole.itertuples()]
     assert lines[0].startswith(tuple("01234567"))
     assert "of 7 genes change with drug[T.dex]" in lines[0]
     assert {"SPARCL1", "DUSP1"} <= {line.split()[0] for line in lines[3:]}
@@ -188,3 +197,45 @@ def test_models_are_built_by_name_from_python() -> None:
     assert maxwell.models.genes(counts(), sheet(), "~ drug").name == "genes"
     with pytest.raises(AttributeError, match=r"no model is called 'gene'; there are airway"):
         _ = maxwell.models.gene
+
+
+def test_a_users_function_of_that_name_has_no_table_of_ours() -> None:
+    ours, object_of_ours = {"model": "genes"}, {"model": "genes", "model_is_object": True, "model_is_shipped": True}
+    for attributes, found_there in (
+        (ours, True),
+        (object_of_ours, True),
+        ({**object_of_ours, "model_is_shipped": False}, False),
+        ({"model": "genes", "model_is_object": True}, False),
+    ):
+        assert (entry_of(attributes) is not None) == found_there
+    assert maxwell.models.genes(counts(), sheet(), "~ drug").shipped
+
+
+def test_workers_get_the_target_and_no_files() -> None:
+    settings = make_settings({"model": {"name": "genes", "counts": "counts.tsv"}})
+    model = maxwell.models.genes(counts(), sheet(), "~ drug")
+    spec = runner_spec(SimpleNamespace(model=model, spec=None), settings, None)  # type: ignore[arg-type]
+    assert spec.arguments["model_factory"] == "workflows.modelling.given:carried"
+    assert spec.arguments["keys"] == {"target": model.target}
+
+
+def test_airway_is_a_configuration() -> None:
+    settings = named_settings("airway", ["model.genes=40"])
+    assert settings.model.name == "genes"
+    model = build(settings.model.name, settings.model.keys)
+    np.testing.assert_array_equal(model.coords["coefficient"][np.argmax(model.constant["contrast"])], "dex[T.trt]")
+    assert len(model.coords["coefficient"]) == 4
+    ready = packaged("airway")
+    assert len(ready.symbols) == 10
+    assert set(ready.symbols.index) <= set(ready.counts.frame.index)
+
+
+def test_a_bare_name_is_a_config_first_then_a_model() -> None:
+    assert named_settings("scorpio").config_name == "scorpio"
+    assert named_settings("schools").model.name == "schools"
+    with pytest.raises(SettingsError, match=r"there is no file genez"):
+        named_settings("genez")
+    with pytest.raises(SettingsError, match=r"1 problem in the settings of model schools:\n.*seed"):
+        named_settings("schools", ["seed=-1"])
+    with pytest.raises(SettingsError, match=r"counts: missing; give a file"):
+        build("genes", named_settings("genes").model.keys)

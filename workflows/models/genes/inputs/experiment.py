@@ -1,14 +1,13 @@
 """Counts, samples and design of an experiment, checked together before any work."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from workflows.models.genes.inputs.design import Design, design_of, sheet_of
-from workflows.models.genes.inputs.files import Table, table
+from workflows.models.genes.inputs.files import Table, is_file, table
 from workflows.models.genes.inputs.matrix import (
     SYMBOLS,
     Matrix,
@@ -97,7 +96,7 @@ def _sheet(source: Any, counts: Table | None) -> pd.DataFrame | None:
 
 def _counted(table: Table, samples: list[str], symbols: Any) -> tuple[Matrix, np.ndarray, np.ndarray]:
     """The matrix in the order of the samples, its values, and names of the genes. Raises Unusable."""
-    column = symbols if isinstance(symbols, str) and not _is_file(symbols) else None
+    column = symbols if isinstance(symbols, str) and not is_file(symbols) else None
     matrix = without_tallies(laid_out(table, samples, column))
     problems = name_problems(matrix, samples)
     known = [name for name in samples if name in matrix.values.columns]
@@ -109,10 +108,6 @@ def _counted(table: Table, samples: list[str], symbols: Any) -> tuple[Matrix, np
     if problems or values is None:
         raise Unusable(*problems)
     return matrix, values, names
-
-
-def _is_file(text: str) -> bool:
-    return Path(text).is_file() or bool(Path(text).suffix)
 
 
 def _symbols(source: Any, column: str | None, matrix: Matrix) -> np.ndarray:

@@ -13,6 +13,8 @@ from workflows.models.genes.inputs.problems import Unusable
 
 SEPARATORS = {".tsv": "\t", ".txt": "\t", ".tab": "\t", ".csv": ","}
 PARQUET, ANNDATA = (".parquet", ".pq"), ".h5ad"
+KINDS = (*SEPARATORS, *PARQUET, ANNDATA)
+"""Endings of files that can be read."""
 
 
 class Table(NamedTuple):
@@ -38,12 +40,23 @@ def table(source: Any) -> Table:
     raise Unusable(f"{type(source).__name__} was given: give a file, a pandas DataFrame or an AnnData object")
 
 
-def _read(path: Path) -> Table:
+def is_file(text: str) -> bool:
+    """Whether a text names a file: one that is there, or by its ending one that should be."""
+    return Path(text).is_file() or _kind(Path(text)) in KINDS
+
+
+def _kind(path: Path) -> str:
+    """The ending that says how a file is read."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
-    if kind not in (*SEPARATORS, *PARQUET, ANNDATA):
-        known = ", ".join((*SEPARATORS, *PARQUET, ANNDATA))
-        raise Unusable(f"{path}: its ending {kind or '(none)'!r} is not known; allowed: {known}; text also with .gz")
+    return suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+
+
+def _read(path: Path) -> Table:
+    kind = _kind(path)
+    if kind not in KINDS:
+        raise Unusable(
+            f"{path}: its ending {kind or '(none)'!r} is not known; allowed: {', '.join(KINDS)}; text also with .gz"
+        )
     if not path.is_file():
         raise Unusable(f"there is no file {path} (looked for in {Path.cwd()})")
     try:
@@ -106,6 +119,8 @@ def _first_as_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_anndata(data: Any) -> Table:
+    if data.X is None:
+        raise Unusable("the AnnData object has no X: put the counts there")
     values = data.X.toarray() if hasattr(data.X, "toarray") else np.asarray(data.X)
     rows, columns = ([str(name) for name in names] for names in (data.obs_names, data.var_names))
     frame = pd.DataFrame(values, index=rows, columns=columns)
