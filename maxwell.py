@@ -3,7 +3,7 @@
 sample, resume, open_run, run     runs: of a model, gone on with, opened, of a config file
 numpyro_model, function_model, black_box_model, pseudo_marginal_model     models of NumPyro, JAX and NumPy functions
 pymc_model, bambi_model           models of PyMC and Bambi objects, where these are installed
-models                            the models that come with the program
+models                            those that come with the program: models() lists them, models.genes(...) builds one
 Run, Model, Interrupted, MaxwellError     what comes back, and what is raised
 
 Importing this module is quick: JAX is imported by the first call. JAX is asked for one CPU thread a process
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
     from workflows.modelling.frontends.pymc.entry import bambi_model, pymc_model
     from workflows.modelling.model import Model
-    from workflows.modelling.registry import available as models
+    from workflows.modelling.shelf import models
     from workflows.results.run import Run
     from workflows.sampling.interrupt import Interrupted
     from workflows.sampling.session import open_run, resume, run, sample
@@ -38,7 +38,7 @@ _HOMES = {
     "bambi_model": "workflows.modelling.frontends.pymc.entry:bambi_model",
     "black_box_model": "workflows.modelling.frontends.black_box:black_box_model",
     "function_model": "workflows.modelling.frontends.function:function_model",
-    "models": "workflows.modelling.registry:available",
+    "models": "workflows.modelling.shelf:models",
     "numpyro_model": "workflows.modelling.frontends.numpyro:numpyro_model",
     "open_run": "workflows.sampling.session:open_run",
     "pseudo_marginal_model": "workflows.modelling.frontends.pseudo_marginal:pseudo_marginal_model",

@@ -36,7 +36,7 @@ def test_every_name_is_there_and_says_what_it_does() -> None:
     for name in maxwell.__all__:
         found = getattr(maxwell, name)
         assert found.__doc__, name
-        # `models` is the registry's function; all others are called what they are here.
+        # `models` is an object that lists and builds; all others are called what they are here.
         assert name == "models" or found.__name__ == name
 
 

@@ -30,7 +30,7 @@ def facts(model: str, posterior: xarray.Dataset, observed: xarray.Dataset, const
     data = xarray.DataTree.from_dict(groups)
     attributes = {"model": model, "summary": {"draws": DRAWS}}
     run = SimpleNamespace(attributes=attributes, data=data)
-    return SimpleNamespace(data=data, run=run, summary={"model": model}, draws=DRAWS)
+    return SimpleNamespace(data=data, run=run, summary={"model": model}, attributes=attributes, draws=DRAWS)
 
 
 def quantiles(draws: np.ndarray, *levels: float) -> np.ndarray:

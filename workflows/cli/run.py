@@ -1,4 +1,4 @@
-"""`maxwell run CONFIG`: sample a model as a config file says."""
+"""`maxwell run CONFIG`: sample a model as a config file says, or a shipped model by its name."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,9 @@ from workflows.cli.sampling import to_the_end
 def add(commands: Any) -> None:
     """Add the command's parser."""
     parser = commands.add_parser("run", help="sample a model", description="Sample a model as a config file says.")
-    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or a shipped config such as airway_small")
+    parser.add_argument(
+        "config", metavar="CONFIG", help="a YAML file, a shipped config such as airway_small, or a model such as genes"
+    )
     add_sampling(parser)
     parser.add_argument("--out", metavar="STORE", help="where the run is stored (default runs/<name of CONFIG>.zarr)")
     parser.add_argument("--help-settings", action=Print, text=_describe, help="list every key of CONFIG and exit")
@@ -20,9 +22,10 @@ def add(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Carry it out."""
-    from workflows.settings.loading import SettingsError, load_settings
+    from workflows.sampling.configuration import named_settings
+    from workflows.settings.loading import SettingsError
 
-    settings = load_settings(Path(arguments.config), arguments.overrides)
+    settings = named_settings(arguments.config, arguments.overrides)
     module, _, function = settings.model.name.partition(":")
     if module == "__main__":
         raise SettingsError(

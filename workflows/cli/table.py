@@ -1,6 +1,7 @@
-"""`maxwell table STORE`: print the model's own table of its posterior, which a run prints at its end."""
+"""`maxwell table STORE`: print the model's own table of its posterior, or write all of it to a file."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from workflows.cli.options import add_store
@@ -8,8 +9,15 @@ from workflows.cli.options import add_store
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
-    parser = commands.add_parser("table", help="print the model's own table of its posterior")
+    parser = commands.add_parser(
+        "table",
+        help="print the model's own table of its posterior, or write it",
+        description="Print the model's own table of its posterior, which a run prints at its end, or write all of it.",
+    )
     add_store(parser)
+    parser.add_argument(
+        "--out", metavar="FILE", help="write the whole table, to a file ending in .tsv, .csv or .parquet"
+    )
     parser.set_defaults(command=command)
 
 
@@ -18,6 +26,12 @@ def command(arguments: argparse.Namespace) -> int:
     from workflows.results.run import Run
 
     run = Run(arguments.store)
+    if arguments.out is not None:
+        from workflows.results.tables.write import write
+
+        write(run, Path(arguments.out))
+        print(f"Written to {arguments.out}")
+        return 0
     lines = run.report_lines()
     nothing = f"Model {run.attributes['model']!r} has no table of its own, or there are no draws yet."
     print("\n".join(lines or [nothing]))

@@ -79,12 +79,13 @@ def _require_takes(name: str, function: Callable[..., Any], arguments: Mapping[s
 
 
 def as_settings(name: str, data: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Settings of the model called `name`. Raises ModelError for arrays, which no settings hold."""
-    arrays = sorted(key for key, value in (data or {}).items() if hasattr(value, "dtype"))
+    """Settings of the model called `name`. Raises ModelError for arrays and tables, which no settings hold."""
+    arrays = sorted(key for key, value in (data or {}).items() if hasattr(value, "dtype") or hasattr(value, "shape"))
     if arrays:
         raise ModelError(
             f"model {name!r} was given arrays ({', '.join(arrays)}): the data of a named model are its settings, "
-            "numbers and text; give arrays to the function itself, as in maxwell.sample(function, data)"
+            "numbers and text; give arrays to the function itself, as in maxwell.sample(function, data), or to a "
+            "shipped model as in maxwell.sample(maxwell.models.genes(counts, samples, design))"
         )
     return dict(data or {})
 

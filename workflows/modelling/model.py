@@ -50,6 +50,8 @@ class Model:
     supports: constraint of each site, where known.
     static: settings compiled into the target.
     generative: where the model can predict.
+    shipped: whether it is the shipped model of its name.
+    notes: sentences for the user when a run begins, such as what was left out of the data.
     Raises ModelError for a target without sites or with a site of no elements.
     """
 
@@ -63,6 +65,8 @@ class Model:
     supports: dict[str, str] = field(default_factory=dict)
     static: dict[str, Static] = field(default_factory=dict)
     generative: Generative | None = None
+    shipped: bool = False
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse targets that have nothing to sample."""

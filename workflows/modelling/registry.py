@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workflows.modelling.errors import ModelError
+from workflows.modelling.naming import AS_OBJECT, SHIPPED
 from workflows.modelling.shipped import ShippedModel
 
 if TYPE_CHECKING:
@@ -36,9 +37,21 @@ def entry(name: str) -> ShippedModel | None:
     return entries().get(name)
 
 
+def entry_of(attributes: Mapping[str, Any]) -> ShippedModel | None:
+    """The entry of the model of a store, by its attributes; None for a user's, whatever its function is called."""
+    shipped = attributes.get(SHIPPED, not attributes.get(AS_OBJECT))
+    return entry(attributes["model"]) if shipped else None
+
+
 def available() -> dict[str, str]:
     """Name -> one line of description of every shipped model."""
     return {name: shipped.description for name, shipped in entries().items()}
+
+
+def reads_files(name: str) -> bool:
+    """Whether the model of that name is shipped and may be made of files of the user's."""
+    shipped = entry(name)
+    return shipped is not None and shipped.reads_files
 
 
 def part(spec: str) -> Callable[..., Any]:
@@ -58,7 +71,7 @@ def build(name: str, keys: Mapping[str, Any]) -> "Model":
     if (shipped := entry(name)) is not None:
         builder = part(shipped.build)
         _check_keys(name, builder, keys)
-        return replace(builder(**keys), name=name)
+        return replace(builder(**keys), name=name, shipped=True)
     if ":" not in name:
         raise ModelError(
             f"no model is called {name!r}: choose one of {', '.join(entries())}, "

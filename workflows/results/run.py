@@ -12,6 +12,7 @@ from workflows.results.tables import own
 from workflows.results.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
+    import pandas
     import xarray
 
     from workflows.modelling.model import Model
@@ -78,6 +79,12 @@ class Run:
         from workflows.results.posterior.export import export  # builds the model
 
         return export(self, **choices)
+
+    def table(self) -> "pandas.DataFrame":
+        """The model's whole table, which `maxwell table --out` writes. Raises TableError for a model without one."""
+        from workflows.results.tables.write import frame  # pandas takes a second
+
+        return frame(self)
 
     def report_lines(self) -> list[str]:
         """What the model itself has to say of its posterior: a table, or nothing."""

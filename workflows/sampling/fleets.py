@@ -11,6 +11,7 @@ from ensemble.protocol.plans import RunnerSpec
 from ensemble.shard.settings import ShardSettings
 from workflows.modelling.given import is_object
 from workflows.modelling.model import Model
+from workflows.modelling.registry import reads_files
 from workflows.sampling.problem import Problem
 from workflows.settings.loading import Settings
 
@@ -19,10 +20,11 @@ SMALL = 1_000_000
 
 
 def runner_spec(problem: Problem, settings: Settings, shard: ShardSettings, given: Model | None = None) -> RunnerSpec:
-    """How workers build their runner: from the model's name, or from the target itself where the model was given."""
+    """How workers build their runner: from the model's name, or from the target itself where the model was
+    given or made of files, which a worker need not have."""
     name, keys = settings.model.name, settings.model.keys
     factory = "workflows.modelling.registry:build"
-    if is_object(name, given):
+    if is_object(name, given) or reads_files(name):
         factory, keys = "workflows.modelling.given:carried", {"target": problem.model.target}
     arguments = {
         "model_factory": factory,

@@ -12,7 +12,7 @@ from ensemble.store import opening as stores
 from workflows.modelling.fingerprint import fingerprint
 from workflows.modelling.given import is_object
 from workflows.modelling.model import Model
-from workflows.modelling.naming import AS_OBJECT
+from workflows.modelling.naming import AS_OBJECT, SHIPPED
 from workflows.modelling.registry import build
 from workflows.results.run import Run
 from workflows.sampling import starts
@@ -60,6 +60,8 @@ def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | 
     """One run from its start to its end."""
     generation = starts.generation(settings.start)
     model = build(settings.model.name, settings.model.keys) if given is None else given
+    for note in model.notes:
+        shown.message(note)
     problem = find_problem(model, settings)
     chosen = run_settings(settings, problem, generation)
     stored = types(settings, problem, chosen.shard)
@@ -87,6 +89,7 @@ def _attributes(settings: Settings, problem: Problem, generation: int, as_object
     return {
         "model": settings.model.name,
         AS_OBJECT: as_object,
+        SHIPPED: problem.model.shipped,
         "seed": settings.seed,
         starts.GENERATION: generation,
         "settings": settings.model_dump(mode="json"),

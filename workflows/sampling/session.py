@@ -16,8 +16,9 @@ from workflows.results.run import Run
 from workflows.results.temporary import TemporaryFolder
 from workflows.sampling import resume as resuming
 from workflows.sampling import sample as sampling
+from workflows.sampling.configuration import named_settings
 from workflows.sampling.interrupt import Interrupted
-from workflows.settings.loading import Settings, load_settings, make_settings
+from workflows.settings.loading import Settings, make_settings
 from workflows.settings.source import Changes
 
 
@@ -81,7 +82,7 @@ def run(
     local: bool | None = None,
     **sections: Any,
 ) -> OwnRun:
-    """Sample what a config says: a YAML file, the name of a shipped config, a nested dictionary, or Settings.
+    """Sample what a config says: a YAML file, the name of a shipped config or model, a nested dictionary, or Settings.
 
     settings: changes, as texts "goals.ess=200" or a dictionary; sections: the same, a dictionary a section. out: by
     default runs/<name of the config>.zarr. All else as in `sample`.
@@ -204,4 +205,4 @@ def _settings(config: str | Path | Mapping[str, Any] | Settings, changes: Change
         return make_settings(config.model_dump(mode="json"), changes, name=config.config_name)
     if isinstance(config, Mapping):
         return make_settings(config, changes)
-    return load_settings(Path(config), changes)
+    return named_settings(config, changes)

@@ -10,7 +10,7 @@ from workflows.modelling.datasets import DatasetError
 
 def test_every_listed_file_has_its_published_checksum() -> None:
     published = datasets.checksums("airway")
-    assert set(published) == {"counts.tsv.gz", "samples.tsv"}
+    assert set(published) == {"counts.tsv.gz", "samples.tsv", "symbols.tsv"}
     for name, digest in published.items():
         assert hashlib.sha256(datasets.read_verified("airway", name)).hexdigest() == digest
 

@@ -44,7 +44,9 @@ def test_every_folder_is_a_model_and_every_part_of_it_is_there() -> None:
     folders = {path.parent.name for path in Path(workflows.models.__path__[0]).glob("*/__init__.py")}
     assert set(entries()) == folders
     for name, shipped in entries().items():
-        for spec in filter(None, [shipped.build, shipped.table, shipped.pictures, *shipped.stock.values()]):
+        for spec in filter(
+            None, [shipped.build, shipped.table, shipped.frame, shipped.pictures, *shipped.stock.values()]
+        ):
             assert spec.startswith(f"{HOME}.{name}."), spec
             assert callable(part(spec)), spec
 

@@ -74,4 +74,4 @@ def test_bands_show_their_intervals() -> None:
 def test_no_table_and_no_pictures_without_draws_or_for_a_model_without_one() -> None:
     for model, draws in (("rri", 0), ("m:f", 9), ("no_such_model", 9)):
         assert own.lines(SimpleNamespace(attributes={"model": model, "summary": {"draws": draws}})) == []
-        assert own_pictures(SimpleNamespace(summary={"model": model}, draws=draws)) == []
+        assert own_pictures(SimpleNamespace(attributes={"model": model}, draws=draws)) == []

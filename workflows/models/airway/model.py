@@ -14,12 +14,12 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
+from workflows.modelling.distributions.negative_binomial import NegativeBinomial, count_constant
 from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.model import Model
 from workflows.modelling.subsets import all_or_some
 from workflows.models.airway.dataset import load
-from workflows.models.airway.negative_binomial import NegativeBinomial, count_constant
 
 CELL_LINES = ("N061011", "N61311", "N080611")
 """Cell lines with effects of their own; N052611 is the baseline."""

@@ -33,12 +33,12 @@ import numpyro
 import numpyro.distributions as dist
 
 from kernels.numerics.special import materialised
+from workflows.modelling.distributions.student_t import StudentT
 from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.model import Model
 from workflows.modelling.subsets import all_or_some
 from workflows.models.census.dataset import load
-from workflows.models.census.student_t import StudentT
 
 COEFFICIENTS = ("intercept", "education", "experience", "experience2")
 

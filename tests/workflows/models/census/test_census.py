@@ -12,12 +12,12 @@ from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import find_interweavings
 from tests.support.flipped import flip_a_bit
 from workflows.modelling.datasets import DatasetError
+from workflows.modelling.distributions.student_t import StudentT
 from workflows.modelling.errors import ModelError
 from workflows.modelling.model import Model
 from workflows.modelling.registry import build
 from workflows.models.census import dataset as census
 from workflows.models.census.model import COEFFICIENTS
-from workflows.models.census.student_t import StudentT
 
 AREAS = 40
 

@@ -1,4 +1,4 @@
-"""The negative binomial of the airway model: values, gradients and draws, at the extremes too."""
+"""The negative binomial of models of reads: values, gradients and draws, at the extremes too."""
 
 import math
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from workflows.models.airway.negative_binomial import NegativeBinomial, count_constant, log_probability
+from workflows.modelling.distributions.negative_binomial import NegativeBinomial, count_constant, log_probability
 
 
 def exact_log_probability(y: int, mu: float, phi: float) -> float:

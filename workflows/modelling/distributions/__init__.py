@@ -1,0 +1,1 @@
+"""Distributions of NumPyro that several shipped models have, evaluated by kernels.numerics.special."""

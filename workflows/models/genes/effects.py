@@ -1,0 +1,94 @@
+"""What a stored run says of every gene, as arrays: what the table and the pictures are made of."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray
+
+from ensemble.store.protocol import RunReader
+from workflows.models.genes.signs import Signs, of_draws, ranking, s_values
+from workflows.results.diagnostics import diagnostics
+from workflows.results.tables.draws import ends, pooled
+
+CALLED = 0.05
+"""The false sign rate at which genes are said to change."""
+
+
+FEW_DRAWS = 1000
+"""Draws from which dispersions are told."""
+
+
+class Effects(NamedTuple):
+    """By gene, effects as log2 fold changes.
+
+    name: of the effect in the design. genes, symbols: ids, and names where known, else empty. mean, sd: of the draws.
+    between: [2, gene] ends of the 95% interval. beyond: P(|effect| > threshold). signs: counted signs. s_value: of each
+    gene. mean_count: of counts over size factors. dispersion: posterior geometric mean. ess: of the effect over all
+    sweeps; NaN before it is known.
+    """
+
+    name: str
+    genes: np.ndarray
+    symbols: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+    between: np.ndarray
+    beyond: np.ndarray
+    threshold: float
+    signs: Signs
+    s_value: np.ndarray
+    mean_count: np.ndarray
+    dispersion: np.ndarray
+    ess: np.ndarray
+
+    @property
+    def order(self) -> np.ndarray:
+        """The genes by local false sign rate, then size."""
+        return ranking(self.signs.false_sign_rate, self.mean)
+
+    @property
+    def changed(self) -> np.ndarray:
+        """[gene] whether it is among those called at a false sign rate of CALLED."""
+        return self.s_value <= CALLED
+
+    def label(self, gene: int) -> str:
+        """A gene's name where known, else its id."""
+        return str(self.symbols[gene]) or str(self.genes[gene])
+
+
+def effects_of(reader: RunReader, data: Any, signs: Signs | None = None) -> Effects:
+    """The effects of a stored run.
+
+    data: the run's groups. signs: counted over more than the stored draws, where somebody did; over these where None.
+    """
+    posterior, constant = data["posterior"], data["constant_data"]
+    effect = int(np.argmax(constant["contrast"].values))
+    draws = pooled(posterior["effect"][..., effect]) / math.log(2)
+    signs = of_draws(draws) if signs is None else signs
+    threshold = float(constant["threshold"].values)
+    return Effects(
+        name=str(constant.coords["coefficient"].values[effect]),
+        genes=posterior.coords["gene"].values,
+        symbols=constant["symbol"].values,
+        mean=draws.mean(axis=0),
+        sd=draws.std(axis=0, ddof=1),
+        between=ends(draws),
+        beyond=(np.abs(draws) > threshold).mean(axis=0),
+        threshold=threshold,
+        signs=signs,
+        s_value=s_values(signs.false_sign_rate),
+        mean_count=normalised(data).mean(axis=0),
+        dispersion=np.exp(np.log(pooled(posterior["dispersion"], FEW_DRAWS)).mean(axis=0)),
+        ess=_ess(diagnostics(reader), effect, draws.shape[1]),
+    )
+
+
+def normalised(data: Any) -> np.ndarray:
+    """[sample, gene] counts over size factors."""
+    counts, sizes = data["observed_data"]["counts"].values, data["constant_data"]["size_factor"].values
+    return np.asarray(counts / sizes[:, None])
+
+
+def _ess(found: xarray.Dataset, effect: int, genes: int) -> np.ndarray:
+    return found["effect_ess"].values[:, effect] if "effect_ess" in found else np.full(genes, np.nan)
