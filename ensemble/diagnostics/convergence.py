@@ -22,6 +22,7 @@ class Diagnostics(NamedTuple):
     """How far the chains have come, by level.
 
     rounds: how many they are over.
+    states: how many states of all chains these are.
     ess: effective sample size by batch means of each coordinate [p, B] (`ess_online`).
     rhat: nested R-hat of each coordinate [p, B].
     furthest: how far the most outlying chain's mean lies from the others', see single_chains, [p, B].
@@ -35,6 +36,7 @@ class Diagnostics(NamedTuple):
     """
 
     rounds: int
+    states: int
     ess: ByLevel
     rhat: ByLevel
     furthest: ByLevel
@@ -71,6 +73,7 @@ def diagnose(
     signs = {name: diagnostic_sums.squares.get(events.positive(name)) for name in levels}
     return Diagnostics(
         shards[0].rounds,
+        states,
         **by_kind,
         tail_ess={name: np.fmin(found[low].ess, found[high].ess) for name, (low, high) in tails.items()},
         tail_rhat={name: np.fmax(found[low].rhat, found[high].rhat) for name, (low, high) in tails.items()},

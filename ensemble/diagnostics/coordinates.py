@@ -94,10 +94,10 @@ def _badness(kinds: Mapping[str, Any], by: str) -> Any:
 
 
 def pack_by_site(diagnostics: Diagnostics | None, structure: Structure) -> Arrays:
-    """<kind>/<site> of each kind, each in the site's own shape, for readers too, and rounds; nothing for None."""
+    """<kind>/<site> of each kind, each in the site's own shape, for readers too; rounds, states. Nothing for None."""
     if diagnostics is None:
         return {}
-    arrays = {"rounds": np.asarray(diagnostics.rounds)}
+    arrays = {"rounds": np.asarray(diagnostics.rounds), "states": np.asarray(diagnostics.states)}
     for kind in (*KINDS, *OF_SOME):
         values = getattr(diagnostics, kind)
         for level in (level for level in structure.levels if level.name in values):
@@ -115,4 +115,4 @@ def unpack_by_site(arrays: Arrays, structure: Structure) -> Diagnostics | None:
         sites = {name: jnp.asarray(array) for name, array in under(kind, arrays).items()}
         levels = [level for level in structure.levels if level.sites[0] in sites]
         kinds[kind] = {level.name: np.asarray(level.gather(sites)) for level in levels}
-    return Diagnostics(int(arrays["rounds"]), **kinds)
+    return Diagnostics(int(arrays["rounds"]), int(arrays["states"]), **kinds)

@@ -10,12 +10,13 @@ from ensemble.store.protocol import RunReader
 if TYPE_CHECKING:
     import xarray
 
-KINDS = ("ess", "rhat")
+KINDS = ("ess", "rhat", "positive")
 
 
 def diagnostics(reader: RunReader) -> "xarray.Dataset":
     """ess_online and nested R-hat of every unconstrained coordinate at the last goal check, as <site>_ess and
-    <site>_rhat, with the dims of the posterior variable where its shape is the site's. Empty before that check."""
+    <site>_rhat, with the dims of the posterior variable where its shape is the site's; and <site>_positive, the share
+    of all sweeps of all chains, `states` of the attributes, in which it was above zero. Empty before that check."""
     import xarray  # a second with pandas: for those who read, not for runs
 
     state = reader.coordinator_state()
@@ -39,4 +40,5 @@ def labelled(arrays: Mapping[str, np.ndarray], posterior: "xarray.Dataset") -> "
         else:
             dims = tuple(f"{site}_dim_{axis}" for axis in range(values.ndim))
         variables[f"{site}_{kind}"] = dims, values
-    return xarray.Dataset(variables, labels)
+    states = {"states": int(arrays["diagnostics/states"])} if "diagnostics/states" in arrays else {}
+    return xarray.Dataset(variables, labels, attrs=states)

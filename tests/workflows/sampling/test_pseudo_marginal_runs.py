@@ -307,7 +307,7 @@ def test_goals_are_of_theta_where_all_is_one_block_too() -> None:
     one = all_sites(chosen.target, bare)
     level: Level = one.levels[0]
     values = np.arange(level.width, dtype=float)[:, None]
-    diagnostics = Diagnostics(40, *[{"whole": values}] * 8)
+    diagnostics = Diagnostics(40, 320, *[{"whole": values}] * 8)
     known = coordinates.every_coordinate(one, diagnostics, {"mu"}, {"u"})
     np.testing.assert_array_equal(known.ess, [0.0, 1.0])
     np.testing.assert_array_equal(known.shared, [True, False])

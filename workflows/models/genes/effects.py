@@ -7,7 +7,7 @@ import numpy as np
 import xarray
 
 from ensemble.store.protocol import RunReader
-from workflows.models.genes.signs import Signs, of_draws, ranking, s_values
+from workflows.models.genes.signs import Signs, of_draws, of_sweeps, ranking, s_values
 from workflows.results.diagnostics import diagnostics
 from workflows.results.tables.draws import ends, pooled
 
@@ -57,15 +57,13 @@ class Effects(NamedTuple):
         return str(self.symbols[gene]) or str(self.genes[gene])
 
 
-def effects_of(reader: RunReader, data: Any, signs: Signs | None = None) -> Effects:
-    """The effects of a stored run.
-
-    data: the run's groups. signs: counted over more than the stored draws, where somebody did; over these where None.
-    """
+def effects_of(reader: RunReader, data: Any) -> Effects:
+    """The effects of a stored run. data: the run's groups."""
     posterior, constant = data["posterior"], data["constant_data"]
     effect = int(np.argmax(constant["contrast"].values))
     draws = pooled(posterior["effect"][..., effect]) / math.log(2)
-    signs = of_draws(draws) if signs is None else signs
+    known = diagnostics(reader)
+    signs = _signs(known, effect, draws)
     threshold = float(constant["threshold"].values)
     return Effects(
         name=str(constant.coords["coefficient"].values[effect]),
@@ -80,8 +78,15 @@ def effects_of(reader: RunReader, data: Any, signs: Signs | None = None) -> Effe
         s_value=s_values(signs.false_sign_rate),
         mean_count=normalised(data).mean(axis=0),
         dispersion=np.exp(np.log(pooled(posterior["dispersion"], FEW_DRAWS)).mean(axis=0)),
-        ess=_ess(diagnostics(reader), effect, draws.shape[1]),
+        ess=_ess(known, effect, draws.shape[1]),
     )
+
+
+def _signs(known: xarray.Dataset, effect: int, draws: np.ndarray) -> Signs:
+    """Signs counted over all sweeps; before the first check of the goals over the draws [draw, gene]."""
+    if "effect_positive" not in known:
+        return of_draws(draws)
+    return of_sweeps(known["effect_positive"].values[:, effect], known.attrs["states"])
 
 
 def normalised(data: Any) -> np.ndarray:

@@ -19,6 +19,11 @@ class Signs(NamedTuple):
         return np.minimum(self.negative, 1.0 - self.negative)
 
 
+def of_sweeps(positive: np.ndarray, states: int) -> Signs:
+    """Signs counted over every sweep of every chain, of which a share [gene] was above 0; none is exactly 0."""
+    return Signs(1.0 - positive, states)
+
+
 def of_draws(draws: np.ndarray) -> Signs:
     """Signs counted over stored draws [draw, gene]; a draw of 0 counts half."""
     return Signs((draws < 0).mean(axis=0) + 0.5 * (draws == 0).mean(axis=0), len(draws))

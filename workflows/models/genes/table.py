@@ -63,7 +63,7 @@ def text(found: Effects) -> list[str]:
         f"  {'gene':<{name}}{'log2 fold change':>17}{f'{INTERVAL:.0%} interval':>18}{'false sign rate':>17}"
         f"{'s-value':>10}{beyond:>12}{'mean count':>13}{'dispersion':>12}{'ESS':>8}"
     )
-    return [summary(found), f"  Signs counted over {found.signs.counted:,} draws.", head] + [
+    return [summary(found), f"  Signs counted over {found.signs.counted:,} states of all chains.", head] + [
         _row(found, gene, name) for gene in found.order[:ROWS]
     ]
 

@@ -44,6 +44,19 @@ class NoChecks:
         return None
 
 
+class Counted:
+    """A reader of a store that has counted the effects' signs: shares of positive values [gene, coefficient]."""
+
+    def __init__(self, positive: np.ndarray, states: int) -> None:
+        self.arrays = {"diagnostics/positive/effect": positive, "diagnostics/states": np.asarray(states)}
+
+    def coordinator_state(self) -> SimpleNamespace:
+        return SimpleNamespace(arrays=self.arrays)
+
+    def groups(self) -> dict[str, xarray.Dataset]:
+        return stored()
+
+
 def stored() -> dict[str, xarray.Dataset]:
     """Four draws of three genes with two effects, the second in question."""
     effect = np.zeros((2, 2, 3, 2))
@@ -70,8 +83,8 @@ def stored() -> dict[str, xarray.Dataset]:
     return {"posterior": posterior, "constant_data": constant, "observed_data": observed}
 
 
-def found(signs: Signs | None = None) -> Effects:
-    return effects_of(NoChecks(), stored(), signs)  # type: ignore[arg-type]
+def found(reader: NoChecks | Counted | None = None) -> Effects:
+    return effects_of(reader or NoChecks(), stored())  # type: ignore[arg-type]
 
 
 def test_numbers_against_hand_values() -> None:
@@ -93,14 +106,15 @@ def test_numbers_against_hand_values() -> None:
 def test_print_says_what_is_resolved_and_how_many_change() -> None:
     lines = text(found())
     assert lines[0] == "2 of 3 genes change with drug at a false sign rate of 5%: 1 up, 1 down."
-    assert "4 draws" in lines[1]
+    assert "4 states" in lines[1]
     assert lines[3].split() == ["g0", "2.50", "[", "2.00,", "3.00]", "<", "0.2", "<", "0.2", "1.00", "15", "1", "-"]
     assert lines[4].split()[0] == "DUSP1"
     assert "0.25" in lines[5]
 
 
-def test_signs_counted_over_more_than_the_stored_draws_take_their_place() -> None:
-    better = found(Signs(np.array([1e-6, 0.9, 0.4]), 10**7))
+def test_signs_counted_over_all_sweeps_take_the_place_of_those_of_draws() -> None:
+    positive = np.stack([np.full(3, 0.5), 1.0 - np.array([1e-6, 0.9, 0.4])], axis=1)
+    better = found(Counted(positive, 10**7))
     np.testing.assert_allclose(as_frame(better)["false_sign_rate"], [1e-6, 0.1, 0.4], rtol=1e-9)
     assert summary(better).startswith("1 of 3 genes change")
     np.testing.assert_allclose(better.s_value, [1e-6, (1e-6 + 0.1) / 2, (1e-6 + 0.5) / 3], rtol=1e-9)
