@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from workflows.cli.options import add_store
+from workflows.cli.options import add_store, say
 
 
 def add(commands: Any) -> None:
@@ -20,5 +20,5 @@ def command(arguments: argparse.Namespace) -> int:
     run = Run(arguments.store)
     lines = run.report_lines()
     nothing = f"Model {run.attributes['model']!r} has no table of its own, or there are no draws yet."
-    print("\n".join(lines or [nothing]))
+    say("\n".join(lines or [nothing]))
     return 0
