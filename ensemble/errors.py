@@ -27,3 +27,8 @@ class StoreMismatch(StoreError):
 
 class FleetError(MaxwellError):
     """The workers cannot be started, or a shard kills every worker it is given."""
+
+
+class WorkersLost(FleetError):
+    """Workers were lost after the run was asked to stop: none is replaced, and the rounds since the last commit with
+    them."""

@@ -67,9 +67,9 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]
 @pytest.fixture(scope="session")
 def private_ray() -> Iterator[str]:
     """The address of one private Ray with two places for all tests: as a fleet starts it, which takes seconds."""
-    from ensemble.fleet import ray_fleet
+    from ensemble.fleet.ray_connection import private_ray as started
 
-    with ray_fleet._private_ray(2) as address:
+    with started(2) as address:
         yield address
 
 

@@ -3,6 +3,7 @@
 import importlib
 import resource
 import sys
+from collections.abc import Callable
 from typing import Protocol
 
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult, Runner, RunnerSpec
@@ -33,6 +34,9 @@ class Fleet(Protocol):
 
     def peak_memory(self) -> list[int]:
         """The largest resident size of every worker so far, in bytes."""
+
+    def heed(self, stop_requested: Callable[[], bool]) -> None:
+        """Replace no worker once a stop was asked for: what needs one that is lost then raises WorkersLost."""
 
     def close(self) -> None:
         """Release the workers."""
@@ -76,6 +80,9 @@ class LocalFleet:
 
     def peak_memory(self) -> list[int]:
         return [peak_resident()]
+
+    def heed(self, stop_requested: Callable[[], bool]) -> None:
+        """Nothing to replace."""
 
     def close(self) -> None:
         """Nothing to release."""

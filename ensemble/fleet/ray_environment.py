@@ -37,7 +37,8 @@ def shipped_code() -> dict[str, Any]:
     here, root = Path.cwd(), Path(__file__).resolve().parents[2]
     found = root == here or str(root) in site.getsitepackages()
     modules = [] if found else [str(root / name) for name in CODE if (root / name).exists()]
-    return {"working_dir": str(here), "excludes": NOT_SHIPPED, "py_modules": modules}
+    # An empty list of modules is one that Ray fails to set up.
+    return {"working_dir": str(here), "excludes": NOT_SHIPPED} | ({"py_modules": modules} if modules else {})
 
 
 def private_environment(folder: Path) -> dict[str, str]:

@@ -1,47 +1,32 @@
-"""The shards on Ray workers, and their recovery: the only file that knows Ray.
+"""The shards on Ray workers, and their recovery; ray_connection tells on which Ray.
 
 The driver owns the truth. It keeps the last committed state of every shard and the plans run since. A worker that dies
 is replaced by a new one, which loads that state, replays those plans and is asked again. A runner is a function of
 state and plan, so the results are the same bits as if nothing had died.
-
-Run as a program (`python -m ensemble.fleet.ray_fleet FOLDER WORKERS BYTES`) this file holds a private Ray on this
-machine until its standard input closes. It is a process of its own because Ray forks to start its processes, which a
-driver that has used JAX must not do; and so that nothing of Ray outlives a killed driver and no Ctrl-C reaches the
-workers.
 """
 
 import logging
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from typing import IO, Any, Self
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from typing import Any, Self
 
 import ray
-from ray._raylet import Config  # type: ignore[attr-defined]  # compiled, and its stub leaves this out
 from ray.exceptions import (
     NodeDiedError,
     ObjectLostError,
     OutOfMemoryError,
     RayActorError,
     RayTaskError,
+    RuntimeEnvSetupError,
     WorkerCrashedError,
 )
 
-from ensemble.errors import FleetError
+from ensemble.errors import FleetError, WorkersLost
+from ensemble.fleet.ray_connection import cluster_answers, connection
 from ensemble.fleet.ray_deaths import gist, given_up, numbers
-from ensemble.fleet.ray_environment import (
-    private_environment,
-    set_environment,
-    shipped_code,
-    short_folder,
-    store_bytes,
-    worker_environment,
-)
+from ensemble.fleet.ray_environment import worker_environment
 from ensemble.fleet.ray_worker import Call, Restart, Worker, copied, unchanged
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult, RunnerSpec
 
@@ -50,9 +35,6 @@ DEATHS = (RayActorError, OutOfMemoryError, WorkerCrashedError, NodeDiedError, Ob
 MOST_DEATHS = 5
 """A shard that loses its worker this many times before it answers once is given up."""
 POLL_SECONDS = 1.0
-READY = "ray address "
-LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
-"""Ray on Linux puts an address that other machines reach in the place of 127.0.0.1; it leaves 127.0.0.2 alone."""
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +76,9 @@ class RayFleet:
         self._handed: Restart | None = None
         self._epoch = -1
         self._whole = False
+        self._stop_requested: Callable[[], bool] = lambda: False
         with ExitStack() as undo:
-            undo.enter_context(_connection(address, workers))
+            undo.enter_context(connection(address, workers))
             undo.callback(self._dismiss)
             self._spec, self._data = _shipped(spec._replace(data=None)), ray.put(spec.data)
             self._actor_type: Any = ray.remote(**_actor_options(gpus))(Worker)
@@ -152,6 +135,10 @@ class RayFleet:
         self._restart = self._handed._replace(plans=since)
         self._handed = None
 
+    def heed(self, stop_requested: Callable[[], bool]) -> None:
+        """Replace no worker once a stop was asked for: what needs one that is lost then raises WorkersLost."""
+        self._stop_requested = stop_requested
+
     def close(self) -> None:
         """End the workers, and Ray itself where this fleet started it. Closing twice does nothing."""
         self._undo.close()
@@ -189,6 +176,7 @@ class RayFleet:
         calls = {ask(shard): Call(shard, take) for shard in range(self.shards)}
         while calls:
             deaths = self._collect(calls, answers)
+            self._refuse_replacing(deaths)
             lost = [shard for shard in range(self.shards) if self._owner[shard] in deaths]
             losses.update(shard for shard in lost if shard not in answers)
             self._refuse_deadly(losses, deaths)
@@ -228,6 +216,19 @@ class RayFleet:
         worker = self._owner[deadly[0]]
         raise FleetError(given_up(deadly, MOST_DEATHS, deaths[worker], self._peaks[worker]))
 
+    def _refuse_replacing(self, deaths: Mapping[int, Exception]) -> None:
+        """Where workers died, raise WorkersLost after a stop was asked for, FleetError where their cluster is gone."""
+        if deaths and self._stop_requested():
+            raise WorkersLost(
+                f"Workers {numbers(deaths)} were lost after a stop was asked for, and the rounds since the last commit "
+                "with them: no worker is replaced then."
+            )
+        if deaths and not cluster_answers():
+            raise FleetError(
+                f"Workers {numbers(deaths)} are lost, and the Ray cluster they belonged to no longer answers. Resume "
+                "the run when there is one again."
+            )
+
     def _replace(self, deaths: dict[int, Exception]) -> None:
         """Start a new worker for each dead one; where the cluster has no place for it, the others take its shards."""
         for worker, death in deaths.items():
@@ -241,7 +242,9 @@ class RayFleet:
                 len(self._restart.plans),
             )
             self._discharge(worker)
-        self._hand_over(self._hire(deaths))
+        if missing := self._hire(deaths):
+            self._refuse_replacing(deaths)
+        self._hand_over(missing)
 
     def _hand_over(self, missing: set[int]) -> None:
         """Deal the shards of workers that found no place to the others."""
@@ -263,14 +266,30 @@ class RayFleet:
         started: dict[int, Any] = {worker: self._actor_type.remote(self._spec, self._data) for worker in workers}
         answers = {actor.pid.remote(): worker for worker, actor in started.items()}
         self._actors.update(started)
-        ready = ray.wait(list(answers), num_returns=len(answers), timeout=self.patience)[0] if answers else []
+        ready = self._placed(list(answers))
         for reference in ready:
-            with suppress(*DEATHS):
+            try:
                 self._pids[answers[reference]] = ray.get(reference)
+            except RuntimeEnvSetupError as error:
+                raise FleetError(
+                    f"The cluster could not prepare a worker for the code that it was sent: {error}"
+                ) from error
+            except DEATHS:
+                pass
         missing = set(started) - {answers[reference] for reference in ready}
         for worker in missing:
             self._discharge(worker)
         return missing
+
+    def _placed(self, references: list[ray.ObjectRef]) -> list[ray.ObjectRef]:
+        """Those of new workers that answered in time; of all that were there when a stop was asked for."""
+        end = time.monotonic() + self.patience
+        ready: list[ray.ObjectRef] = []
+        while len(ready) < len(references) and not self._stop_requested():
+            if (left := end - time.monotonic()) <= 0:
+                break
+            ready, _ = ray.wait(references, num_returns=len(references), timeout=min(left, POLL_SECONDS))
+        return ready
 
     def _discharge(self, worker: int) -> None:
         """Make sure that a worker is gone, even one that was only out of reach."""
@@ -278,7 +297,9 @@ class RayFleet:
         ray.kill(self._actors.pop(worker), no_restart=True)
 
     def _dismiss(self) -> None:
-        """End every worker."""
+        """End every worker, unless the cluster is gone with them."""
+        if not cluster_answers():
+            return
         for worker in sorted(self._actors):
             self._discharge(worker)
 
@@ -324,74 +345,3 @@ def _actor_options(gpus: int) -> dict[str, Any]:
         "scheduling_strategy": "SPREAD",
         "runtime_env": {"env_vars": worker_environment()},
     }
-
-
-@contextmanager
-def _connection(address: str | None, workers: int) -> Iterator[None]:
-    """This process connected to a Ray, which is left as it was found: one that was connected before stays so."""
-    if ray.is_initialized():
-        yield
-        return
-    with nullcontext(address) if address else _private_ray(workers) as where:
-        shipped = shipped_code() if address else {}
-        ray.init(address=where, runtime_env=shipped, log_to_driver=False, configure_logging=False)
-        try:
-            yield
-        finally:
-            ray.shutdown()
-
-
-@contextmanager
-def _private_ray(workers: int) -> Iterator[str]:
-    """A Ray of this machine's own, on a loopback address, ended with the block; yields its address."""
-    folder = short_folder()
-    with set_environment(private_environment(folder)), tempfile.TemporaryFile("w+") as errors:
-        # Ray read its configuration when it was imported, before RAY_AUTH_MODE was settled.
-        Config.initialize("")
-        command = [sys.executable, "-m", "ensemble.fleet.ray_fleet", str(folder), str(workers), str(store_bytes())]
-        pipe = subprocess.PIPE
-        # A session of its own keeps the terminal's Ctrl-C from the workers. Leaving the block closes the pipes, which
-        # ends the holder, and waits for it.
-        with subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=errors, text=True, start_new_session=True
-        ) as holder:
-            yield _address(holder, errors)
-
-
-def _address(holder: "subprocess.Popen[str]", errors: IO[str]) -> str:
-    """What the holder says once its Ray is up."""
-    lines = (line.strip() for line in holder.stdout or ())
-    address = next((line.removeprefix(READY) for line in lines if line.startswith(READY)), None)
-    if address is None:
-        errors.seek(0)
-        raise FleetError(
-            "Ray did not start on this machine. Check the free memory and disk space, or run without Ray by --local. "
-            f"Ray says: {errors.read()[-2000:]}"
-        )
-    return address
-
-
-def _hold_ray(folder: str, workers: str, store_bytes: str) -> None:
-    """Start Ray, write its address, and end it when the standard input closes, as it does when the driver dies."""
-    try:
-        context: Any = ray.init(
-            address="local",
-            num_cpus=int(workers),
-            object_store_memory=int(store_bytes),
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-            _node_ip_address=LOOPBACK,
-            # Ray opens its folder to everyone, hence one more inside the private one.
-            _temp_dir=os.path.join(folder, "ray"),
-        )
-        sys.stdout.write(f"{READY}{context.address_info['gcs_address']}\n")
-        sys.stdout.flush()
-        sys.stdin.read()
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    _hold_ray(*sys.argv[1:])

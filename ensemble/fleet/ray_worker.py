@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ensemble.fleet.local import build_runner, peak_resident
+from ensemble.fleet.stop_signals import disregarded
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult, Runner, RunnerSpec
 
 
@@ -15,6 +16,7 @@ class Worker:
     """One process that holds shards. Ray runs its calls one at a time, in the order in which the driver made them."""
 
     def __init__(self, spec: RunnerSpec, data: Any) -> None:
+        disregarded()
         self._spec = spec._replace(data=data)
 
     @functools.cached_property

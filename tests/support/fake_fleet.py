@@ -76,6 +76,9 @@ class FakeFleet:
     def peak_memory(self) -> list[int]:
         return [1000]
 
+    def heed(self, stop_requested: Callable[[], bool]) -> None:
+        self.events.append("heed")
+
     def close(self) -> None:
         self.events.append("close")
 

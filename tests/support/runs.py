@@ -1,13 +1,16 @@
 """Small runs for tests of the whole: one settings dictionary, and what two runs must have in common bit for bit.
 
 As a program (`python -m tests.support.runs SIGNAL ROUND ARGUMENT...`) this is the command line `maxwell ARGUMENT...`
-in a process that sends itself a signal after a round.
+in a process that sends itself a signal after a round; `tree:SIGNAL` sends it to all processes below this one first, as
+schedulers and systemd do, `SIGNAL*2` twice; `cluster:...` starts a Ray cluster of two places below it first, and runs
+there.
 """
 
 import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,15 +96,27 @@ def contents(store: Path) -> dict[str, bytes]:
 
 
 class SignalAt(NullProgress):
-    """Sends this process a signal after a number of rounds, some times over."""
+    """Sends this process a signal after a number of rounds, some times over. tree: to all processes below it first."""
 
-    def __init__(self, number: int, epoch: int, times: int = 1) -> None:
-        self.number, self.epoch, self.times = number, epoch, times
+    def __init__(self, number: int, epoch: int, times: int = 1, *, tree: bool = False) -> None:
+        self.number, self.epoch, self.times, self.tree = number, epoch, times, tree
 
     def update(self, status: Status) -> None:
         if status.epoch == self.epoch:
             for _ in range(self.times):
-                os.kill(os.getpid(), self.number)
+                for pid in [*(below(os.getpid()) if self.tree else ()), os.getpid()]:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, self.number)
+
+
+def below(pid: int) -> list[int]:
+    """The children of a process, theirs and so on (Linux)."""
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in children.read_text().split():
+                found += [int(child), *below(int(child))]
+    return found
 
 
 def command(patch: pytest.MonkeyPatch, shown: NullProgress, arguments: list[str]) -> int:
@@ -111,6 +126,12 @@ def command(patch: pytest.MonkeyPatch, shown: NullProgress, arguments: list[str]
 
 
 if __name__ == "__main__":
-    name, epoch, *arguments = sys.argv[1:]
+    asked, epoch, *arguments = sys.argv[1:]
+    name, _, times = asked.rpartition(":")[2].partition("*")
+    if asked.startswith("cluster:"):
+        from ray.cluster_utils import Cluster
+
+        arguments.append(f"ensemble.address={Cluster(True, head_node_args={'num_cpus': 2}).address}")
+    shown = SignalAt(signal.Signals[name], int(epoch), int(times or 1), tree="tree:" in asked)
     with pytest.MonkeyPatch.context() as patch:
-        sys.exit(command(patch, SignalAt(signal.Signals[name], int(epoch)), arguments))
+        sys.exit(command(patch, shown, arguments))

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from workflows.cli.options import add_store
+from workflows.cli.options import add_store, say
 
 
 def add(commands: Any) -> None:
@@ -33,5 +33,5 @@ def command(arguments: argparse.Namespace) -> int:
     require_new(out)
     integrate = not arguments.conditional
     write(Run(arguments.store).export(draws=arguments.draws, prior=arguments.prior, integrate=integrate), out)
-    print(f"Written to {out}")
+    say(f"Written to {out}")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from workflows.cli.options import add_store
+from workflows.cli.options import add_store, say
 
 
 def add(commands: Any) -> None:
@@ -20,5 +20,5 @@ def command(arguments: argparse.Namespace) -> int:
     from workflows.results.inspect_text import render
 
     summary = inspect_store(arguments.store)
-    print(to_json(summary) if arguments.json else render(summary))
+    say(to_json(summary) if arguments.json else render(summary))
     return 0

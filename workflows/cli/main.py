@@ -12,7 +12,8 @@ from importlib import metadata
 
 from ensemble.errors import MaxwellError
 from workflows.cli import export, inspect, models, report, resume, run, table
-from workflows.cli.options import Print
+from workflows.cli.options import Print, say
+from workflows.sampling.signals import signals_interrupt
 
 COMMANDS = (run, resume, inspect, report, table, export, models)
 
@@ -25,12 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        return command(arguments)
+        with signals_interrupt():
+            return command(arguments)
     except MaxwellError as error:
-        print(f"maxwell: {error}", file=sys.stderr)
+        say(f"maxwell: {error}", sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("maxwell: interrupted", file=sys.stderr)
+        say("maxwell: interrupted", sys.stderr)
         return 130
 
 

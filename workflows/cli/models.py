@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from workflows.cli.options import say
+
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
@@ -16,6 +18,6 @@ def command(_: argparse.Namespace) -> int:
 
     models = available()
     width = max(map(len, models))
-    print("\n".join(f"{name:{width}}  {text}" for name, text in models.items()))
-    print("\nYour own: model.name=module:function, a function that builds the model.")
+    say("\n".join(f"{name:{width}}  {text}" for name, text in models.items()))
+    say("\nYour own: model.name=module:function, a function that builds the model.")
     return 0

@@ -1,7 +1,11 @@
 """Options that several commands have."""
 
 import argparse
+import errno
+import os
+import sys
 from collections.abc import Callable
+from typing import TextIO
 
 
 class Print(argparse.Action):
@@ -25,3 +29,16 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
 def add_store(parser: argparse.ArgumentParser, text: str = "the folder of a run, also while it is still going") -> None:
     """The store that a command reads."""
     parser.add_argument("store", metavar="STORE", help=text)
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print to a stream (standard output unless given) that may be gone: a closed terminal, a pipe that nobody reads.
+    What a command did is done all the same."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
+        # Python writes out once more at its end, where an error would be the exit status.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from workflows.cli.options import add_store
+from workflows.cli.options import add_store, say
 
 
 def add(commands: Any) -> None:
@@ -19,5 +19,5 @@ def command(arguments: argparse.Namespace) -> int:
     from workflows.results.report.write import write_report
 
     path = write_report(arguments.store, arguments.out)
-    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser, or print it")
+    say(f"{path} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser, or print it")
     return 0

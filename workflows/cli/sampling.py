@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.protocol.progress import Progress
+from workflows.cli.options import say
 
 
 def to_the_end(start: Callable[[Progress], Any], store: Path, local: bool) -> int:
     """Start a run, stored at `store`, and print its end; the exit status."""
     from workflows.results.inspect_text import closing_lines
     from workflows.results.progress import make_progress
-    from workflows.sampling.interrupt import Interrupted
+    from workflows.sampling.interrupt import LAST_COMMIT, Interrupted
 
     progress = make_progress()
     try:
         run = start(progress)
     except (Interrupted, KeyboardInterrupt) as stop:
         progress.close()
-        kept = "all finished rounds" if isinstance(stop, Interrupted) else "the last commit"
-        return _interrupted(store, kept, local)
+        return _interrupted(store, stop.kept if isinstance(stop, Interrupted) else LAST_COMMIT, local)
     finally:
         progress.close()
-    print("\n".join(closing_lines(run.summary(), _model_lines(run), local)))
+    say("\n".join(closing_lines(run.summary(), _model_lines(run), local)))
     return 0
 
 
@@ -46,5 +46,5 @@ def _interrupted(store: Path, kept: str, local: bool) -> int:
         advice = f"{kept} can be found in {store}. Go on with:\n  {resume_command(store, local)}"
     else:
         advice = "there was nothing to keep yet"
-    print(f"maxwell: interrupted; {advice}", file=sys.stderr)
+    say(f"maxwell: interrupted; {advice}", sys.stderr)
     return 130

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from workflows.cli.options import add_store
+from workflows.cli.options import add_store, say
 
 
 def add(commands: Any) -> None:
@@ -34,5 +34,5 @@ def command(arguments: argparse.Namespace) -> int:
         return 0
     lines = run.report_lines()
     nothing = f"Model {run.attributes['model']!r} has no table of its own, or there are no draws yet."
-    print("\n".join(lines or [nothing]))
+    say("\n".join(lines or [nothing]))
     return 0

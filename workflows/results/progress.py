@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from ensemble.protocol.progress import Progress, Status
+from ensemble.protocol.progress import NullProgress, Progress, Status
 
 PLAIN_SECONDS = 10.0
 """At most one plain line of numbers in this time: a log of an hour stays readable."""
@@ -30,7 +30,7 @@ def make_progress(stream: TextIO | None = None) -> Progress:
     console = Console(file=stream, highlight=False)
     # isatty, not console.is_terminal: FORCE_COLOR asks for colours, it does not make a log file a terminal.
     live = stream.isatty() and not console.is_dumb_terminal
-    return RichProgress(console) if live else PlainProgress(stream)
+    return WhileWatched(RichProgress(console) if live else PlainProgress(stream))
 
 
 def in_notebook() -> bool:
@@ -38,6 +38,32 @@ def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return hasattr(shell, "kernel")
+
+
+class WhileWatched:
+    """Another display until its stream is gone (a closed terminal, a pipe that nobody reads any more): a run goes on
+    unseen, and ends as it should."""
+
+    def __init__(self, display: Progress) -> None:
+        self.display = display
+
+    def stage(self, name: str, text: str) -> None:
+        self._show(lambda display: display.stage(name, text))
+
+    def update(self, status: Status) -> None:
+        self._show(lambda display: display.update(status))
+
+    def message(self, text: str) -> None:
+        self._show(lambda display: display.message(text))
+
+    def close(self) -> None:
+        self._show(lambda display: display.close())
+
+    def _show(self, call: Callable[[Progress], None]) -> None:
+        try:
+            call(self.display)
+        except OSError:
+            self.display = NullProgress()
 
 
 class PlainProgress:

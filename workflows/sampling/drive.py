@@ -1,10 +1,11 @@
-"""A coordinator from its first round in this process to its last, stopped politely by Ctrl-C."""
+"""A coordinator from its first round in this process to its last, stopped politely by Ctrl-C and other signals."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ensemble.errors import WorkersLost
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.progress import Progress
 from ensemble.run.coordinator import Coordinator
@@ -13,8 +14,9 @@ from ensemble.run.sitting import Sitting
 from ensemble.store.protocol import RunStore
 from workflows.modelling.model import Model
 from workflows.results.run import Run
-from workflows.sampling.interrupt import Interrupted, StopOnSignal
+from workflows.sampling.interrupt import EVERY_ROUND, LAST_COMMIT, Interrupted
 from workflows.sampling.problem import Problem
+from workflows.sampling.signals import StopOnSignal
 
 
 def drive(
@@ -25,25 +27,29 @@ def drive(
     progress: Progress,
     begin: Callable[[Coordinator], None],
     attributes: Mapping[str, Any] = MappingProxyType({}),
-) -> bool:
-    """Run to the end; the first Ctrl-C (or SIGTERM) stops after the round, the second at once.
+) -> str | None:
+    """Run to the end; the first Ctrl-C (or SIGTERM, SIGHUP, SIGUSR1, ...) stops after the round, the second at once.
 
-    begin: starts or resumes the coordinator. attributes: of the store, committed with all else. Returns whether the
-    user stopped it before its goals were met.
+    begin: starts or resumes the coordinator. attributes: of the store, committed with all else. Returns what is kept
+    (see Interrupted) where the user stopped it before its goals were met, else None.
     """
     for sentence in problem.spec.structure.joined:
         progress.message(sentence)
     with StopOnSignal() as signal:
         sitting = Sitting(progress, signal.received, attributes)
+        fleet.heed(signal.received)
         coordinator = Coordinator(fleet, store, problem.spec, settings, sitting)
-        begin(coordinator)
-        outcome = coordinator.run()
-    return outcome.interrupted and not outcome.done
+        try:
+            begin(coordinator)
+            outcome = coordinator.run()
+        except WorkersLost:
+            return LAST_COMMIT
+    return EVERY_ROUND if outcome.interrupted and not outcome.done else None
 
 
-def ended(path: Path, given: Model | None, *, stopped: bool) -> Run:
-    """The run at `path`. Raises Interrupted where the user stopped it."""
+def ended(path: Path, given: Model | None, *, kept: str | None) -> Run:
+    """The run at `path`. Raises Interrupted where the user stopped it; kept: what is kept then."""
     run = Run(path, given)
-    if stopped:
-        raise Interrupted(run)
+    if kept is not None:
+        raise Interrupted(run, kept)
     return run

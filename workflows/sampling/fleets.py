@@ -55,6 +55,14 @@ def _started(spec: RunnerSpec, settings: Settings, local: bool) -> Fleet:
     return RayFleet(spec, ensemble.superchains, ensemble.worker_count(), ensemble.address)
 
 
+def require_cluster(settings: Settings, local: bool | None) -> None:
+    """Raise FleetError where the cluster that the settings name cannot be joined: before a model is built for it."""
+    if settings.ensemble.address is not None and not local:
+        from ensemble.fleet import ray_connection  # as above
+
+        ray_connection.require_cluster(settings.ensemble.address)
+
+
 def runs_here(local: bool | None, settings: Settings, problem: Problem) -> bool:
     """Whether a run stays in this process. local: what was asked for; None: where it is small, or this machine has one
     core, and the settings name neither workers nor a cluster. The draws are the same either way."""

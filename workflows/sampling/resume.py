@@ -10,7 +10,7 @@ from workflows.modelling.model import Model
 from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
-from workflows.sampling.fleets import opened_fleet, runner_spec, runs_here
+from workflows.sampling.fleets import opened_fleet, require_cluster, runner_spec, runs_here
 from workflows.sampling.problem import find_problem
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.versions import changed_versions, versions
@@ -36,6 +36,7 @@ def resume(
         shown.message(unkept)
     attributes = stores.reader(path).attributes
     settings = resume_settings(attributes["settings"], changes, name=path.stem)
+    require_cluster(settings, local)
     problem = find_problem(recorded_model(path, attributes, given), settings)
     with stores.reopen(path) as store:
         for line in changed_versions(attributes["versions"]):
@@ -45,5 +46,5 @@ def resume(
         spec = runner_spec(problem, settings, chosen.shard, given)
         with opened_fleet(spec, settings, runs_here(local, settings, problem)) as fleet:
             changed = {"settings": settings.model_dump(mode="json"), "resumed_with": versions()}
-            stopped = drive(fleet, store, problem, chosen, shown, lambda runs: runs.resume(), changed)
-    return ended(path, given, stopped=stopped)
+            kept = drive(fleet, store, problem, chosen, shown, lambda runs: runs.resume(), changed)
+    return ended(path, given, kept=kept)

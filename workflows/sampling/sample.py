@@ -17,7 +17,7 @@ from workflows.modelling.registry import build
 from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
-from workflows.sampling.fleets import opened_fleet, runner_spec, runs_here
+from workflows.sampling.fleets import opened_fleet, require_cluster, runner_spec, runs_here
 from workflows.sampling.problem import Problem, find_problem, without_structure
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.store_plan import layout, narrowed, types
@@ -59,6 +59,7 @@ def sample(
 def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | None, shown: Progress) -> Run:
     """One run from its start to its end."""
     generation = starts.generation(settings.start)
+    require_cluster(settings, local)
     model = build(settings.model.name, settings.model.keys) if given is None else given
     for note in model.notes:
         shown.message(note)
@@ -80,8 +81,8 @@ def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | 
         )
         attributes = _attributes(settings, problem, generation, is_object(settings.model.name, given))
         with stores.create(path, arrays, attributes) as store:
-            stopped = drive(fleet, store, problem, chosen, shown, lambda runs: runs.start(begin.handover))
-    return ended(path, given, stopped=stopped)
+            kept = drive(fleet, store, problem, chosen, shown, lambda runs: runs.start(begin.handover))
+    return ended(path, given, kept=kept)
 
 
 def _attributes(settings: Settings, problem: Problem, generation: int, as_object: bool) -> dict[str, Any]:

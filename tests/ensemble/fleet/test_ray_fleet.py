@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ensemble.errors import FleetError
+from ensemble.errors import FleetError, WorkersLost
 from ensemble.fleet import ray_fleet
 from ensemble.fleet.local import Fleet, LocalFleet
 from ensemble.fleet.ray_environment import worker_environment
@@ -122,6 +122,22 @@ def test_every_worker_killed_in_one_round_and_again_in_the_replay(
         (folder / marker).touch()
     assert bits(fleet.run(plan(2))) == bits(reports[2])
     assert not list(folder.glob("kill-*"))
+
+
+def test_nothing_is_replaced_once_a_stop_was_asked_for(fleet: RayFleet, tmp_path: Path) -> None:
+    reports, _ = expected(2, tmp_path)
+    fleet.run(plan(0))
+    dead, spared = fleet.pids()
+    fleet.heed(lambda: True)
+    assert bits(fleet.run(plan(1))) == bits(reports[1])  # a stop alone takes nothing from a round
+    os.kill(dead, signal.SIGKILL)
+    with pytest.raises(WorkersLost, match="Workers 0 were lost after a stop was asked for"):
+        fleet.run(plan(2))
+    assert fleet.pids() == [dead, spared]
+    fleet.heed(lambda: False)
+    fleet.initialise()
+    assert bits(fleet.run(plan(0))) == bits(reports[0])
+    assert dead not in fleet.pids()
 
 
 def test_a_worker_killed_before_its_states_are_asked_for(fleet: RayFleet, tmp_path: Path) -> None:

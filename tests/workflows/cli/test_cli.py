@@ -20,7 +20,7 @@ STORED = make_settings({"model": {"name": "airway"}}).model_dump(mode="json")
 
 
 class Interrupted(MaxwellError):
-    pass
+    kept = "every finished round"
 
 
 class StoreDamaged(MaxwellError):
@@ -70,7 +70,7 @@ def sampling(monkeypatch):
     package = "workflows.sampling"
     stand_in_module(monkeypatch, package, "sample", sample=stand_in.sample)
     stand_in_module(monkeypatch, package, "resume", resume=stand_in.resume)
-    stand_in_module(monkeypatch, package, "interrupt", Interrupted=Interrupted)
+    stand_in_module(monkeypatch, package, "interrupt", Interrupted=Interrupted, LAST_COMMIT="the last commit")
     return stand_in
 
 
@@ -130,7 +130,7 @@ def test_resume_passes_its_changes_on_and_refuses_others(sampling, capsys):
 
 @pytest.mark.parametrize(("options", "end"), [([], ""), (["--local"], " --local")])
 @pytest.mark.parametrize(
-    ("failure", "kept"), [(Interrupted("stopped"), "all finished rounds"), (KeyboardInterrupt(), "the last commit")]
+    ("failure", "kept"), [(Interrupted("stopped"), "every finished round"), (KeyboardInterrupt(), "the last commit")]
 )
 def test_an_interrupted_run_prints_the_resume_command(sampling, capsys, tmp_path, failure, kept, options, end):
     store = tmp_path / "a b.zarr"

@@ -58,7 +58,7 @@ def test_an_interrupted_run_ends_after_its_round_and_is_gone_on_with_bit_for_bit
     )
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
-    assert f"maxwell: interrupted; all finished rounds can be found in {store}" in done.stderr
+    assert f"maxwell: interrupted; every finished round can be found in {store}" in done.stderr
     stopped = draws(open_run(store))
     rounds = stopped["warmup_sample_stats/lp"].shape[1] + stopped["sample_stats/lp"].shape[1] + 1
     assert rounds == 14

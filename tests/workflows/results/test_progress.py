@@ -108,10 +108,10 @@ def test_plain_lines_are_few_but_keep_first_and_last_numbers_of_a_stage():
 def test_the_stream_decides_the_display(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert isinstance(make_progress(io.StringIO()), PlainProgress)
-    assert isinstance(make_progress(Terminal()), RichProgress)
+    assert isinstance(make_progress(io.StringIO()).display, PlainProgress)
+    assert isinstance(make_progress(Terminal()).display, RichProgress)
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(make_progress(Terminal()), PlainProgress)
+    assert isinstance(make_progress(Terminal()).display, PlainProgress)
 
 
 def test_the_live_table_shows_the_numbers_and_leaves_a_line_for_each_stage():
@@ -207,3 +207,26 @@ def test_all_displays_follow_the_protocol(capsys):
 def test_divergences_are_shown_once_there_are_any() -> None:
     assert "divergent" not in status_line(LATER)
     assert "divergent 1,234 trajectories" in status_line(LATER._replace(divergences=1234))
+
+
+class Pipe(io.StringIO):
+    """A pipe whose reader leaves."""
+
+    broken = False
+
+    def write(self, text: str) -> int:
+        if self.broken:
+            raise BrokenPipeError(32, "Broken pipe")
+        return super().write(text)
+
+
+def test_a_run_goes_on_when_nobody_reads_what_it_says() -> None:
+    pipe = Pipe()
+    shown = make_progress(pipe)
+    shown.message("here")
+    pipe.broken = True
+    shown.stage("scout", "finding the typical set")
+    pipe.broken = False
+    shown.message("seen by nobody")
+    shown.close()
+    assert pipe.getvalue() == "here\n"

@@ -136,14 +136,14 @@ def test_overrides_change_one_key_each_and_parse_yaml_values():
             "model.genes=all",
             "model.options.depth=2",
             "limits.minutes=null",
-            "ensemble.address=ray://host:1=2",
+            "model.name=mine:a=2",
         ],
     )
     assert settings.limits.sweeps == 100_000
     assert settings.tempering.temperatures == (1.0, 3.5)
     assert (settings.goals.ess, settings.goals.rhat, settings.goals.shared_ess) == (100, 1.1, 1000)
     assert settings.model.keys == {"genes": "all", "options": {"depth": 2}}
-    assert settings.ensemble.address == "ray://host:1=2"
+    assert settings.model.name == "mine:a=2"
     assert MODEL == {"model": {"name": "airway", "genes": 2000}}
 
 
@@ -270,3 +270,34 @@ def test_every_key_is_described():
         for key, entry in inner.items():
             assert entry.description, f"{section}.{key}"
             assert f"  {key} (" in text
+
+
+@pytest.mark.parametrize("address", ["head:6379", "10.0.0.7:1", "[fe80::1]:6379", "auto", None])
+def test_addresses_of_clusters(address: str | None) -> None:
+    settings = make_settings({"model": {"name": "scorpio"}, "ensemble": {"address": address}})
+    assert settings.ensemble.address == address
+
+
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("http://127.0.0.1:8265", "A dashboard's address is for ray job submit"),
+        ("ray://head:10001", "Ray Client (ray://) is not used"),
+        ("local", "Leave it out to start one here"),
+        ("head", "or null"),
+        ("head:", "or null"),
+        ("head:99999", "or null"),
+        (":6379", "or null"),
+        ("fe80::1:6379", "or null"),
+        ("a head:6379", "or null"),
+    ],
+)
+def test_addresses_that_no_cluster_has_are_refused_with_the_settings(address: str, hint: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        make_settings({"model": {"name": "scorpio"}, "ensemble": {"address": address}, "goals": {"ess": -1}})
+    first, second = caught.value.problems
+    assert first.startswith(
+        f"ensemble.address (the cluster; null: start one here): given '{address}'; allowed: host:port"
+    )
+    assert hint in first
+    assert second.startswith("goals.ess")

@@ -6,7 +6,16 @@ from typing import Literal
 from pydantic import field_validator
 from pydantic_core.core_schema import ValidationInfo
 
+from ensemble.fleet.cluster_address import parted
 from workflows.settings.fields import COUNT, Count, FromTwo, Section, key
+
+HINTS = {
+    "ray": ". Ray Client (ray://) is not used: run this on a machine of the cluster, or by ray job submit",
+    "http": ". A dashboard's address is for ray job submit, which runs this on the cluster with auto",
+    "https": ". A dashboard's address is for ray job submit, which runs this on the cluster with auto",
+    "local": ". Leave it out to start one here",
+}
+"""What to do instead, by what an address that cannot be joined begins with."""
 
 
 class EnsembleSettings(Section):
@@ -19,7 +28,11 @@ class EnsembleSettings(Section):
     workers: Literal["auto"] | Count = key(
         "auto", "auto or a whole number from 1, at most ensemble.superchains", "processes; auto: one a core"
     )
-    address: str | None = key(None, "an address of a Ray cluster, or null", "the cluster; null: start one here")
+    address: str | None = key(
+        None,
+        "host:port of a Ray cluster's head, auto (the one that this machine knows of), or null",
+        "the cluster; null: start one here",
+    )
 
     @field_validator("superchains")
     @classmethod
@@ -41,6 +54,16 @@ class EnsembleSettings(Section):
                 f"allowed: auto or 1 to {superchains} (a worker carries one of ensemble.superchains at least)"
             )
         return workers
+
+    @field_validator("address")
+    @classmethod
+    def _joins(cls, address: str | None) -> str | None:
+        """Forms of address that can be joined; whether a Ray is there is asked when a run begins."""
+        if address is None or address == "auto" or parted(address) is not None:
+            return address
+        scheme = address.partition("://")[0]
+        hint = HINTS.get(scheme, "") if "://" in address or address == "local" else ""
+        raise ValueError(f"allowed: host:port of a Ray cluster's head, auto, or null{hint}")
 
     def worker_count(self) -> int:
         """The workers asked for; for auto as many as this process has cores, at most one a superchain."""
