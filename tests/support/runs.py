@@ -24,6 +24,7 @@ from ensemble.run.settings import RunSettings
 from ensemble.store.contents import Layout
 from workflows.cli import main as cli
 from workflows.results import progress
+from workflows.results.run import Run
 from workflows.sampling.fleets import runner_spec
 from workflows.sampling.problem import Problem, named_problem
 from workflows.sampling.run_settings import run_settings
@@ -93,6 +94,12 @@ def contents(store: Path) -> dict[str, bytes]:
         for file in store.rglob("*")
         if file.is_file() and file.name != ".lock"
     }
+
+
+def rounds(store: Path, burnt: int = 0) -> int:
+    """How many rounds a store holds. burnt: those of `sample` that were burnt in, which are in none of its groups."""
+    found = draws(Run(store))
+    return found["warmup_sample_stats/lp"].shape[1] + found["sample_stats/lp"].shape[1] + burnt
 
 
 class SignalAt(NullProgress):

@@ -30,7 +30,7 @@ def command(arguments: argparse.Namespace) -> int:
         from workflows.results.tables.write import write
 
         write(run, Path(arguments.out))
-        print(f"Written to {arguments.out}")
+        say(f"Written to {arguments.out}")
         return 0
     lines = run.report_lines()
     nothing = f"Model {run.attributes['model']!r} has no table of its own, or there are no draws yet."

@@ -16,7 +16,7 @@ from ensemble.protocol.progress import NullProgress
 from ensemble.store import opening as stores
 from maxwell import numpyro_model, open_run
 from tests.support.models import user_model
-from tests.support.runs import SignalAt, command, config, contents, draws, same
+from tests.support.runs import SignalAt, command, config, contents, draws, rounds, same
 from workflows.cli.main import main
 from workflows.modelling import datasets
 
@@ -59,9 +59,7 @@ def test_an_interrupted_run_ends_after_its_round_and_is_gone_on_with_bit_for_bit
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
     assert f"maxwell: interrupted; every finished round can be found in {store}" in done.stderr
-    stopped = draws(open_run(store))
-    rounds = stopped["warmup_sample_stats/lp"].shape[1] + stopped["sample_stats/lp"].shape[1] + 1
-    assert rounds == 14
+    assert rounds(store, burnt=1) == 14
     assert main(printed_command(done.stderr)) == 0
     assert same(reference, draws(open_run(store)))
 

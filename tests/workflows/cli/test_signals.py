@@ -17,10 +17,11 @@ import pytest
 
 from ensemble.protocol.progress import NullProgress
 from maxwell import open_run
-from tests.support.runs import SignalAt, command, config, draws, same
+from tests.support.runs import SignalAt, command, config, draws, rounds, same
 from workflows.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[3]
+READS_PROCESSES = pytest.mark.skipif(sys.platform != "linux", reason="reads the processes of a run from /proc")
 ROUNDS = 14
 """The round of the signal: in stage `sample`, between two commits."""
 
@@ -42,12 +43,6 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 """A program that makes the terminal on its standard input that of its session, then runs Python."""
-
-
-def rounds(store: Path, burnt: int = 0) -> int:
-    """How many rounds a store holds. burnt: those of `sample` that were burnt in, which are in none of its groups."""
-    found = draws(open_run(store))
-    return found["warmup_sample_stats/lp"].shape[1] + found["sample_stats/lp"].shape[1] + burnt
 
 
 def signalled(asked: str, store: Path, *more: str) -> "subprocess.CompletedProcess[str]":
@@ -136,7 +131,7 @@ def test_a_lost_terminal_stops_a_run_after_its_round(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the processes of a run from /proc")
+@READS_PROCESSES
 def test_term_to_all_processes_of_a_run_at_once_loses_no_round(
     reference: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
@@ -154,7 +149,7 @@ def test_term_to_all_processes_of_a_run_at_once_loses_no_round(
 
 
 @pytest.mark.ray
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the processes of a run from /proc")
+@READS_PROCESSES
 def test_term_to_a_run_and_its_whole_cluster_ends_at_the_last_commit(
     reference: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
