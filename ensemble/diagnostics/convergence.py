@@ -110,6 +110,8 @@ def _diagnosed(
     still = variance <= ROUNDING * squares / count
     with np.errstate(divide="ignore", invalid="ignore"):
         ess = np.where(still, np.nan, count * variance / asymptotic)
+    # A constant coordinate's variance is rounding, of either sign.
+    allowed = pull * count * np.sqrt(np.maximum(variance, 0.0))
     extremes = (
         np.stack([pooled.chain_largest[name] for pooled in shards]).max(axis=0),
         np.stack([pooled.chain_smallest[name] for pooled in shards]).min(axis=0),
@@ -117,7 +119,7 @@ def _diagnosed(
     return Found(
         ess=ess,
         rhat=np.where(still, np.nan, _nested_rhat(sums, squares, chain_squares, draws, replicas)),
-        furthest=furthest_chain(total, chain_squares.sum(axis=0), *extremes, chains, pull * count * np.sqrt(variance)),
+        furthest=furthest_chain(total, chain_squares.sum(axis=0), *extremes, chains, allowed),
         drift=_drift(diagnostic_sums.first, name, total, asymptotic, chains * sweeps, rounds),
         superchain=np.abs(sums - sums.mean(axis=0)).argmax(axis=0).astype(float),
     )
