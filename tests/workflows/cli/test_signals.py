@@ -22,6 +22,7 @@ from workflows.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[3]
 READS_PROCESSES = pytest.mark.skipif(sys.platform != "linux", reason="reads the processes of a run from /proc")
+ENDED_BY_RAY = 1
 ROUNDS = 14
 """The round of the signal: in stage `sample`, between two commits."""
 
@@ -153,11 +154,17 @@ def test_term_to_all_processes_of_a_run_at_once_loses_no_round(
 def test_term_to_a_run_and_its_whole_cluster_ends_at_the_last_commit(
     reference: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    """As scancel does: the workers, not the run's own, are gone. None is replaced and Ray is not waited for."""
+    """As scancel does: the workers, not the run's own, are gone. None is replaced and Ray is not waited for.
+
+    Ray's native code ends a process, with status 1 and no word, whose thread in the background finds that the object
+    store of its own machine is gone; where it is sooner than the run, about one time in eight, no sentence is printed.
+    """
     store = tmp_path / "run.zarr"
     done = signalled("cluster:tree:SIGTERM", store)
-    assert done.returncode == 130, done.stderr
-    assert f"maxwell: interrupted; the last commit can be found in {store}. Go on with:" in done.stderr
+    assert done.returncode in (130, ENDED_BY_RAY), done.stderr
+    assert "Traceback" not in done.stderr
+    told = f"maxwell: interrupted; the last commit can be found in {store}. Go on with:" in done.stderr
+    assert told == (done.returncode == 130), done.stderr
     assert "Failed to connect to GCS within 60 seconds" not in done.stderr
     assert rounds(store, burnt=1) == 12
     assert main(["resume", str(store), "--local"]) == 0
