@@ -9,6 +9,7 @@ workers.
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -60,9 +61,19 @@ def require_cluster(address: str) -> None:
 
 
 def cluster_answers() -> bool:
-    """Whether the cluster that this process is connected to still does. Ray waits for one that is gone, then ends the
-    process."""
-    return why_no_ray(ray.get_runtime_context().gcs_address) is None
+    """Whether the cluster that this process is connected to still does, and Ray's daemon on this machine. Calls of Ray
+    wait for one that is gone and then end the process, without a word to Python."""
+    return _daemon_answers() and why_no_ray(ray.get_runtime_context().gcs_address) is None
+
+
+def _daemon_answers() -> bool:
+    node: Any = ray._private.worker.global_worker.node
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect(node.raylet_socket_name.removeprefix("unix://"))
+        except OSError:
+            return False
+    return True
 
 
 def _found() -> str:

@@ -194,7 +194,9 @@ class RayFleet:
         """
         deaths: dict[int, Exception] = {}
         while calls:
+            self._require_cluster()
             done, _ = ray.wait(list(calls), timeout=POLL_SECONDS)
+            self._require_cluster()
             for reference in done:
                 shard, take = calls.pop(reference)
                 try:
@@ -216,7 +218,12 @@ class RayFleet:
         worker = self._owner[deadly[0]]
         raise FleetError(given_up(deadly, MOST_DEATHS, deaths[worker], self._peaks[worker]))
 
-    def _refuse_replacing(self, deaths: Mapping[int, Exception]) -> None:
+    def _require_cluster(self) -> None:
+        """Raise WorkersLost where the cluster, and all workers with it, was asked to stop as this process was."""
+        if self._stop_requested() and not cluster_answers():
+            self._refuse_replacing(dict.fromkeys(range(self.workers)))
+
+    def _refuse_replacing(self, deaths: Mapping[int, Exception | None]) -> None:
         """Where workers died, raise WorkersLost after a stop was asked for, FleetError where their cluster is gone."""
         if deaths and self._stop_requested():
             raise WorkersLost(

@@ -18,6 +18,7 @@ from ensemble.protocol.tuning import TuningState
 from ensemble.shard import audit
 from ensemble.shard.chain_sums import drawn, recorded
 from ensemble.shard.compiled import Clock, Compiled
+from ensemble.shard.double_precision import in_double_precision
 from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.keys import relocation_key, replica_keys
 from ensemble.shard.level_kernels.base import LevelKernel
@@ -60,7 +61,10 @@ class ShardRunner:
         spec: SweepSpec,
         settings: ShardSettings,
         data: Any,
+        name: str = "of the run",
     ) -> None:
+        """name: of the model, for messages."""
+        self.name = name
         self.target, self.spec, self.structure, self.settings = target, spec, spec.structure, settings
         self.data = jax.tree.map(jnp.asarray, data)
         likelihood = frozenset(name for name, kind in target.term_kinds.items() if kind == "likelihood")
@@ -84,7 +88,8 @@ class ShardRunner:
     def initial(self, shard: int, start: Arrays | None = None) -> Arrays:
         """The state at the start given (see `Starter.given`), or at one drawn. Raises StartError."""
         first = self._starter.first
-        rungs = first(shard, self.data) if start is None else self._starter.given(shard, start, self.data)
+        with in_double_precision(self.name):
+            rungs = first(shard, self.data) if start is None else self._starter.given(shard, start, self.data)
         return _pack(Live(-1, rungs, accumulators.empty()))
 
     def _anew(self, shard: int, plan: RoundPlan) -> Rungs:
@@ -100,6 +105,10 @@ class ShardRunner:
         return _pack(self._live[shard])
 
     def run(self, shard: int, plan: RoundPlan) -> RoundResult:
+        with in_double_precision(self.name):
+            return self._run(shard, plan)
+
+    def _run(self, shard: int, plan: RoundPlan) -> RoundResult:
         live = self._live[shard]
         if shard in plan.redraw:
             live = Live(live.epoch, self._anew(shard, plan), live.sums)
@@ -307,8 +316,9 @@ def build(
     """A runner from what can be sent to another machine. model_factory: "module:function" that makes the model of this
     name and keys, an object with a `target`."""
     module, _, function = model_factory.partition(":")
-    model = getattr(importlib.import_module(module), function)(name, keys)
-    return ShardRunner(model.target, spec, settings, data)
+    with in_double_precision(name):
+        model = getattr(importlib.import_module(module), function)(name, keys)
+    return ShardRunner(model.target, spec, settings, data, name)
 
 
 def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> RoundStatistics:

@@ -2,14 +2,14 @@
 
 As a program (`python -m tests.support.runs SIGNAL ROUND ARGUMENT...`) this is the command line `maxwell ARGUMENT...`
 in a process that sends itself a signal after a round; `tree:SIGNAL` sends it to all processes below this one first, as
-schedulers and systemd do, `SIGNAL*2` twice; `cluster:...` starts a Ray cluster of two places below it first, and runs
-there.
+schedulers and systemd do, `SIGNAL*2` twice; `workers:SIGNAL` starts a Ray cluster of two places, runs there and
+sends it to the workers first.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,27 +103,36 @@ def rounds(store: Path, burnt: int = 0) -> int:
 
 
 class SignalAt(NullProgress):
-    """Sends this process a signal after a number of rounds, some times over. tree: to all processes below it first."""
+    """Sends this process a signal after a number of rounds, some times over. first: to which processes before it."""
 
-    def __init__(self, number: int, epoch: int, times: int = 1, *, tree: bool = False) -> None:
-        self.number, self.epoch, self.times, self.tree = number, epoch, times, tree
+    def __init__(self, number: int, epoch: int, times: int = 1, *, first: Callable[[], Iterable[int]] = tuple) -> None:
+        self.number, self.epoch, self.times, self.first = number, epoch, times, first
 
     def update(self, status: Status) -> None:
         if status.epoch == self.epoch:
             for _ in range(self.times):
-                for pid in [*(below(os.getpid()) if self.tree else ()), os.getpid()]:
+                for pid in [*self.first(), os.getpid()]:
                     with suppress(ProcessLookupError):
                         os.kill(pid, self.number)
 
 
-def below(pid: int) -> list[int]:
-    """The children of a process, theirs and so on (Linux)."""
+def below(pid: int | None = None) -> list[int]:
+    """The children of a process (this one), theirs and so on (Linux)."""
     found: list[int] = []
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+    for children in Path(f"/proc/{pid or os.getpid()}/task").glob("*/children"):
         with suppress(OSError):
             for child in children.read_text().split():
                 found += [int(child), *below(int(child))]
     return found
+
+
+def workers() -> list[int]:
+    """Those of them that are Ray's workers with shards."""
+    return [pid for pid in below() if "ray::Worker" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+FIRST: dict[str, Callable[[], Iterable[int]]] = {"": tuple, "tree": below, "workers": workers}
+"""Who gets the signal before this process."""
 
 
 def command(patch: pytest.MonkeyPatch, shown: NullProgress, arguments: list[str]) -> int:
@@ -135,10 +144,12 @@ def command(patch: pytest.MonkeyPatch, shown: NullProgress, arguments: list[str]
 if __name__ == "__main__":
     asked, epoch, *arguments = sys.argv[1:]
     name, _, times = asked.rpartition(":")[2].partition("*")
-    if asked.startswith("cluster:"):
+    if asked.startswith("workers:"):
         from ray.cluster_utils import Cluster
 
         arguments.append(f"ensemble.address={Cluster(True, head_node_args={'num_cpus': 2}).address}")
-    shown = SignalAt(signal.Signals[name], int(epoch), int(times or 1), tree="tree:" in asked)
+    shown = SignalAt(
+        signal.Signals[name], int(epoch), int(times or 1), first=FIRST[asked.partition(":")[0] if ":" in asked else ""]
+    )
     with pytest.MonkeyPatch.context() as patch:
         sys.exit(command(patch, shown, arguments))

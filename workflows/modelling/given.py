@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ensemble.shard.double_precision import in_double_precision
 from kernels.target import Target
 from workflows.modelling.errors import ModelError
 from workflows.modelling.fingerprint import require_same
@@ -67,7 +68,8 @@ def as_model(model: Any, data: Mapping[str, Any] | None = None) -> Model:
     _require_takes(name, model, arguments)
     from workflows.modelling.frontends.numpyro import from_user  # NumPyro takes a second
 
-    return from_user(model, arguments, name)
+    with in_double_precision(name):
+        return from_user(model, arguments, name)
 
 
 def _require_takes(name: str, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:

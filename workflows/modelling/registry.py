@@ -66,8 +66,16 @@ def build(name: str, keys: Mapping[str, Any]) -> "Model":
 
     keys: keyword settings of the builder, or keyword arguments of a plain NumPyro model function. A user's function
     either returns a Model (recommended: `return numpyro_model(model, data)`) or is itself a NumPyro model.
-    Raises ModelError for an unknown name, for keys that the builder does not take, and for what the builder refuses.
+    Raises ModelError for an unknown name, for keys that the builder does not take, and for what the builder refuses;
+    PrecisionError where the module or the builder turns 64-bit numbers off.
     """
+    from ensemble.shard.double_precision import in_double_precision  # JAX: not to list the shipped models
+
+    with in_double_precision(name):
+        return _built(name, keys)
+
+
+def _built(name: str, keys: Mapping[str, Any]) -> "Model":
     if (shipped := entry(name)) is not None:
         builder = part(shipped.build)
         _check_keys(name, builder, keys)

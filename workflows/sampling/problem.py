@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.shard.double_precision import in_double_precision
 from ensemble.shard.starts.kinds import uniform_start
 from kernels.structure.discovery import StructureError, discover
 from kernels.structure.interweaving_discovery import find_interweavings
@@ -50,9 +51,14 @@ def named_problem(settings: Settings) -> Problem:
 def find_problem(model: Model, settings: Settings) -> Problem:
     """Probe the model for its structure, and choose kernels and interweaving moves as the settings say.
 
-    Raises ModelError for a density without a finite start or a structure to work with, SettingsError and KernelError
-    for settings that the model cannot follow.
+    Raises ModelError for a density without a finite start or a structure to work with, PrecisionError where 64-bit
+    numbers were turned off, SettingsError and KernelError for settings that the model cannot follow.
     """
+    with in_double_precision(model.name):
+        return _found(model, settings)
+
+
+def _found(model: Model, settings: Settings) -> Problem:
     require_gradient(settings.start.kind, model)
     _require_likelihood(settings, model)
     key = jax.random.key(PROBE)
