@@ -17,25 +17,29 @@ from kernels.types import Cells, Position, Terms
 class Interweaving(NamedTuple):
     """A group under which the prior of `child` is invariant: see find_interweavings.
 
-    kind: scale: parent += eps, child <- m + (child - m) e^(power eps); location: parent += eps, child += eps.
+    kind: scale: parent += eps, child <- m + (child - m) e^(power eps); location: parent += eps, child += eps;
+        standardised: parent += eps, the child stays the same number of its prior standard deviations from its prior
+        mean, see kernels.structure.standardised.
     parent: a site, the log of a scale (or of a power of one) or a location.
     child: the site that is scaled or shifted along.
     center: the site that is m, None for m = 0.
     power: of e^parent that scales: 1 for the log of a standard deviation, 1/2 of a variance, -1/2 of a precision.
     place: along the last axis of parent, child and (where it is no scalar) center: the coordinate that is moved, with
-        all children there; None: a scalar parent and all of the child.
+        all children there; None: a scalar parent and all of the child. standardised: of the parent alone.
+    terms: standardised: the prior terms that are the child's law.
     """
 
-    kind: Literal["scale", "location"]
+    kind: Literal["scale", "location", "standardised"]
     parent: str
     child: str
     center: str | None
     power: float = 1.0
     place: int | None = None
+    terms: tuple[str, ...] = ()
 
 
 def along(move: Interweaving, position: Position, eps: jax.Array) -> tuple[Position, jax.Array]:
-    """The position after a move of the group by eps, and the log of its Jacobian."""
+    """The position after a move of a scale or location group by eps, and the log of its Jacobian."""
     last = ... if move.place is None else (..., move.place)
     parent, child = position[move.parent], position[move.child]
     moved = child[last]

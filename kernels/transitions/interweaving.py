@@ -1,14 +1,14 @@
 """Interweaving moves: a scale or a location moves together with everything that it scales or shifts."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from kernels.state import Info, State, decide
-from kernels.structure.levels import Interweaving, Structure, along
+from kernels.structure.levels import Interweaving, Structure
+from kernels.structure.standardised import moved_along
 from kernels.target import Target
 from kernels.transitions.per_replica import PerReplica
 from kernels.types import Data, Position
@@ -33,7 +33,8 @@ class Interweave(PerReplica):
 
     scale: eps ~ N(0, s^2); log sd += eps; x_i <- m + (x_i - m) e^eps for the n coordinates it scales about m;
     log ratio = change of all terms (unconstrained, Jacobians included) + n eps. location: parent += eps, x_i += eps,
-    Jacobian 1. One global decision.
+    Jacobian 1. standardised: parent += eps, x_i <- m_i' + (x_i - m_i) s_i' / s_i with its prior mean and sd, functions
+    of the parent and of what does not move; log Jacobian the sum of log(s_i' / s_i). One global decision.
 
     The orbits are those on which the prior of the x_i does not change: along one, log sd (or the location) is drawn in
     the non-centred parametrisation, which alternates with the centred one of the levels' own moves.
@@ -53,15 +54,15 @@ class Interweave(PerReplica):
         self.structure = structure
         touched = {site for move in interweavings for site in (move.parent, move.child)}
         self.terms = tuple(term for term, sites in structure.depends.items() if touched & sites)
-        self._branches: list[Callable[[Position, jax.Array], OrbitPoint]] = [
-            partial(along, move) for move in interweavings
+        self._branches: list[Callable[[Position, jax.Array, Data], OrbitPoint]] = [
+            moved_along(target, move) for move in interweavings
         ]
 
     def one(self, key: jax.Array, state: State, data: Data, parameters: InterweavingParameters) -> tuple[State, Info]:
         """One proposal and one decision."""
         step_key, accept_key = jax.random.split(key)
         eps = jnp.exp(parameters.log_scale) * jax.random.normal(step_key, (), jnp.float64)
-        position, log_jacobian = jax.lax.switch(parameters.number, self._branches, state.position, eps)
+        position, log_jacobian = jax.lax.switch(parameters.number, self._branches, state.position, eps, data)
         terms = self.target.log_terms(position, data)
         cells = self.structure.reduce({name: terms[name] for name in self.terms})
         change = sum((jnp.sum(cells[name] - state.cells[name]) for name in self.terms), start=log_jacobian)

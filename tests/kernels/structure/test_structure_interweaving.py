@@ -47,7 +47,7 @@ def test_a_log_normal_child_moves_on_its_unconstrained_coordinate():
 
 
 def test_what_is_not_invariant_is_not_found():
-    """A Student prior with its degrees of freedom, a gamma shape, a second prior term, and a log-log scale."""
+    """A Student prior with its degrees of freedom, and a second prior term; a log-log scale is none, but normal."""
 
     def log_terms(p, data):
         freedom = jnp.exp(p["f"])
@@ -60,13 +60,48 @@ def test_what_is_not_invariant_is_not_found():
 
     plated = [Site(name, (6,), ("item",)) for name in ("t", "x", "z")]
     target = make_target(log_terms, *plated, *[Site(name, ()) for name in ("f", "s", "w")])
-    assert interweavings(target) == set()
+    assert interweavings(target) == {Interweaving("standardised", "w", "z", None, terms=("z",))}
 
 
 def test_children_about_which_others_lie_have_none():
     """Coefficients of states lie about mu, and those of areas about them: what moves the first changes both priors."""
     target, data = census()
     assert interweavings(target, data) == set()
+
+
+def test_a_trend_moves_with_children_that_keep_their_standardised_values():
+    """log phi_g ~ N(log(e^a + e^(b - x_g)), e^s), x_g an effect of the same gene, whose own law scales all the same."""
+
+    def log_terms(p, data):
+        trend = jnp.logaddexp(p["a"], p["b"] - p["x"])
+        return {
+            "phi": normal(p["phi"], trend, p["s"]),
+            "x": normal(p["x"], 0.0, p["w"]),
+            **{name: normal(p[name], 0.0, 0.0) for name in ("a", "b", "s", "w")},
+        }
+
+    sites = [Site(name, (9,), ("gene",)) for name in ("phi", "x")], [Site(name, ()) for name in ("a", "b", "s", "w")]
+    assert unplated(log_terms, *sites[0], *sites[1]) == {
+        Interweaving("scale", "w", "x", None),
+        *(Interweaving("standardised", parent, "phi", None, terms=("phi",)) for parent in ("a", "b", "s")),
+    }
+
+
+def test_a_scale_whose_tails_are_cut_is_found_all_the_same():
+    def log_terms(p, data):
+        return {"x": normal(p["x"], 0.0, p["s"]) - 0.02 * p["x"] ** 2, "s": normal(p["s"], 0.0, 0.0)}
+
+    assert Interweaving("scale", "s", "x", None) in unplated(log_terms, Site("x", (9,)), Site("s", ()))
+
+
+def test_an_autoregression_is_no_law_of_single_coordinates():
+    """x_t about x_(t-1), with the scale of the steps and a drift: normal, but not coordinate by coordinate."""
+
+    def log_terms(p, data):
+        steps = normal(p["x"][1:], p["x"][:-1] + p["m"], jnp.exp(p["s"]))
+        return {"x": jnp.sum(steps), **{name: normal(p[name], 0.0, 0.0) for name in ("m", "s")}}
+
+    assert unplated(log_terms, Site("x", (9,)), Site("m", ()), Site("s", ())) == set()
 
 
 def unplated(log_terms, *sites):
@@ -150,7 +185,7 @@ def test_auxiliary_sites_are_neither_parents_nor_children():
 def test_a_move_of_a_place_leaves_the_others_and_has_the_jacobian_of_its_map(move):
     rng = np.random.default_rng(1)
     position = {"x": rng.normal(size=(5, 3)), "m": rng.normal(size=3), "s": rng.normal(size=3)}
-    moved, log_jacobian = apply(move, position, 0.3)
+    moved, log_jacobian = apply(move, position, 0.3, None, None)
     others = [0, 2]
     for name in position:
         np.testing.assert_array_equal(moved[name][..., others], position[name][..., others])
@@ -179,7 +214,7 @@ def test_a_move_keeps_the_density_but_for_the_hyperprior_and_the_likelihood():
     target, data = genes(40)
     rng = np.random.default_rng(0)
     position = {name: rng.standard_normal(site.shape) for name, site in target.sites.items()}
-    moved, log_jacobian = apply(Interweaving("scale", "sd_a", "a", "mu_a"), position, 0.3)
+    moved, log_jacobian = apply(Interweaving("scale", "sd_a", "a", "mu_a"), position, 0.3, target, data)
     log_terms = jax.jit(target.log_terms)
     before, after = log_terms(position, data), log_terms(moved, data)
     assert np.isclose((after["a"] - before["a"]).sum() + log_jacobian, 0.0, atol=1e-9)

@@ -2,7 +2,7 @@
 
     y_gs ~ NegBinomial(mean = exp(o_s + sum_k X_sk b_gk), variance = mean + phi_g mean^2)
     b_g0 ~ N(mu_a, sd_a)                         the intercept (X_s0 = 1)
-    b_gk ~ Student t(nu_k, 0, sd_k)              every other column: most genes hardly move, a few very much
+    b_gk ~ Student t(nu_k, 0, sd_k), tapered     every other column: most genes hardly move, a few very much
     log phi_g ~ N(log(alpha_0 + alpha_1 / mean_g), sd_p)
     mean_g = exp(b_g0 + mean of o_s + sum_k (mean over s of X_sk) b_gk)
 
@@ -10,7 +10,9 @@ o: log size factors, fixed. Hyperpriors: mu_a N(4, 5), sd_a half-N(5), sd_k half
 sd_p half-N(1), log alpha_0 N(-3, 2), log alpha_1 N(1, 2), second arguments of N being standard deviations.
 
 A normal law for the effects hides large ones: with sd near .2 a gene that changes 20-fold is cheaper to explain by a
-huge dispersion. The trend of the dispersion is that of DESeq2 (Love, Huber and Anders 2014), whose asymptDisp and
+huge dispersion. A t of few degrees of freedom alone believes anything: where all counts of a group are 0, the effect
+would have a posterior without a variance. So it is tapered by a normal law of sd 4: an e^4-fold (55-fold) change costs
+half a unit of log density, an e^8-fold one (3,000-fold) two. The trend of the dispersion is that of DESeq2 (Love, Huber and Anders 2014), whose asymptDisp and
 extraPois are alpha_0 and alpha_1. Effects are natural logarithms: log2 fold changes are effect / log 2.
 """
 
@@ -21,10 +23,13 @@ import numpyro.distributions as dist
 
 from kernels.numerics.special import materialised
 from workflows.modelling.distributions.negative_binomial import NegativeBinomial
-from workflows.modelling.distributions.student_t import StudentT
+from workflows.modelling.distributions.tapered_t import TaperedT
 from workflows.models.genes.priors import DegreesOfFreedom
 
 Array = jax.Array
+
+TAPER = 4.0
+"""Of the effects' tails, in natural logarithms of fold changes."""
 
 
 def genes(
@@ -52,7 +57,7 @@ def genes(
     dispersion_sd = numpyro.sample("dispersion_sd", dist.HalfNormal(1.0))
     with numpyro.plate("gene", number):
         intercept = numpyro.sample("intercept", dist.Normal(intercept_mean, intercept_sd))
-        effect = numpyro.sample("effect", StudentT(effect_df, jnp.zeros(()), effect_sd).to_event(1))
+        effect = numpyro.sample("effect", TaperedT(effect_df, effect_sd, TAPER).to_event(1))
         log_mean = intercept + jnp.mean(log_size) + _predictor(centre[None, :], effect)[0]
         trend = jnp.log(floor + slope * jnp.exp(-log_mean))
         dispersion = numpyro.sample("dispersion", dist.LogNormal(trend, dispersion_sd))
