@@ -37,11 +37,13 @@ class LevelRates(NamedTuple):
     walk: of moves from where a block was.
     fitted: of independence proposals.
     score: energy scores of the scout's trajectories.
+    common: of draws from the coordinates' common laws, [p].
     """
 
     walk: Rate | None = None
     fitted: Rate | None = None
     score: Rate | None = None
+    common: Rate | None = None
 
 
 class MomentSums(NamedTuple):
@@ -99,10 +101,12 @@ class LevelSums(NamedTuple):
 
     states: of x - the tuning's mean.
     gradients: where the level follows them.
+    quantiles: of each coordinate across blocks and replicas, where the level has common laws.
     """
 
     states: MomentSums
     gradients: GradientSums | None = None
+    quantiles: Values | None = None
 
 
 class LadderSums(NamedTuple):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.dynamics.metric import LowRank
+from kernels.transitions.common_law import CommonLaw
 
 
 class LevelTuning(NamedTuple):
@@ -14,12 +15,14 @@ class LevelTuning(NamedTuple):
     mean: [p, B] of the ensemble's blocks.
     factor: of their covariance or metric, see kernels.dynamics.metric.
     mix: [B], the share of fitted proposals, see kernels.transitions.metropolis.
+    common: what the blocks have in common; None where that is not proposed.
     """
 
     log_scale: np.ndarray
     mean: np.ndarray
     factor: np.ndarray | LowRank
     mix: np.ndarray
+    common: CommonLaw | None = None
 
 
 class TuningState(NamedTuple):
@@ -35,6 +38,8 @@ class TuningState(NamedTuple):
     steepest: for the same levels the largest norm of their forces, [rungs], see kernels.dynamics.forces.bounded.
     sketch: for each level with a metric of low rank the directions along which covariances are looked at,
         [rungs, p, k].
+    common: for each level with common laws the coordinate that each sweep draws from its own, negative for none,
+        [sweeps].
     scout: numbers of the scout kernel, by level where it adapts them.
     spread: for each level whose tails are looked at the standard deviations of its coordinates, [p, B].
     """
@@ -47,5 +52,6 @@ class TuningState(NamedTuple):
     lengths: dict[str, np.ndarray]
     steepest: dict[str, np.ndarray]
     sketch: dict[str, np.ndarray]
+    common: dict[str, np.ndarray]
     scout: dict[str, dict[str, np.ndarray]]
     spread: dict[str, np.ndarray]

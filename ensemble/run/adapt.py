@@ -3,6 +3,7 @@
 import numpy as np
 
 from ensemble.adaptation import pooled_metric
+from ensemble.adaptation.common_laws import schedule
 from ensemble.adaptation.moments import EnsembleMoments, spread_of
 from ensemble.adaptation.steering import steered, target_acceptance
 from ensemble.protocol.statistics import GradientSums, LevelRates, RoundStatistics, summed
@@ -72,7 +73,16 @@ def _seen(
     name = kernel.level.name
     rates = _rates(statistics, name, rung)
     gradients = moments.gradients[name][rung] if kernel.needs.gradient else None
-    return Seen(rates["walk"], rates["fitted"], moments.states[name][rung], gradients, round_)
+    quantiles = [shard.moments[name][rung].quantiles for shard in statistics if name in shard.moments]
+    return Seen(
+        rates["walk"],
+        rates["fitted"],
+        moments.states[name][rung],
+        gradients,
+        round_,
+        quantiles=tuple(np.asarray(values) for values in quantiles if values is not None),
+        common=rates.get("common"),
+    )
 
 
 def _rates(statistics: list[RoundStatistics], level: str, rung: int) -> dict[str, np.ndarray]:
@@ -144,6 +154,13 @@ def trajectory_lengths(
             ends = joins & (np.arange(sweeps) == sweeps - 1) if name in joint else np.ones(sweeps, bool)
             found[name] = np.where(ends & (not first), chosen, 0)
     return found
+
+
+def common_draws(tuning: TuningState, sweeps: int, round_: int) -> dict[str, np.ndarray]:
+    """The coordinates that the sweeps of a round draw from common laws, [sweeps] for each level that has some: what the
+    cold rung's say, at all rungs."""
+    cold = {name: rungs[0].common for name, rungs in tuning.levels.items()}
+    return {name: schedule(law, sweeps, round_) for name, law in cold.items() if law is not None}
 
 
 def carried(

@@ -43,7 +43,14 @@ def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundP
         stage=ledger.stage,
         round=ledger.stage_round,
         sweeps=sweeps,
-        tuning=flatten(state.tuning._replace(schedule=interweavings, parity=parity, lengths=lengths)),
+        tuning=flatten(
+            state.tuning._replace(
+                schedule=interweavings,
+                parity=parity,
+                lengths=lengths,
+                common=adaptation.common_draws(state.tuning, sweeps, ledger.stage_round),
+            )
+        ),
         record=policies.should_record(ledger, settings),
         reset=policies.should_reset(ledger, settings),
         with_diagnostics=policies.should_diagnose(ledger, settings),

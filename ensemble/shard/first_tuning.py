@@ -27,6 +27,7 @@ def first_tuning(spec: SweepSpec, betas: np.ndarray, sweeps: int, *, replica_swa
         if kernel.told.metric == "low_rank":
             sketch[name] = np.repeat(first_sketch(kernel.level, kernel.told.rank)[None], rungs, axis=0)
     moves = len(spec.interweavings)
+    common = {name: np.full(sweeps, -1) for name, rungs in levels.items() if rungs[0].common is not None}
     return TuningState(
         levels=levels,
         betas=np.asarray(betas, float),
@@ -36,6 +37,7 @@ def first_tuning(spec: SweepSpec, betas: np.ndarray, sweeps: int, *, replica_swa
         lengths=lengths,
         steepest=steepest,
         sketch=sketch,
+        common=common,
         scout={},
         spread={v.name: np.ones((v.width, v.n_blocks)) for v in spec.structure.levels if has_tails(v)},
     )

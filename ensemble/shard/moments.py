@@ -12,6 +12,7 @@ from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.trajectories import TrajectoryKernel
 from kernels.dynamics.metric import Factor, LowRank, multiply_transposed
 from kernels.state import LevelView, State
+from kernels.transitions.common_law import quantiles
 from kernels.types import Data, Position
 
 STEEP = 1.2
@@ -46,7 +47,8 @@ def _level_sums(
     known = tuning.levels[level.name][rung]
     x = jax.vmap(level.gather)(states.position) - known.mean
     if not isinstance(kernel, TrajectoryKernel):
-        return LevelSums(_sums(x, kernel))
+        seen = None if known.common is None else quantiles(x + known.mean)
+        return LevelSums(_sums(x, kernel), quantiles=seen)
     slopes, beside = kernel.slopes(view, states, data, tuning.betas[rung])
     weights, steepness = _weights(slopes, known.factor)
     sketched = kernel.told.metric == "low_rank"

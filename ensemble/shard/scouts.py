@@ -67,7 +67,10 @@ def make_scout(target: Target, structure: Structure, settings: dict[str, Any]) -
             nonfinite.append(info.nonfinite)
             scores[name] = jnp.mean(info.score, axis=1)
         for number, (name, kernel) in enumerate(walks.items()):
-            parameters, fresh = metropolis_parameters(tuning, name, 0), _purpose(keys, len(scouts) + number)
+            parameters, fresh = (
+                metropolis_parameters(tuning, name, 0, jnp.zeros((), int)),
+                _purpose(keys, len(scouts) + number),
+            )
             states, walk, rejected = _repeated(kernel, fresh, states, data, parameters, settings["repeats"])
             rates[name] = (LevelRates(walk=walk),)
             nonfinite.append(rejected)

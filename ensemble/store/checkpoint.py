@@ -22,7 +22,7 @@ from ensemble.store.plain import plain
 FOLDER = "checkpoint"
 MANIFEST = "manifest.json"
 COORDINATOR = "coordinator.npz"
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """Of what a checkpoint holds; the draws beside it are read whatever it is."""
 ALLOWED_KINDS = "biufcSU"
 

@@ -68,10 +68,21 @@ def multiply_transposed(factor: Factor, vectors: jax.Array) -> jax.Array:
 
 def solve(factor: jax.Array, vectors: jax.Array) -> jax.Array:
     """L^-1 x for each block, of a diagonal factor or a lower triangle, by substitution; vectors [p, B]."""
+    return vectors / factor if factor.ndim == 2 else jnp.stack(_substituted(factor, vectors))
+
+
+def squared_norm(factor: jax.Array, vectors: jax.Array) -> jax.Array:
+    """|L^-1 x|^2 of each block, [B]; vectors [p, B]."""
     if factor.ndim == 2:
-        return vectors / factor
+        return jnp.sum((vectors / factor) ** 2, axis=0)
+    # Not the sum of a stack, whose rows the compiler computes one after another, each with all those before it.
+    return sum((row**2 for row in _substituted(factor, vectors)), start=jnp.zeros(()))
+
+
+def _substituted(factor: jax.Array, vectors: jax.Array) -> list[jax.Array]:
+    """The rows of L^-1 x, [B] each."""
     solved: list[jax.Array] = []
     for i in range(factor.shape[0]):
         rest = vectors[i] - sum((factor[i, j] * solved[j] for j in range(i)), start=jnp.zeros(()))
         solved.append(rest / factor[i, i])
-    return jnp.stack(solved)
+    return solved

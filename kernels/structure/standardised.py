@@ -44,7 +44,9 @@ def normal_law(target: Target, terms: tuple[str, ...], child: str, position: Pos
     return NormalLaw(position[child] - gradient / curvature, -0.5 * jnp.log(-curvature))
 
 
-def moved_along(target: Target, move: Interweaving) -> Callable[[Position, jax.Array, Data], tuple[Position, jax.Array]]:
+def moved_along(
+    target: Target, move: Interweaving
+) -> Callable[[Position, jax.Array, Data], tuple[Position, jax.Array]]:
     """(position, eps, data) -> the position after a move by eps and the log of its Jacobian, for a move of any kind."""
     if move.kind == "standardised":
         return partial(_along_standardised, target, move)

@@ -1,14 +1,16 @@
 """Diffusive Metropolis and ensemble-fitted independence proposals on all blocks of a level at once."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kernels.dynamics.metric import multiply, solve
+from kernels.dynamics.metric import multiply, squared_norm
 from kernels.numerics.special import log
 from kernels.state import LevelView, State, decide
+from kernels.transitions import common_law
 from kernels.transitions.per_replica import PerReplica
 from kernels.types import Data
 
@@ -25,6 +27,8 @@ class MetropolisParameters(NamedTuple):
     mean: [p, B] of the ensemble's blocks.
     factor: [p, p, B] or [p, B], of their covariance.
     mix: [B], the probability of the fitted proposal instead of a random-walk step.
+    coordinate: that this step draws from what all blocks have in common, one number; negative for none.
+    knots: of that coordinate's common law, see kernels.transitions.common_law; None where there is none.
     """
 
     beta: jax.Array
@@ -32,6 +36,8 @@ class MetropolisParameters(NamedTuple):
     mean: jax.Array
     factor: jax.Array
     mix: jax.Array
+    coordinate: jax.Array | None = None
+    knots: jax.Array | None = None
 
 
 class MetropolisInfo(NamedTuple):
@@ -40,29 +46,36 @@ class MetropolisInfo(NamedTuple):
     acceptance_probability: of each block's decision, [B].
     use_fit: whether the proposal was drawn from the fit, [B] bool.
     nonfinite: proposals rejected because their log density was not finite, a count.
+    common: whether the proposals were drawn from a coordinate's common law, one for all blocks.
     """
 
     acceptance_probability: jax.Array
     use_fit: jax.Array
     nonfinite: jax.Array
+    common: jax.Array
 
     @property
     def walk(self) -> tuple[jax.Array, jax.Array]:
         """(acceptance probability where a random-walk step was proposed, else 0; whether it was)."""
-        return jnp.where(self.use_fit, 0.0, self.acceptance_probability), ~self.use_fit
+        walked = ~self.use_fit & ~self.common[..., None]
+        return jnp.where(walked, self.acceptance_probability, 0.0), walked
 
     @property
     def fitted(self) -> tuple[jax.Array, jax.Array]:
         """(acceptance probability where the fitted proposal was drawn, else 0; whether it was)."""
         return jnp.where(self.use_fit, self.acceptance_probability, 0.0), self.use_fit
 
+    @property
+    def drawn(self) -> tuple[jax.Array, jax.Array]:
+        """(mean acceptance probability over the blocks where the common law was drawn from, else 0; whether it was)."""
+        return jnp.where(self.common, jnp.mean(self.acceptance_probability, axis=-1), 0.0), self.common
 
-def fitted_log_density(standardised: jax.Array, sizes: np.ndarray) -> jax.Array:
-    """log q up to the factor's determinant, which cancels in the ratio; standardised [p, B] = L^-1 (x - mean).
+
+def fitted_log_density(square: jax.Array, sizes: np.ndarray) -> jax.Array:
+    """log q up to the factor's determinant, which cancels in the ratio; square [B] = |L^-1 (x - mean)|^2.
 
     q(x) = sum_k w_k N(x; mean, s_k^2 L L').
     """
-    square = jnp.sum(standardised**2, axis=0)
     widest = SPREADS[-1] ** 2
     # Relative to the widest component, whose exponent is the largest.
     density = sum(
@@ -78,7 +91,8 @@ class Metropolis(PerReplica):
     With probability mix_b, x' is drawn from the frozen heavy-tailed fit of that block's marginal across the ensemble
     (independence sampler, log ratio f(x') - f(x) + log q(x) - log q(x')); otherwise x' = x + s_b L_b z (diffusive
     Metropolis, log ratio f(x') - f(x)). f = beta * (terms of the block). The choice is drawn before x is looked at,
-    so the kernel is a mixture of two reversible kernels.
+    so the kernel is a mixture of two reversible kernels. A step that is told a coordinate draws that coordinate of every
+    block from its frozen law across the blocks instead, another independence sampler.
     Source: Hastings (1970), Biometrika 57, 97-109; Tierney (1994), Annals of Statistics 22, 1701-1762 (independence
     samplers and mixtures of kernels). Proposals fitted to an ensemble: Gilks, Roberts and George (1994), The
     Statistician 43, 179-189 (adaptive direction sampling); Andrieu and Thoms (2008), Statistics and Computing 18,
@@ -108,12 +122,35 @@ class Metropolis(PerReplica):
         change = self.view.change(state.cells, cells, parameters.beta) + correction
         accepted, info = decide(accept_key, change)
         state = self.view.select(accepted, state, new, old, cells)
-        return state, MetropolisInfo(info.acceptance_probability, use_fit, info.nonfinite)
+        common = jnp.asarray(False) if parameters.coordinate is None else parameters.coordinate >= 0
+        return state, MetropolisInfo(info.acceptance_probability, use_fit, info.nonfinite, common)
 
     def _propose(
         self, old: jax.Array, noise: jax.Array, choice: jax.Array, parameters: MetropolisParameters
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Proposals [p, B], which of them are fitted [B], and log q(x) - log q(x') [B] for those."""
+        """Proposals [p, B], which of them are fitted [B], and log q(x) - log q(x') [B] for those that are drawn."""
+        if parameters.coordinate is None:
+            return self._local(old, noise, choice, parameters)
+        return jax.lax.cond(  # type: ignore[no-any-return]
+            parameters.coordinate >= 0,
+            lambda: self._common(old, choice, parameters),
+            lambda: self._local(old, noise, choice, parameters),
+        )
+
+    def _common(
+        self, old: jax.Array, choice: jax.Array, parameters: MetropolisParameters
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """One coordinate from its common law."""
+        assert parameters.knots is not None
+        before, after = old[parameters.coordinate], common_law.draw(parameters.knots, choice)
+        density = partial(common_law.log_density, parameters.knots)
+        new = old.at[parameters.coordinate].set(after)
+        return new, jnp.zeros(choice.shape, bool), density(before) - density(after)
+
+    def _local(
+        self, old: jax.Array, noise: jax.Array, choice: jax.Array, parameters: MetropolisParameters
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """A random-walk step or a draw from the fit of its own for every block."""
         # One uniform chooses both the proposal and the fit's component: below mix it is uniform on the components.
         use_fit = choice < parameters.mix
         rank = choice / jnp.maximum(parameters.mix, 1e-300)
@@ -123,6 +160,6 @@ class Metropolis(PerReplica):
         walked = old + jnp.exp(parameters.log_scale) * step
         drawn = parameters.mean + spread * step
         sizes = self.view.level.sizes
-        before = fitted_log_density(solve(parameters.factor, old - parameters.mean), sizes)
-        after = fitted_log_density(spread * noise, sizes)
+        before = fitted_log_density(squared_norm(parameters.factor, old - parameters.mean), sizes)
+        after = fitted_log_density(spread**2 * jnp.sum(noise**2, axis=0), sizes)
         return jnp.where(use_fit, drawn, walked), use_fit, jnp.where(use_fit, before - after, 0.0)

@@ -41,12 +41,14 @@ class StepSums(NamedTuple):
     nonfinite: proposals rejected for a non-finite density.
     gradients: [2] evaluations of the gradient one after another, which all replicas wait for, and evaluations that the
         replicas needed, summed.
+    common: of draws from common laws, by coordinate; None where there are none.
     """
 
     walk: Rate
     fitted: Rate
     nonfinite: jax.Array
     gradients: jax.Array
+    common: Rate | None = None
 
 
 class ChainFacts(NamedTuple):
@@ -81,6 +83,7 @@ class Seen(NamedTuple):
     gradients: the same of the gradient, None where it is not followed.
     round_: number of the round in its phase.
     care: how often trajectories were found to diverge in a settled ensemble.
+    quantiles: that each shard saw, where the level has common laws. common: acceptance of draws from these, [p].
     """
 
     walk: np.ndarray
@@ -89,6 +92,8 @@ class Seen(NamedTuple):
     gradients: Moments | None
     round_: int
     care: int = 0
+    quantiles: tuple[np.ndarray, ...] = ()
+    common: np.ndarray | None = None
 
 
 class Transition(Protocol):

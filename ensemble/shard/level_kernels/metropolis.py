@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ensemble.adaptation.common_laws import FEWEST, first_law, learned
 from ensemble.adaptation.steering import gain
 from ensemble.protocol.statistics import Rate
-from ensemble.protocol.tuning import TuningState
+from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.shard.level_kernels.base import Seen, StepSums
 from ensemble.shard.level_kernels.walks import WalkKernel
 from kernels.state import LevelView
@@ -18,9 +19,15 @@ FITTED_ROUND = 6
 """First round of a phase of `equilibrate` with fitted proposals: before it the covariances are too uncertain."""
 
 
-def metropolis_parameters(tuning: TuningState, level: str, rung: int) -> MetropolisParameters:
+def metropolis_parameters(tuning: TuningState, level: str, rung: int, sweep: jax.Array) -> MetropolisParameters:
     """What steers Metropolis on a level at a rung."""
-    return MetropolisParameters(*jax.tree.map(jnp.asarray, (tuning.betas[rung], *tuning.levels[level][rung])))
+    known = jax.tree.map(jnp.asarray, tuning.levels[level][rung])
+    shape = known.log_scale, known.mean, known.factor, known.mix
+    if known.common is None:
+        return MetropolisParameters(jnp.asarray(tuning.betas[rung]), *shape)
+    coordinate = jnp.asarray(tuning.common[level])[sweep]
+    knots = known.common.knots[jnp.maximum(coordinate, 0)]
+    return MetropolisParameters(jnp.asarray(tuning.betas[rung]), *shape, coordinate, knots)
 
 
 class Kernel(WalkKernel):
@@ -31,10 +38,28 @@ class Kernel(WalkKernel):
         """Where no other kernel is."""
         return True
 
+    @property
+    def _fits(self) -> bool:
+        """Whether it has independence proposals: on leaf levels of narrow blocks."""
+        return self.level.leaf and self.told.metric == "dense"
+
+    def first(self) -> LevelTuning:
+        """With common laws where there are many blocks, all alike."""
+        many = self._fits and self.level.mask is None and self.level.n_blocks >= FEWEST
+        return super().first()._replace(common=first_law(self.level.width) if many else None)
+
+    def adapted(self, old: LevelTuning, seen: Seen) -> LevelTuning:
+        """By acceptances, moments and, for the common laws, quantiles."""
+        found = super().adapted(old, seen)
+        if old.common is None or not seen.quantiles:
+            return found
+        acceptance = np.full(self.level.width, np.nan) if seen.common is None else seen.common
+        return found._replace(common=learned(old.common, list(seen.quantiles), acceptance, seen.round_))
+
     def mix(self, old: np.ndarray, seen: Seen) -> np.ndarray:
         """Share of fitted proposals: half at first, then more where they are accepted, never without the random
         walk."""
-        if not self.level.leaf or self.told.metric != "dense" or seen.round_ < FITTED_ROUND:
+        if not self._fits or seen.round_ < FITTED_ROUND:
             return np.zeros_like(old)
         wanted = np.clip(np.where(np.isnan(seen.fitted), 0.5, seen.fitted), 0.1, 0.7)
         return np.where(old == 0, 0.5, old + (wanted - old) * min(1.0, gain(seen.round_)))
@@ -43,8 +68,13 @@ class Kernel(WalkKernel):
         return Metropolis(view)
 
     def parameters(self, tuning: TuningState, rung: int, sweep: jax.Array) -> MetropolisParameters:
-        return metropolis_parameters(tuning, self.level.name, rung)
+        return metropolis_parameters(tuning, self.level.name, rung, sweep)
 
     def sums(self, info: MetropolisInfo, parameters: MetropolisParameters) -> StepSums:
         walk, fitted = (Rate(jnp.sum(a, axis=0), jnp.sum(b, axis=0)) for a, b in (info.walk, info.fitted))
-        return StepSums(walk, fitted, jnp.sum(info.nonfinite), jnp.zeros(2))
+        common = None
+        if parameters.coordinate is not None:
+            here = jnp.arange(self.level.width) == parameters.coordinate
+            accepted, tried = (jnp.sum(values) * here for values in info.drawn)
+            common = Rate(accepted, tried)
+        return StepSums(walk, fitted, jnp.sum(info.nonfinite), jnp.zeros(2), common)

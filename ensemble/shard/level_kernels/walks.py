@@ -26,7 +26,7 @@ class WalkKernel(LevelKernel, ABC):
         """The scale by the acceptance, the shape by the pooled covariance."""
         scale = steered(old.log_scale, seen.walk, self.target_acceptance(), seen.round_)
         factor = covariance_factor(seen.states, np.asarray(old.factor))
-        return LevelTuning(scale, seen.states.mean, factor, self.mix(old.mix, seen))
+        return LevelTuning(scale, seen.states.mean, factor, self.mix(old.mix, seen), old.common)
 
     def mix(self, old: np.ndarray, seen: Seen) -> np.ndarray:
         """Share of fitted proposals, [B]."""
@@ -35,4 +35,4 @@ class WalkKernel(LevelKernel, ABC):
     def restarted(self, old: LevelTuning, states: Moments) -> LevelTuning:
         """Scales from their first values, in units of the ensemble's covariances."""
         factor = covariance_factor(states, np.asarray(old.factor))
-        return self.first()._replace(mean=states.mean, factor=factor)
+        return self.first()._replace(mean=states.mean, factor=factor, common=old.common)

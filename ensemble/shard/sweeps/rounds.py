@@ -200,7 +200,7 @@ class Sweeps:
         for rung in range(len(tuning.levels[name])):
             step = self.steps[name]
             moved[rung], sums, facts = step(keys[rung], states[rung], data, tuning, rung=rung, sweep=sweep)
-            rates[rung] = added(rates[rung], LevelRates(sums.walk, sums.fitted))
+            rates[rung] = added(rates[rung], LevelRates(sums.walk, sums.fitted, common=sums.common))
             nonfinite, gradients = nonfinite + sums.nonfinite, gradients + sums.gradients
             chains = absorbed(chains, facts, leading=name == self.leading) if rung == 0 else chains
         tally = tally._replace(
@@ -274,7 +274,9 @@ class Sweeps:
         for level in self.spec.levels:
             nothing = never((level.n_blocks,))
             rungs = level_rungs(level, self.rungs, self.replica_swap)
-            rates[level.name] = (LevelRates(nothing, nothing),) * rungs
+            rates[level.name] = (
+                LevelRates(nothing, nothing, common=never((level.width,)) if level.name in tuning.common else None),
+            ) * rungs
         return RoundTally(
             rates=rates,
             interweaving=never((self.n_interweavings,)),

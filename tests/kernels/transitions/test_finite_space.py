@@ -57,8 +57,8 @@ class Injected(Metropolis):
     ) -> Any:
         new, use_fit = parameters.mean, parameters.mix > 0.5
         sizes = self.view.level.sizes
-        before = fitted_log_density((old - FIT["mean"]) / FIT["sd"], sizes)
-        after = fitted_log_density((new - FIT["mean"]) / FIT["sd"], sizes)
+        before = fitted_log_density(((old - FIT["mean"]) / FIT["sd"])[0] ** 2, sizes)
+        after = fitted_log_density(((new - FIT["mean"]) / FIT["sd"])[0] ** 2, sizes)
         return new, use_fit, jnp.where(use_fit, before - after, 0.0)
 
 
@@ -92,8 +92,8 @@ def with_stay(moves: np.ndarray) -> np.ndarray:
 def metropolis_matrix(beta: float, fitted: bool) -> np.ndarray:
     """Walks go to a neighbour on the ring of grid points, half each way; fits to any point with its fitted mass."""
     if fitted:
-        standard = jnp.asarray((GRID - FIT["mean"]) / FIT["sd"])[None]
-        mass = np.exp(np.asarray(fitted_log_density(standard, np.ones(GRID.size))))
+        square = jnp.asarray((GRID - FIT["mean"]) / FIT["sd"]) ** 2
+        mass = np.exp(np.asarray(fitted_log_density(square, np.ones(GRID.size))))
         proposal = np.broadcast_to(mass / mass.sum(), (GRID.size, GRID.size))
     else:
         proposal = 0.5 * (np.roll(np.eye(GRID.size), 1, axis=1) + np.roll(np.eye(GRID.size), -1, axis=1))
@@ -144,8 +144,8 @@ def test_metropolis_is_reversible(beta: float, fitted: bool) -> None:
 def test_fitted_metropolis_needs_its_correction() -> None:
     """The same enumeration shows an acceptance without the correction as not reversible."""
     ratio = np.exp(LOG_PI[None] - LOG_PI[:, None])
-    standard = jnp.asarray((GRID - FIT["mean"]) / FIT["sd"])[None]
-    mass = np.exp(np.asarray(fitted_log_density(standard, np.ones(GRID.size))))
+    square = jnp.asarray((GRID - FIT["mean"]) / FIT["sd"]) ** 2
+    mass = np.exp(np.asarray(fitted_log_density(square, np.ones(GRID.size))))
     wrong = with_stay(np.broadcast_to(mass / mass.sum(), ratio.shape) * np.minimum(1.0, ratio))
     assert np.abs(law(1.0) @ wrong - law(1.0)).max() > 1e-3
 

@@ -32,7 +32,7 @@ class WithoutJacobian(Interweave):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         right = self._branches[0]
-        self._branches = [lambda position, eps: (right(position, eps)[0], jnp.zeros(()))]
+        self._branches = [lambda position, eps, data: (right(position, eps, data)[0], jnp.zeros(()))]
 
 
 class SeparateSwap(BlockSwap):

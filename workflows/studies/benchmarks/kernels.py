@@ -92,7 +92,7 @@ def _move(view: LevelView, tuning: TuningState) -> Callable[..., Any]:
     metropolis = Metropolis(view)
 
     def move(state: Any, keys: jax.Array, data: Any) -> Any:
-        return metropolis.step(keys, state, data, metropolis_parameters(tuning, view.level.name, 0))
+        return metropolis.step(keys, state, data, metropolis_parameters(tuning, view.level.name, 0, jnp.zeros((), int)))
 
     return move
 

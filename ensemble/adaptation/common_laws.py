@@ -1,0 +1,45 @@
+"""What the coordinates of a level have in common across its blocks: learned in warm-up, used where tails are heavy."""
+
+import numpy as np
+
+from ensemble.adaptation.steering import gain
+from kernels.transitions.common_law import BINS, PROBABILITIES, CommonLaw
+
+HEAVY = 6.0
+"""Outer range (all but 1 in 128 values on each side) over the middle half, from which a law is a spike with far values:
+3.6 of a normal law, 6.5 of a Student t with 3 degrees of freedom, 9.7 with 2."""
+LEAST = 0.02
+"""Acceptance below which a common law proposes nothing that the blocks take."""
+FEWEST = 200
+"""Blocks of a level that has common laws."""
+
+
+def first_law(width: int) -> CommonLaw:
+    """Nothing known: of a normal law none has far values, so nothing is drawn from it."""
+    return CommonLaw(np.tile(np.linspace(-1.0, 1.0, BINS + 1), (width, 1)), np.ones(width))
+
+
+def learned(old: CommonLaw, seen: list[np.ndarray], acceptance: np.ndarray, round_: int) -> CommonLaw:
+    """With the quantiles that each shard saw in a round, and the acceptance there, NaN where nothing was drawn."""
+    weight = min(1.0, 3.0 / (round_ + 3.0))
+    knots = old.knots + weight * (np.mean(seen, axis=0) - old.knots)
+    known = np.where(np.isnan(acceptance), old.acceptance, acceptance)
+    return CommonLaw(knots, old.acceptance + min(1.0, gain(round_)) * (known - old.acceptance))
+
+
+def in_use(law: CommonLaw) -> np.ndarray:
+    """The coordinates that are drawn from their common laws."""
+    knots = np.asarray(law.knots)
+    low, lower, upper, high = (int(np.argmin(np.abs(PROBABILITIES - p))) for p in (2**-7, 0.25, 0.75, 1 - 2**-7))
+    outer, middle = knots[:, high] - knots[:, low], knots[:, upper] - knots[:, lower]
+    return np.flatnonzero((outer > HEAVY * middle) & (np.asarray(law.acceptance) > LEAST))
+
+
+def schedule(law: CommonLaw, sweeps: int, round_: int) -> np.ndarray:
+    """The coordinate that each sweep of a round draws, [sweeps]: those in use in turn in every second sweep, else -1. A
+    function of the tuning and the round's number alone."""
+    chosen, odd = in_use(law), np.arange(sweeps) % 2 == 1
+    if not chosen.size:
+        return np.full(sweeps, -1)
+    number = (round_ * sweeps + np.arange(sweeps)) // 2
+    return np.where(odd, chosen[number % chosen.size], -1)
