@@ -19,8 +19,8 @@ STEPS = (0.7, -0.4, 0.15)
 SPREAD = 0.5
 TOLERANCE = 1e-8
 NEARLY = 0.25
-"""What is left of the prior's change, as a share of the log Jacobian that should cancel it, where a scale is worth trying
-all the same."""
+"""What is left of the prior's change, as a share of the log Jacobian that should cancel it, where a scale is worth
+trying all the same."""
 POWERS = (1.0, 0.5, -0.5, -1.0)
 """Of e^parent that a parent may be: the log of a standard deviation, of a variance, a precision, an inverse scale."""
 MOST_PLACES = 16

@@ -47,7 +47,7 @@ def normal_law(target: Target, terms: tuple[str, ...], child: str, position: Pos
 def moved_along(
     target: Target, move: Interweaving
 ) -> Callable[[Position, jax.Array, Data], tuple[Position, jax.Array]]:
-    """(position, eps, data) -> the position after a move by eps and the log of its Jacobian, for a move of any kind."""
+    """The step of a move of any kind."""
     if move.kind == "standardised":
         return partial(_along_standardised, target, move)
     return lambda position, eps, data: along(move, position, eps)

@@ -1,4 +1,4 @@
-"""The law that one coordinate has across many blocks, as a piecewise uniform density with fine tails, and draws from it.
+"""The law that a coordinate has across many blocks, as a piecewise uniform density with fine tails, and its draws.
 
 Where most blocks' values lie in a narrow spike and a few far off, a block of little information may be in either: no
 normal fit of that block proposes both well, and what the other blocks have does.

@@ -91,8 +91,8 @@ class Metropolis(PerReplica):
     With probability mix_b, x' is drawn from the frozen heavy-tailed fit of that block's marginal across the ensemble
     (independence sampler, log ratio f(x') - f(x) + log q(x) - log q(x')); otherwise x' = x + s_b L_b z (diffusive
     Metropolis, log ratio f(x') - f(x)). f = beta * (terms of the block). The choice is drawn before x is looked at,
-    so the kernel is a mixture of two reversible kernels. A step that is told a coordinate draws that coordinate of every
-    block from its frozen law across the blocks instead, another independence sampler.
+    so the kernel is a mixture of two reversible kernels. A step that is told a coordinate draws that one of every block
+    from its frozen law across the blocks instead, another independence sampler.
     Source: Hastings (1970), Biometrika 57, 97-109; Tierney (1994), Annals of Statistics 22, 1701-1762 (independence
     samplers and mixtures of kernels). Proposals fitted to an ensemble: Gilks, Roberts and George (1994), The
     Statistician 43, 179-189 (adaptive direction sampling); Andrieu and Thoms (2008), Statistics and Computing 18,

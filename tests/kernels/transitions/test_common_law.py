@@ -1,5 +1,7 @@
 """The law that blocks have in common: its density, draws from it, and a step of Metropolis that draws a coordinate."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,7 @@ KNOTS = np.sort(np.random.default_rng(0).standard_t(1.5, BINS + 1))
 
 
 def test_the_density_integrates_to_one() -> None:
-    x = np.concatenate([np.linspace(a, b, 101)[:-1] + (b - a) / 200 for a, b in zip(KNOTS, KNOTS[1:], strict=False)])
+    x = np.concatenate([np.linspace(a, b, 101)[:-1] + (b - a) / 200 for a, b in pairwise(KNOTS)])
     widths = np.repeat(np.diff(KNOTS) / 100, 100)
     density = np.exp(np.asarray(log_density(jnp.asarray(KNOTS), jnp.asarray(x))))
     assert np.isclose(np.sum(density * widths), 1.0, atol=1e-12)

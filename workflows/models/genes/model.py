@@ -12,8 +12,9 @@ sd_p half-N(1), log alpha_0 N(-3, 2), log alpha_1 N(1, 2), second arguments of N
 A normal law for the effects hides large ones: with sd near .2 a gene that changes 20-fold is cheaper to explain by a
 huge dispersion. A t of few degrees of freedom alone believes anything: where all counts of a group are 0, the effect
 would have a posterior without a variance. So it is tapered by a normal law of sd 4: an e^4-fold (55-fold) change costs
-half a unit of log density, an e^8-fold one (3,000-fold) two. The trend of the dispersion is that of DESeq2 (Love, Huber and Anders 2014), whose asymptDisp and
-extraPois are alpha_0 and alpha_1. Effects are natural logarithms: log2 fold changes are effect / log 2.
+half a unit of log density, an e^8-fold one (3,000-fold) two. The trend of the dispersion is that of DESeq2 (Love, Huber
+and Anders 2014), whose asymptDisp and extraPois are alpha_0 and alpha_1. Effects are natural logarithms: log2 fold
+changes are effect / log 2.
 """
 
 import jax
