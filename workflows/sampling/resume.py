@@ -10,7 +10,7 @@ from workflows.modelling.model import Model
 from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
-from workflows.sampling.fleets import opened_fleet, require_cluster, runner_spec, runs_here
+from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
 from workflows.sampling.problem import find_problem
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.versions import changed_versions, versions
@@ -36,7 +36,7 @@ def resume(
         shown.message(unkept)
     attributes = stores.reader(path).attributes
     settings = resume_settings(attributes["settings"], changes, name=path.stem)
-    require_cluster(settings, local)
+    require_ray(settings, local)
     problem = find_problem(recorded_model(path, attributes, given), settings)
     with stores.reopen(path) as store:
         for line in changed_versions(attributes["versions"]):

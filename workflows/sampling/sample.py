@@ -17,7 +17,7 @@ from workflows.modelling.registry import build
 from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
-from workflows.sampling.fleets import opened_fleet, require_cluster, runner_spec, runs_here
+from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
 from workflows.sampling.problem import Problem, find_problem, without_structure
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.store_plan import layout, narrowed, types
@@ -59,7 +59,7 @@ def sample(
 def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | None, shown: Progress) -> Run:
     """One run from its start to its end."""
     generation = starts.generation(settings.start)
-    require_cluster(settings, local)
+    require_ray(settings, local)
     model = build(settings.model.name, settings.model.keys) if given is None else given
     for note in model.notes:
         shown.message(note)
