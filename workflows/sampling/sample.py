@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ensemble.errors import StoreError
 from ensemble.fleet.compilation_cache import keep_programs
 from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.shard.audit import AuditError
@@ -38,10 +37,7 @@ def sample(
     given: the model as an object; None builds the one that the settings name. local: in this process (True) or on Ray
     (False); None: by `fleets.runs_here`. Raises MaxwellError for bad input and Interrupted after Ctrl-C.
     """
-    if path.exists():
-        raise StoreError(
-            f"{path} exists already. Go on with it by `maxwell resume {path}`, or name another store with --out."
-        )
+    stores.require_place(path)
     shown = progress or NullProgress()
     if unkept := keep_programs():
         shown.message(unkept)

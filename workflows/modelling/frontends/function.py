@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ensemble.shard.platform import require_platform
 from kernels.target import Site, Target, TermKind
 from kernels.types import Data, Position, Terms
 from workflows.modelling.errors import ModelError
@@ -45,7 +44,6 @@ def function_model(
     Raises ModelError for shapes that do not fit the plates, wrong starts, and likelihood names that are no terms.
     """
     label = name or str(getattr(log_terms, "__name__", "function"))
-    require_platform()
     arrays, static = traced_and_static(dict(data or {}))
     declared = {key: _site(key, spec) for key, spec in sites.items()}
     start = initial or _uniform_start(declared)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ensemble.shard.platform import require_platform
 from workflows.modelling.frontends.data import traced_and_static
 from workflows.modelling.frontends.labels import labels
 from workflows.modelling.frontends.numpyro.density import rehearse, target_of
@@ -54,7 +53,6 @@ def numpyro_model(
     as an array.
     """
     label = name or str(getattr(model, "__name__", "numpyro_model"))
-    require_platform()
     arrays, static = traced_and_static(dict(data or {}))
     traced, observed = inspect(label, model, arrays, static)
     given = {stored(key): tuple(plate_name(dim) for dim in value) for key, value in (dims or {}).items()}
