@@ -73,6 +73,11 @@ def cluster_answers() -> bool:
     return _daemon_answers() and why_no_ray(ray.get_runtime_context().gcs_address) is None
 
 
+def process_began(actor: Any) -> bool:
+    """Whether Ray has given a new actor a process, in which it is being made. Ray calls it pending until it is."""
+    return bool(ray._private.state.actors(actor._actor_id.hex()).get("Pid"))
+
+
 def _daemon_answers() -> bool:
     node: Any = ray._private.worker.global_worker.node
     with socket.socket(socket.AF_UNIX) as line:

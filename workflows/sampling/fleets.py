@@ -52,7 +52,8 @@ def _started(spec: RunnerSpec, settings: Settings, local: bool) -> Fleet:
         return LocalFleet(spec, ensemble.superchains)
     from ensemble.fleet.ray_fleet import RayFleet  # Ray takes seconds to import: not for runs in this process
 
-    return RayFleet(spec, ensemble.superchains, ensemble.worker_count(), ensemble.address)
+    workers, seconds = ensemble.worker_count(), ensemble.start_seconds
+    return RayFleet(spec, ensemble.superchains, workers, ensemble.address, starting=seconds)
 
 
 def require_ray(settings: Settings, local: bool | None) -> None:
