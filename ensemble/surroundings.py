@@ -38,6 +38,18 @@ def temporary_folder(longest: int | None = None, instead: str = "") -> Path:
     )
 
 
+def why_not_made(path: Path) -> str | None:
+    """Why nothing can be written at `path`; None where it can, as a trial beside it shows."""
+    try:
+        if path.is_symlink() and not path.exists():
+            return f"it is a link to {os.readlink(path)}, and nothing is there"
+        with tempfile.TemporaryDirectory(prefix=".maxwell-", dir=path.absolute().parent) as trial:
+            Path(trial, path.name).touch()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
 def _places() -> Iterator[str]:
     """The user's choice first, which `tempfile` passes over without a word where it cannot be written."""
     if given := os.environ.get("TMPDIR"):

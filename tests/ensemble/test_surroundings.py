@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ensemble import surroundings
-from ensemble.surroundings import NoTemporaryFolder, temporary_folder
+from ensemble.surroundings import NoTemporaryFolder, temporary_folder, why_not_made
 
 
 @pytest.fixture
@@ -42,3 +42,9 @@ def test_every_place_that_was_tried_is_told(places: tuple[Path, Path], monkeypat
         f"need: {chosen} has {len(str(chosen))}, {other} cannot be written (No such file or directory). Set TMPDIR to "
         "one that can be written, or do without"
     )
+
+
+def test_a_place_is_tried_and_nothing_is_left(tmp_path: Path) -> None:
+    assert why_not_made(tmp_path / "new.txt") is None
+    assert why_not_made(tmp_path / "nowhere" / "new.txt") == "No such file or directory"
+    assert list(tmp_path.iterdir()) == []

@@ -74,6 +74,18 @@ def test_export_needs_no_home(place: Path) -> None:
     assert (place / "run.nc").exists()
 
 
+@pytest.mark.usefixtures("ran")
+def test_an_export_into_a_folder_of_somebody_else_is_refused_before_the_work(place: Path) -> None:
+    theirs = place / "theirs"
+    theirs.mkdir(0o755)
+    done = maxwell("export", str(place / "run.zarr"), "--out", str(theirs / "run.nc"), HOME=str(place))
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        f"maxwell: {theirs / 'run.nc'} cannot be written: Permission denied. Name a file in a folder you may write to"
+    )
+    assert list(theirs.iterdir()) == []
+
+
 READ_ONLY = (
     "mount -o remount,ro,bind /tmp",
     "mount --bind /var/tmp /var/tmp",
