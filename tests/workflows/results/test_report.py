@@ -202,7 +202,7 @@ def test_a_store_whose_checkpoint_is_damaged_is_refused(users: Path, tmp_path: P
         Facts(store)
     shutil.rmtree(store / "checkpoint")
     with pytest.raises(
-        StoreDamaged, match=r"in its last checkpoint, .*coordinator.npz is damaged: .*Restore that file"
+        StoreDamaged, match=r"in its last checkpoint, .*manifest.json cannot be read .*Restore that file"
     ):
         Facts(store)
 
