@@ -31,7 +31,10 @@ setup: $(STAMP) ## build .venv from requirements-dev.lock, if it is not up to da
 
 # The stamp is written last, so a .venv made by hand, or left by an interrupted setup, is built anew.
 # uv comes first, out of the same lock, because it installs in seconds what takes pip the best part of a minute.
+# Not through a link, which would empty somebody else's.
 $(STAMP): requirements.lock requirements-dev.lock pyproject.toml | python-check
+	@! test -L $(VENV) || { echo "make: $(VENV) is a link to $$(readlink $(VENV)) and older than $(filter-out \
+	python-check,$?): run make setup there, or remove the link" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@mkdir -p $(CACHE)
 	@awk '/^[^ ]/ {keep = /^uv==/} keep' requirements-dev.lock > $(CACHE)/uv.lock

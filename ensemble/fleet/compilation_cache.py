@@ -63,17 +63,16 @@ def keep_programs() -> str | None:
     Nothing is changed where JAX has a cache, or none is wanted.
     """
     told = jax.config.jax_compilation_cache_dir is not None  # type: ignore[attr-defined]
-    if told or (chosen := folder()) is None:
+    if told or os.environ.get(VARIABLE) == OFF:
         return None
+    if (chosen := folder()) is None:
+        return _unkept("this user has no home folder")
     try:
         chosen.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=chosen):
             pass
     except OSError as error:
-        return (
-            f"compiled programs are not kept, because {chosen} cannot be written ({error.strerror}): every run "
-            f"compiles anew. Name a folder with {VARIABLE}=FOLDER, or {VARIABLE}={OFF} to go without."
-        )
+        return _unkept(f"{chosen} cannot be written ({error.strerror})")
     jax.config.update("jax_compilation_cache_dir", str(chosen))
     for name, value in OPTIONS.items():
         if name.upper() not in os.environ:
@@ -81,3 +80,10 @@ def keep_programs() -> str | None:
     # JAX decides at its first program whether there is a cache: it may have compiled one before.
     compilation_cache.reset_cache()
     return None
+
+
+def _unkept(why: str) -> str:
+    return (
+        f"compiled programs are not kept, because {why}: every run compiles anew. Name a folder with "
+        f"{VARIABLE}=FOLDER, or {VARIABLE}={OFF} to go without."
+    )

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -25,8 +24,9 @@ from ray.exceptions import RayError
 
 from ensemble.errors import FleetError
 from ensemble.fleet.cluster_address import why_no_ray
-from ensemble.fleet.ray_environment import private_environment, set_environment, shipped_code, short_folder, store_bytes
+from ensemble.fleet.ray_environment import private_environment, shipped_code, short_folder, store_bytes
 from ensemble.fleet.stop_signals import held_back
+from ensemble.surroundings import set_environment
 
 AUTO = "auto"
 READY = "ray address "
@@ -60,10 +60,22 @@ def require_cluster(address: str) -> None:
         raise FleetError(f"ensemble.address: there is no Ray cluster at {meant}: {reason}. {REMEDY}")
 
 
+def require_room() -> None:
+    """Raise NoTemporaryFolder where a Ray of this machine's own has no place. Nothing is asked where this process is
+    connected already."""
+    if not ray.is_initialized():
+        short_folder().rmdir()
+
+
 def cluster_answers() -> bool:
     """Whether the cluster that this process is connected to still does, and Ray's daemon on this machine. Calls of Ray
     wait for one that is gone and then end the process, without a word to Python."""
     return _daemon_answers() and why_no_ray(ray.get_runtime_context().gcs_address) is None
+
+
+def process_began(actor: Any) -> bool:
+    """Whether Ray has given a new actor a process, in which it is being made. Ray calls it pending until it is."""
+    return bool(ray._private.state.actors(actor._actor_id.hex()).get("Pid"))
 
 
 def _daemon_answers() -> bool:
@@ -113,7 +125,7 @@ def _own_handler() -> Iterator[None]:
 def private_ray(workers: int) -> Iterator[str]:
     """A Ray of this machine's own, on a loopback address, ended with the block; yields its address."""
     folder = short_folder()
-    with set_environment(private_environment(folder)), tempfile.TemporaryFile("w+") as errors:
+    with set_environment(private_environment(folder)), open(folder / "errors", "w+") as errors:
         # Ray read its configuration when it was imported, before RAY_AUTH_MODE was settled.
         Config.initialize("")
         module = "ensemble.fleet.ray_connection"

@@ -5,13 +5,11 @@ import os
 import secrets
 import site
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ensemble.fleet.compilation_cache import environment
+from ensemble.surroundings import temporary_folder
 
 OBJECT_STORE_BYTES = 2 << 30
 CODE = ("kernels", "ensemble", "workflows", "configs", "maxwell.py")
@@ -67,27 +65,15 @@ def _write_private(path: Path, text: str) -> Path:
     return path
 
 
+LONGEST = 24
+"""Characters that the name of a place for Ray's sockets may have: they lie 80 deeper, of at most 107 in all."""
+
+
 def short_folder() -> Path:
-    """A private temporary folder: short, since Ray puts Unix sockets 60 characters deeper, of at most 107 in all."""
-    usual = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="maxwell-", dir=usual if len(usual) <= 24 else "/tmp"))
+    """A private temporary folder for Ray. Raises NoTemporaryFolder."""
+    return temporary_folder(LONGEST, ", or run without Ray by --local (in Python local=True)")
 
 
 def store_bytes() -> int:
     """The size of the object store: 2 GiB, or a quarter of the machine where that is less."""
     return min(OBJECT_STORE_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
-
-
-@contextmanager
-def set_environment(changes: dict[str, str]) -> Iterator[None]:
-    """Environment variables for the length of a block."""
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -24,9 +24,10 @@ from ray.exceptions import (
 )
 
 from ensemble.errors import FleetError, WorkersLost
-from ensemble.fleet.ray_connection import cluster_answers, connection
+from ensemble.fleet.ray_connection import cluster_answers, connection, process_began
 from ensemble.fleet.ray_deaths import gist, given_up, numbers
 from ensemble.fleet.ray_environment import worker_environment
+from ensemble.fleet.ray_places import Missing, none_left, not_come
 from ensemble.fleet.ray_worker import Call, Restart, Worker, copied, unchanged
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult, RunnerSpec
 
@@ -44,7 +45,7 @@ class RayFleet:
 
     address: of a running cluster; None uses the Ray that this process is connected to, else starts a private one here.
     gpus: per worker. patience: seconds to wait for a worker, or the replacement of a dead one, to find a free place in
-    the cluster; may be changed at any time.
+    the cluster; starting: seconds for one that has a place to answer. Both may be changed at any time.
     Raises FleetError where there are more workers than shards or places, or where a shard kills worker after worker.
     """
 
@@ -59,6 +60,7 @@ class RayFleet:
         *,
         gpus: int = 0,
         patience: float = 120.0,
+        starting: float = 600.0,
     ) -> None:
         if not 1 <= workers <= shards:
             raise FleetError(
@@ -67,7 +69,8 @@ class RayFleet:
             )
         self.shards = shards
         self.workers = workers
-        self.patience = patience
+        self.patience, self.starting = patience, starting
+        self._alone = address is None and not ray.is_initialized()
         self._owner = [shard * workers // shards for shard in range(shards)]
         self._actors: dict[int, Any] = {}
         self._pids: dict[int, int] = {}
@@ -82,7 +85,8 @@ class RayFleet:
             undo.callback(self._dismiss)
             self._spec, self._data = _shipped(spec._replace(data=None)), ray.put(spec.data)
             self._actor_type: Any = ray.remote(**_actor_options(gpus))(Worker)
-            self._require_all_placed(self._hire(range(workers)))
+            if missing := self._hire(range(workers)):
+                raise FleetError(not_come(workers, missing, patience, starting, ray.cluster_resources()))
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -253,27 +257,24 @@ class RayFleet:
             self._refuse_replacing(deaths)
         self._hand_over(missing)
 
-    def _hand_over(self, missing: set[int]) -> None:
-        """Deal the shards of workers that found no place to the others."""
+    def _hand_over(self, missing: Missing) -> None:
+        """Deal the shards of workers that did not come to the others."""
         survivors = sorted(self._actors)
         if missing and not survivors:
-            raise FleetError(
-                f"Every worker is lost and the cluster had no place for a new one within {self.patience:.0f} seconds. "
-                "Resume the run when machines are back."
-            )
+            raise FleetError(none_left(missing, self.patience, self.starting))
         orphans = [shard for shard in range(self.shards) if self._owner[shard] in missing]
         for place, shard in enumerate(orphans):
             self._owner[shard] = survivors[place % len(survivors)]
 
-    def _hire(self, workers: Iterable[int]) -> set[int]:
-        """Start a process for each of these workers; returns those for which the cluster had no place in time.
+    def _hire(self, workers: Iterable[int]) -> Missing:
+        """Start a process for each of these workers; returns those that did not come in time.
 
         A process that dies at once is no concern of this: the next question to it will find it dead.
         """
         started: dict[int, Any] = {worker: self._actor_type.remote(self._spec, self._data) for worker in workers}
         answers = {actor.pid.remote(): worker for worker, actor in started.items()}
         self._actors.update(started)
-        ready = self._placed(list(answers))
+        ready = self._answered(answers)
         for reference in ready:
             try:
                 self._pids[answers[reference]] = ray.get(reference)
@@ -283,20 +284,32 @@ class RayFleet:
                 ) from error
             except DEATHS:
                 pass
-        missing = set(started) - {answers[reference] for reference in ready}
+        absent = set(started) - {answers[reference] for reference in ready}
+        missing = {worker: self._has_place(worker) for worker in sorted(absent)}
         for worker in missing:
             self._discharge(worker)
         return missing
 
-    def _placed(self, references: list[ray.ObjectRef]) -> list[ray.ObjectRef]:
+    def _answered(self, workers: Mapping[ray.ObjectRef, int]) -> list[ray.ObjectRef]:
         """Those of new workers that answered in time; of all that were there when a stop was asked for."""
-        end = time.monotonic() + self.patience
+        begin, first = time.monotonic(), min(self.patience, self.starting)
         ready: list[ray.ObjectRef] = []
-        while len(ready) < len(references) and not self._stop_requested():
-            if (left := end - time.monotonic()) <= 0:
+        waiting = list(workers)
+        while waiting and not self._stop_requested():
+            waited = time.monotonic() - begin
+            if waited >= first and all(waited >= self._limit(workers[reference]) for reference in waiting):
                 break
-            ready, _ = ray.wait(references, num_returns=len(references), timeout=min(left, POLL_SECONDS))
+            left = first - waited if waited < first else POLL_SECONDS
+            ready, waiting = ray.wait(list(workers), num_returns=len(workers), timeout=min(left, POLL_SECONDS))
         return ready
+
+    def _limit(self, worker: int) -> float:
+        """Seconds that a new worker has to answer in, as things stand."""
+        return self.starting if self._has_place(worker) else self.patience
+
+    def _has_place(self, worker: int) -> bool:
+        """Whether a new worker that says nothing is on its way: a Ray started for this fleet has a place for each."""
+        return self._alone or process_began(self._actors[worker])
 
     def _discharge(self, worker: int) -> None:
         """Make sure that a worker is gone, even one that was only out of reach."""
@@ -309,15 +322,6 @@ class RayFleet:
             return
         for worker in sorted(self._actors):
             self._discharge(worker)
-
-    def _require_all_placed(self, missing: set[int]) -> None:
-        if missing:
-            total = ray.cluster_resources()
-            raise FleetError(
-                f"Of {self.workers} workers, {len(missing)} found no free place within {self.patience:.0f} seconds. "
-                f"The cluster has {total.get('CPU', 0):.0f} CPUs and {total.get('GPU', 0):.0f} GPUs in all. "
-                "Ask for fewer workers, or wait until its machines have joined and nothing else holds them."
-            )
 
     def _require_one_each(self, what: str, given: list[Arrays]) -> None:
         if len(given) != self.shards:

@@ -7,6 +7,7 @@ import numpy as np
 from jax import dtypes
 
 from ensemble.errors import MaxwellError
+from ensemble.shard.platform import require_platform
 
 
 class PrecisionError(MaxwellError):
@@ -16,7 +17,8 @@ class PrecisionError(MaxwellError):
 @contextmanager
 def in_double_precision(model: str) -> Iterator[None]:
     """A block that runs code of a user's model. Raises PrecisionError, also in the place of what went wrong therefore,
-    where 64-bit numbers are off when it begins or ends. model: its name."""
+    where 64-bit numbers are off when it begins or ends, and PlatformError where JAX has no device. model: its name."""
+    require_platform()
     _require(model)
     try:
         yield

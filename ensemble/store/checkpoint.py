@@ -7,8 +7,10 @@ root attributes hold the hash of the manifest. A checkpoint that the root names 
 import hashlib
 import io
 import json
+import shlex
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,6 +79,34 @@ def verify(root: Path, reference: Reference) -> None:
     """Read every file of a checkpoint and compare its hash; StoreDamaged names the first that is not as written."""
     for _ in _verified(root, reference):
         pass
+
+
+@contextmanager
+def with_remedy(root: Path, named: Sequence[Reference]) -> Iterator[Reference]:
+    """The last of the checkpoints that a root names, oldest first. StoreDamaged that is raised in the block says what
+    to do about it, and whether the checkpoint before is intact."""
+    *earlier, last = named
+    try:
+        yield last
+    except StoreDamaged as error:
+        raise StoreDamaged(f"{error} {_remedy(root, earlier)}") from error
+
+
+def _remedy(root: Path, earlier: list[Reference]) -> str:
+    restore = "Restore that file from a copy of the store"
+    if not earlier:
+        return f"{restore}: there is no earlier checkpoint."
+    previous = earlier[-1]
+    try:
+        verify(root, previous)
+    except StoreDamaged:
+        return f"{restore}: the checkpoint before it, of epoch {previous.epoch}, is damaged too."
+    command = shlex.join(["maxwell", "resume", str(root), "--previous-checkpoint"])
+    return (
+        f"{restore}, or go on from the checkpoint before it, of epoch {previous.epoch}, which is intact: `{command}`, "
+        f"in Python maxwell.resume({str(root)!r}, previous_checkpoint=True). That keeps "
+        f"{previous.draws.get('posterior', 0)} draws of each stored chain, and makes those since anew."
+    )
 
 
 def read(root: Path, reference: Reference) -> Checkpoint:

@@ -68,12 +68,16 @@ class ZarrReader:
         named = self._root.record.checkpoints
         if not named:
             raise StoreError(f"{self._path} has no checkpoint yet: let its run begin, or name another one.")
-        return checkpoints.read(self._path, named[-1])
+        with checkpoints.with_remedy(self._path, named) as last:
+            return checkpoints.read(self._path, last)
 
     def coordinator_state(self) -> CoordinatorState | None:
         """The coordinator's part of the last checkpoint, verified; None where there is none yet. StoreDamaged."""
         named = self._root.record.checkpoints
-        return checkpoints.read_coordinator(self._path, named[-1]) if named else None
+        if not named:
+            return None
+        with checkpoints.with_remedy(self._path, named) as last:
+            return checkpoints.read_coordinator(self._path, last)
 
     def size(self) -> int:
         """The size of all files of the store now, in bytes."""

@@ -133,7 +133,8 @@ class ZarrStore:
         named = self._root.record.checkpoints
         if not named:
             raise StoreError(f"{self.path} has no checkpoint yet: start the run anew at another path.")
-        return checkpoints.read(self.path, named[-1])
+        with checkpoints.with_remedy(self.path, named) as last:
+            return checkpoints.read(self.path, last)
 
     def rewind(self) -> None:
         """Go back to the last checkpoint: give up all draws, committed or not, that were added after it.

@@ -17,6 +17,11 @@ def add(commands: Any) -> None:
     )
     add_store(parser, "the folder of the run")
     add_sampling(parser)
+    parser.add_argument(
+        "--previous-checkpoint",
+        action="store_true",
+        help="where the last checkpoint is damaged: go back to the one before, and make the draws since anew",
+    )
     parser.set_defaults(command=command)
 
 
@@ -27,6 +32,12 @@ def command(arguments: argparse.Namespace) -> int:
     def start(progress: Any) -> Any:
         from workflows.sampling.resume import resume
 
-        return resume(store, arguments.overrides, local=arguments.local, progress=progress)
+        return resume(
+            store,
+            arguments.overrides,
+            previous_checkpoint=arguments.previous_checkpoint,
+            local=arguments.local,
+            progress=progress,
+        )
 
     return to_the_end(start, store, arguments.local)

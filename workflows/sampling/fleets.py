@@ -52,15 +52,22 @@ def _started(spec: RunnerSpec, settings: Settings, local: bool) -> Fleet:
         return LocalFleet(spec, ensemble.superchains)
     from ensemble.fleet.ray_fleet import RayFleet  # Ray takes seconds to import: not for runs in this process
 
-    return RayFleet(spec, ensemble.superchains, ensemble.worker_count(), ensemble.address)
+    workers, seconds = ensemble.worker_count(), ensemble.start_seconds
+    return RayFleet(spec, ensemble.superchains, workers, ensemble.address, starting=seconds)
 
 
-def require_cluster(settings: Settings, local: bool | None) -> None:
-    """Raise FleetError where the cluster that the settings name cannot be joined: before a model is built for it."""
-    if settings.ensemble.address is not None and not local:
-        from ensemble.fleet import ray_connection  # as above
+def require_ray(settings: Settings, local: bool | None) -> None:
+    """Raise MaxwellError where the cluster that the settings name cannot be joined, or a Ray of this machine's own, if
+    one is sure to be wanted, has no place: before a model is built for it."""
+    ensemble = settings.ensemble
+    if local or (local is None and ensemble.address is None and ensemble.workers == "auto"):
+        return
+    from ensemble.fleet import ray_connection  # as above
 
-        ray_connection.require_cluster(settings.ensemble.address)
+    if ensemble.address is None:
+        ray_connection.require_room()
+    else:
+        ray_connection.require_cluster(ensemble.address)
 
 
 def runs_here(local: bool | None, settings: Settings, problem: Problem) -> bool:

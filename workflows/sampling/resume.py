@@ -5,16 +5,17 @@ from pathlib import Path
 from ensemble.fleet.compilation_cache import keep_programs
 from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.store import opening as stores
+from ensemble.store.protocol import RunStore
 from workflows.modelling.given import recorded_model
 from workflows.modelling.model import Model
 from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
-from workflows.sampling.fleets import opened_fleet, require_cluster, runner_spec, runs_here
-from workflows.sampling.problem import find_problem
+from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
+from workflows.sampling.problem import Problem, find_problem
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.versions import changed_versions, versions
-from workflows.settings.loading import resume_settings
+from workflows.settings.loading import Settings, resume_settings
 from workflows.settings.source import Changes
 
 
@@ -23,28 +24,38 @@ def resume(
     changes: Changes = (),
     given: Model | None = None,
     *,
+    previous_checkpoint: bool = False,
     local: bool | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Go on with a stored run, with other goals, limits or workers: the draws are those of one uninterrupted run.
 
-    changes: texts `a.b=c`, or a nested or dotted dictionary. given: the model where it was given as an object. local:
-    as in `sample`. Raises MaxwellError for bad input and Interrupted after Ctrl-C.
+    changes: texts `a.b=c`, or a nested or dotted dictionary. given: the model where it was given as an object.
+    previous_checkpoint: go back to the checkpoint before the last, which is damaged. local: as in `sample`. Raises
+    MaxwellError for bad input and Interrupted after Ctrl-C.
     """
     shown = progress or NullProgress()
     if unkept := keep_programs():
         shown.message(unkept)
     attributes = stores.reader(path).attributes
     settings = resume_settings(attributes["settings"], changes, name=path.stem)
-    require_cluster(settings, local)
-    problem = find_problem(recorded_model(path, attributes, given), settings)
-    with stores.reopen(path) as store:
-        for line in changed_versions(attributes["versions"]):
-            shown.message(line)
-        stored = {name: variable.dtype for name, variable in store.layout.groups["posterior"].items()}
-        chosen = run_settings(settings, problem, attributes.get(starts.GENERATION, 0), stored)
-        spec = runner_spec(problem, settings, chosen.shard, given)
-        with opened_fleet(spec, settings, runs_here(local, settings, problem)) as fleet:
-            changed = {"settings": settings.model_dump(mode="json"), "resumed_with": versions()}
-            kept = drive(fleet, store, problem, chosen, shown, lambda runs: runs.resume(), changed)
+    require_ray(settings, local)
+    with stores.hold(path, previous_checkpoint=previous_checkpoint) as take_over:
+        if changed := changed_versions(attributes["versions"]):
+            shown.message(changed)
+        problem = find_problem(recorded_model(path, attributes, given), settings)
+        with take_over() as store:
+            kept = _gone_on(store, problem, settings, given, local, shown)
     return ended(path, given, kept=kept)
+
+
+def _gone_on(
+    store: RunStore, problem: Problem, settings: Settings, given: Model | None, local: bool | None, shown: Progress
+) -> str | None:
+    """One sitting of a run, from its last checkpoint on; see `drive`."""
+    stored = {name: variable.dtype for name, variable in store.layout.groups["posterior"].items()}
+    chosen = run_settings(settings, problem, store.attributes.get(starts.GENERATION, 0), stored)
+    spec = runner_spec(problem, settings, chosen.shard, given)
+    with opened_fleet(spec, settings, runs_here(local, settings, problem)) as fleet:
+        changed = {"settings": settings.model_dump(mode="json"), "resumed_with": versions()}
+        return drive(fleet, store, problem, chosen, shown, lambda runs: runs.resume(), changed)

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ensemble.errors import StoreError
 from ensemble.fleet.compilation_cache import keep_programs
 from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.shard.audit import AuditError
@@ -17,7 +16,7 @@ from workflows.modelling.registry import build
 from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
-from workflows.sampling.fleets import opened_fleet, require_cluster, runner_spec, runs_here
+from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
 from workflows.sampling.problem import Problem, find_problem, without_structure
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.store_plan import layout, narrowed, types
@@ -38,10 +37,7 @@ def sample(
     given: the model as an object; None builds the one that the settings name. local: in this process (True) or on Ray
     (False); None: by `fleets.runs_here`. Raises MaxwellError for bad input and Interrupted after Ctrl-C.
     """
-    if path.exists():
-        raise StoreError(
-            f"{path} exists already. Go on with it by `maxwell resume {path}`, or name another store with --out."
-        )
+    stores.require_place(path)
     shown = progress or NullProgress()
     if unkept := keep_programs():
         shown.message(unkept)
@@ -59,7 +55,7 @@ def sample(
 def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | None, shown: Progress) -> Run:
     """One run from its start to its end."""
     generation = starts.generation(settings.start)
-    require_cluster(settings, local)
+    require_ray(settings, local)
     model = build(settings.model.name, settings.model.keys) if given is None else given
     for note in model.notes:
         shown.message(note)

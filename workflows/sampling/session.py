@@ -28,13 +28,21 @@ class OwnRun(Run):
     def resume(
         self,
         *,
+        previous_checkpoint: bool = False,
         progress: bool | Progress | None = True,
         local: bool | None = None,
         settings: Changes = (),
         **sections: Any,
     ) -> "OwnRun":
         """Go on with other goals, limits or workers, as in `run.resume(goals={"ess": 1000})`; see maxwell.resume."""
-        return resume(self, progress=progress, local=local, settings=settings, **sections)
+        return resume(
+            self,
+            previous_checkpoint=previous_checkpoint,
+            progress=progress,
+            local=local,
+            settings=settings,
+            **sections,
+        )
 
 
 def sample(
@@ -66,6 +74,8 @@ def sample(
     at or go on with by its method resume(); a script gets Interrupted, with the run as its attribute `run`. A second
     one ends at once, at the last commit. Raises MaxwellError for bad input.
     """
+    if out is not None:
+        stores.require_place(out)
     keep_programs()  # a front end compiles already; what cannot be kept is said when the run begins
     given = None if isinstance(model, str) else models.as_model(model, data)
     named = {"name": given.name} if given is not None else {**models.as_settings(model, data), "name": model}
@@ -96,6 +106,7 @@ def resume(
     model: Any = None,
     data: Mapping[str, Any] | None = None,
     *,
+    previous_checkpoint: bool = False,
     progress: bool | Progress | None = True,
     local: bool | None = None,
     settings: Changes = (),
@@ -114,7 +125,9 @@ def resume(
     path, given, folder = run.path, run.given, run.folder
     changes = _changes(settings, sections)
     return _in_hand(
-        lambda shown: resuming.resume(path, changes, given, local=local, progress=shown),
+        lambda shown: resuming.resume(
+            path, changes, given, previous_checkpoint=previous_checkpoint, local=local, progress=shown
+        ),
         lambda: OwnRun(path, given, folder),
         progress,
     )
@@ -140,10 +153,6 @@ def _new(
         path = folder.path / "run.zarr"
     else:
         folder, path = None, Path(out)
-    if path.exists():
-        raise StoreError(
-            f"{path} exists already. Go on with it by maxwell.resume({str(path)!r}), or name another store with out=..."
-        )
     return _in_hand(
         lambda shown: sampling.sample(settings, path, given, local=local, progress=shown),
         lambda: OwnRun(path, given, folder),

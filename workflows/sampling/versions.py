@@ -8,9 +8,9 @@ from pathlib import Path
 
 import jax
 
-PACKAGES = ("maxwell", "jax", "numpy", "ray", "zarr", "xarray", "arviz", "numpyro")
-DECISIVE = ("jax", "backend", "cpu")
-"""On these the bits of the draws depend."""
+PACKAGES = ("maxwell", "jax", "jaxlib", "numpy", "ray", "zarr", "xarray", "arviz", "numpyro")
+DECISIVE = ("maxwell", "jax", "jaxlib", "numpy", "numpyro", "python", "backend", "cpu")
+"""On these the bits of the draws may depend."""
 
 
 def versions() -> dict[str, str]:
@@ -22,15 +22,15 @@ def versions() -> dict[str, str]:
     return {**found, "python": platform.python_version(), "backend": jax.default_backend(), "cpu": _cpu()}
 
 
-def changed_versions(before: Mapping[str, str]) -> list[str]:
-    """One sentence for each thing on which bits depend that is not what the run began with."""
+def changed_versions(before: Mapping[str, str]) -> str | None:
+    """A sentence where things on which bits depend are not what the run began with, each with both; what a run of an
+    older program did not note is passed over."""
     now = versions()
-    return [
-        f"{name} was {before.get(name)} when the run began and is {now.get(name)} now: "
-        "the draws go on, but not bit for bit as they would have"
-        for name in DECISIVE
-        if before.get(name) != now.get(name)
-    ]
+    changed = [name for name in DECISIVE if name in before and before[name] != now.get(name)]
+    if not changed:
+        return None
+    each = "; ".join(f"{name} was {before[name]} when the run began and is {now.get(name)} now" for name in changed)
+    return f"{each}: the draws go on, but perhaps not bit for bit as they would have"
 
 
 def _cpu() -> str:

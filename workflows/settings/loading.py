@@ -12,10 +12,10 @@ from workflows.settings.source import Changes, KeyPath, lookup, merge, read_conf
 
 __all__ = ["Settings", "SettingsError", "describe", "load_settings", "make_settings", "resume_settings"]
 
-RESUMABLE = ("goals", "limits", "ensemble.workers", "ensemble.address")
+RESUMABLE = ("goals", "limits", "ensemble.workers", "ensemble.address", "ensemble.start_seconds")
 """What a resumed run may change: when to stop, and on what to run; never what is drawn."""
 
-MAY_CHANGE = "goals.*, limits.*, ensemble.workers and ensemble.address"
+MAY_CHANGE = "goals.*, limits.*, ensemble.workers, ensemble.address and ensemble.start_seconds"
 
 
 def load_settings(path: Path, overrides: Changes = ()) -> Settings:

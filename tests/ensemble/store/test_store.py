@@ -591,7 +591,9 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize("damage", [flip, Path.unlink])
 def test_a_damaged_checkpoint_is_never_passed_over_in_silence(file, damage, finished: Path) -> None:
     damage(finished / "checkpoint" / "2" / file)
-    with pytest.raises(StoreDamaged, match=f"2/{file} .* previous_checkpoint=True: .* epoch 1, is intact"):
+    with pytest.raises(
+        StoreDamaged, match=f"2/{file} .* epoch 1, which is intact: .* --previous-checkpoint.*keeps 3 draws"
+    ):
         stores.reopen(finished)
     assert_holds(stores.reader(finished).arviz(), {"posterior": 6})
     with stores.reopen(finished, previous_checkpoint=True) as store:
@@ -601,6 +603,25 @@ def test_a_damaged_checkpoint_is_never_passed_over_in_silence(file, damage, fini
         store.commit(checkpoint(2))
         assert_same(store.load_checkpoint(), checkpoint(2))
     assert_holds(stores.reader(finished).arviz(), {"posterior": 6})
+
+
+def test_draws_are_not_given_up_for_nothing(finished: Path) -> None:
+    with pytest.raises(StoreError, match="of epoch 2, is intact: go on from it, without previous_checkpoint"):
+        stores.reopen(finished, previous_checkpoint=True)
+    assert_holds(stores.reader(finished).arviz(), {"posterior": 6})
+
+
+def test_a_store_that_is_held_is_others_to_read_and_not_changed(finished: Path) -> None:
+    before = {file: file.read_bytes() for file in finished.rglob("*") if file.is_file() and file.name != ".lock"}
+    with stores.hold(finished) as take_over:
+        with pytest.raises(StoreLocked):
+            stores.reopen(finished)
+        assert {file: file.read_bytes() for file in before} == before
+        with take_over() as store:
+            append(store, {"posterior": 3})
+            store.commit(checkpoint(3))
+    assert_holds(stores.reader(finished).arviz(), {"posterior": 9})
+    stores.reopen(finished).close()
 
 
 def test_no_intact_checkpoint(finished: Path) -> None:

@@ -53,7 +53,7 @@ class FakeSampling:
         self.calls.append(("sample", settings, path, local))
         return self._end(path)
 
-    def resume(self, path, changes=(), *, local=None, progress=None):
+    def resume(self, path, changes=(), *, previous_checkpoint=False, local=None, progress=None):
         self.calls.append(("resume", path, list(changes), local))
         resume_settings(STORED, changes)
         return self._end(path)

@@ -166,6 +166,11 @@ def test_files_of_other_kinds_and_files_that_exist_are_refused(finished: Any, tm
         write(data, tmp_path / "there.nc")
     with pytest.raises(PosteriorError, match=r"no folder .*nowhere: make it first"):
         write(data, tmp_path / "nowhere" / "people.nc")
+    (tmp_path / "link.nc").symlink_to(tmp_path / "gone" / "people.nc")
+    with pytest.raises(PosteriorError, match=r"link.nc cannot be written: it is a link to .*gone/people.nc"):
+        write(data, tmp_path / "link.nc")
+    with pytest.raises(PosteriorError, match=r"\.nc cannot be written: File name too long"):
+        write(data, tmp_path / f"{'n' * 300}.nc")
 
 
 def test_the_command_writes_a_file(finished: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

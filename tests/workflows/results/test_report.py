@@ -196,10 +196,14 @@ def test_a_store_whose_checkpoint_is_damaged_is_refused(users: Path, tmp_path: P
     shutil.copytree(users, store)
     for file in store.glob("checkpoint/*/coordinator.npz"):
         file.write_bytes(b"PK no longer")
-    with pytest.raises(StoreDamaged, match=r"its last checkpoint, .*, cannot be read"):
+    with pytest.raises(
+        StoreDamaged, match=r"in its last checkpoint, .*coordinator.npz is damaged: .*Restore that file"
+    ):
         Facts(store)
     shutil.rmtree(store / "checkpoint")
-    with pytest.raises(StoreDamaged, match=r"its last checkpoint, .*, cannot be read"):
+    with pytest.raises(
+        StoreDamaged, match=r"in its last checkpoint, .*manifest.json cannot be read .*Restore that file"
+    ):
         Facts(store)
 
 

@@ -116,7 +116,7 @@ def test_a_named_model_takes_its_settings_as_data() -> None:
 
 
 def test_a_store_that_is_there_is_not_written_over(short: Path) -> None:
-    with pytest.raises(StoreError, match=r"exists already. Go on with it by maxwell.resume"):
+    with pytest.raises(StoreError, match=r"exists already. Go on with it by .* in Python maxwell.resume"):
         maxwell.sample(user_model.normal_groups, Y, out=short, **SHORT)
 
 

@@ -237,7 +237,9 @@ def test_resume_refuses_everything_else_and_says_what_is_stored():
     overrides = ["model.genes=3", "model.cells=true", "seed=7", "round={sweeps: 2}", "goal.ess=1", "scout=none", "x"]
     with pytest.raises(SettingsError) as caught:
         resume_settings(stored_settings(), overrides)
-    assert "may set only goals.*, limits.*, ensemble.workers and ensemble.address" in str(caught.value)
+    assert "may set only goals.*, limits.*, ensemble.workers, ensemble.address and ensemble.start_seconds" in str(
+        caught.value
+    )
     expected = ["'x': has no =", "model.genes: asked for 3, the stored value is 2000", "model.cells: asked for True"]
     expected += ["seed: asked for 7, the stored value is 0", "round.sweeps: asked for 2, the stored value is 'auto'"]
     expected += ["scout: asked for 'none', the stored value is {", "goal: unknown key; did you mean goals?"]

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ensemble.shard.platform import require_platform
 from workflows.modelling.errors import ModelError
 from workflows.modelling.model import Static
 
@@ -15,7 +16,9 @@ def traced_and_static(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str
 
     Python and NumPy integers, booleans, text and None are static, so that they can be sizes and switches. Everything
     else (arrays, floats, lists of numbers, nested containers of them) becomes arrays, which are never compiled in.
+    Raises PlatformError where JAX has no device to compute on: front ends begin here.
     """
+    require_platform()
     arrays: dict[str, Any] = {}
     static: dict[str, Static] = {}
     for name, value in data.items():

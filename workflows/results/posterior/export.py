@@ -8,6 +8,7 @@ import xarray
 
 from ensemble.store.arviz_object import for_arviz
 from ensemble.store.arviz_schema import now, schema_attributes
+from ensemble.surroundings import why_not_made
 from workflows.results.posterior.groups import Posterior, PosteriorError
 from workflows.results.protocol import StoredRun
 
@@ -58,10 +59,12 @@ def require_new(path: Path) -> None:
     for a folder that is not there."""
     if path.suffix not in SUFFIXES:
         raise PosteriorError(f"{path} was given; the file must end in {' or '.join(SUFFIXES)}")
-    if path.exists():
-        raise PosteriorError(f"{path} exists already: remove it or name another file")
     if not path.absolute().parent.is_dir():
         raise PosteriorError(f"{path} was given, but there is no folder {path.absolute().parent}: make it first")
+    if (why := why_not_made(path)) is not None:
+        raise PosteriorError(f"{path} cannot be written: {why}. Name a file in a folder you may write to")
+    if path.exists():
+        raise PosteriorError(f"{path} exists already: remove it or name another file")
 
 
 def write(data: Any, path: Path) -> None:

@@ -83,7 +83,4 @@ class Facts:
                 return reader, reader.coordinator_state()
             except StoreDamaged as error:
                 fault = error
-        raise StoreDamaged(
-            f"{reader.locator}: its last checkpoint, with the ledger of the run, cannot be read ({fault}) Restore the "
-            "store from a copy, or go back to the checkpoint before (reopen with previous_checkpoint)."
-        ) from fault
+        raise StoreDamaged(f"The ledger of the run lies in its last checkpoint, and {fault}") from fault

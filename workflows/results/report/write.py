@@ -28,10 +28,12 @@ def write_report(store: str | Path, out: str | Path | None = None) -> Path:
     facts = Facts(store)
     draft = _writable(path)
     try:
-        draft.write_text(page(facts), "utf-8")
-        draft.replace(path)
-    except OSError as error:
-        raise _refusal(path, error.strerror or str(error)) from error
+        text = page(facts)
+        try:
+            draft.write_text(text, "utf-8")
+            draft.replace(path)
+        except OSError as error:
+            raise _refusal(path, error.strerror or str(error)) from error
     finally:
         draft.unlink(missing_ok=True)
     return path

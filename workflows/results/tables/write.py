@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ensemble.errors import MaxwellError
+from ensemble.surroundings import why_not_made
 from workflows.modelling.registry import entries, entry_of, part
 from workflows.results.protocol import StoredRun
 
@@ -53,10 +54,12 @@ def _kind(path: Path) -> str:
 def _require_new(path: Path) -> None:
     if _kind(path) not in (*TEXT, PARQUET) or (_kind(path) == PARQUET) > (path.suffix.lower() == PARQUET):
         raise TableError(f"{path} was given; the file must end in {', '.join(TEXT)} (also with .gz) or {PARQUET}")
-    if path.exists():
-        raise TableError(f"{path} exists already: remove it or name another file")
     if not path.absolute().parent.is_dir():
         raise TableError(f"{path} was given, but there is no folder {path.absolute().parent}: make it first")
+    if (why := why_not_made(path)) is not None:
+        raise TableError(f"{path} cannot be written: {why}. Name a file in a folder you may write to")
+    if path.exists():
+        raise TableError(f"{path} exists already: remove it or name another file")
     if _kind(path) == PARQUET:
         try:
             importlib.import_module("pyarrow")

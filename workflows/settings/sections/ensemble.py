@@ -7,7 +7,7 @@ from pydantic import field_validator
 from pydantic_core.core_schema import ValidationInfo
 
 from ensemble.fleet.cluster_address import parted
-from workflows.settings.fields import COUNT, Count, FromTwo, Section, key
+from workflows.settings.fields import COUNT, POSITIVE, Count, FromTwo, Positive, Section, key
 
 HINTS = {
     "ray": ". Ray Client (ray://) is not used: run this on a machine of the cluster, or by ray job submit",
@@ -32,6 +32,9 @@ class EnsembleSettings(Section):
         None,
         "host:port of a Ray cluster's head, auto (the one that this machine knows of), or null",
         "the cluster; null: start one here",
+    )
+    start_seconds: Positive = key(
+        600.0, POSITIVE, "seconds that a worker may take to start: more on busy machines and slow file systems"
     )
 
     @field_validator("superchains")

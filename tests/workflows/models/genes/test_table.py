@@ -187,6 +187,7 @@ def test_a_table_that_cannot_be_written_is_refused(store: Path, tmp_path: Path, 
         ("genes.xlsx", "must end in .tsv, .csv (also with .gz) or .parquet"),
         ("genes.parquet.gz", "must end in .tsv"),
         ("nowhere/genes.tsv", "there is no folder"),
+        (f"{'n' * 300}.tsv", "cannot be written: File name too long"),
     ):
         assert main(["table", str(store), "--out", str(tmp_path / out)]) == 2
         assert message in capsys.readouterr().err
