@@ -49,7 +49,7 @@ class Check(NamedTuple):
     replicate: Replicate | None = None
 
 
-def in_classes(values: jax.Array, classes: jax.Array, number: int) -> jax.Array:
+def in_classes(values: jax.Array, classes: jax.Array | np.ndarray, number: int) -> jax.Array:
     """Means [number] of values [n] in each of so many classes [n]; NaN for a class without members."""
     total = jnp.zeros(number).at[classes].add(values.astype(jnp.float64))
     return total / jnp.zeros(number).at[classes].add(1.0)

@@ -69,9 +69,8 @@ def _kept(model: Model, generative: Generative, posterior: xarray.Dataset) -> di
 
     A masked observation has a log likelihood of 0 under every draw; one draw tells.
     """
-    draw = {
-        str(name): jnp.asarray(x.values[-1, -1], jnp.float64) for name, x in posterior.isel(draw=[-1]).data_vars.items()
-    }
+    last = posterior.isel(chain=-1, draw=-1)
+    draw = {str(name): jnp.asarray(x.values, jnp.float64) for name, x in last.data_vars.items()}
     data = jax.tree.map(jnp.asarray, model.data)
     predicted = jax.eval_shape(generative.predict, jax.random.key(0), draw, data)
     likelihood = jax.jit(generative.log_likelihood)(draw, data) if generative.observes else {}

@@ -44,8 +44,8 @@ def headline(fit: Fit) -> str:
     )
     return (
         f"{fit.data_sets} data sets were drawn from the posterior. {found} A family is apart where the data lie "
-        f"further out than every data set, which chance alone does at most once in {fit.data_sets + 1}; it is a misfit where "
-        "the difference is large enough to matter."
+        f"further out than every data set, which chance alone does at most once in {fit.data_sets + 1}; it is a misfit "
+        "where the difference is large enough to matter."
     )
 
 
