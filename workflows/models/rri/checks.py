@@ -1,6 +1,7 @@
 """Heart-beat intervals: whether residuals hang together in time, and whether their variance is the same throughout."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +60,7 @@ def _checks(residuals: Residuals, t: np.ndarray) -> tuple[Check, ...]:
     ends = np.linspace(0, len(t), PARTS + 1).astype(int)
     varying = Family(
         "variance of the residuals in time",
-        tuple(f"{t[first]:.3g} to {t[last - 1]:.3g} min" for first, last in zip(ends[:-1], ends[1:], strict=True)),
+        tuple(f"{t[first]:.3g} to {t[last - 1]:.3g} min" for first, last in pairwise(ends)),
         VARIANCE,
         about=f"Mean squares of (y - M(t)) / sigma in {PARTS} parts of the recording: 1 under the model.",
         ordered=True,
@@ -70,6 +71,6 @@ def _checks(residuals: Residuals, t: np.ndarray) -> tuple[Check, ...]:
 
     def variance(outcomes: Mapping[str, jax.Array], values: Position, data: Data) -> jax.Array:
         square = residuals(outcomes, values, data) ** 2
-        return jnp.stack([jnp.mean(square[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)])
+        return jnp.stack([jnp.mean(square[a:b]) for a, b in pairwise(ends)])
 
     return Check(correlated, autocorrelation), Check(varying, variance)

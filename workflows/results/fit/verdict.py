@@ -48,21 +48,18 @@ class Verdict(NamedTuple):
 
 def judge(found: Replicated) -> Verdict:
     """The verdict on a family."""
-    observed, replicated, family = found.observed, found.replicated, found.family
-    kept = np.isfinite(observed) & np.isfinite(replicated).all(axis=0)
+    family, kept = found.family, np.isfinite(found.observed) & np.isfinite(found.replicated).all(axis=0)
+    # Those left out take part as zeros, which are never apart, and are told as NaN.
+    observed, replicated = np.where(kept, found.observed, 0.0), np.where(kept, found.replicated, 0.0)
     median, scales = _middle(np.vstack([observed[None], replicated]))
-    with np.errstate(invalid="ignore"):
-        distance = _distances(observed, median, scales)
-        reach = _sided(_distances(replicated, median, scales), family)[:, kept].max(initial=0.0)
+    distance = _distances(observed, median, scales)
+    reach = _sided(_distances(replicated, median, scales), family).max(initial=0.0)
     apart = kept & (_sided(distance, family) > reach)
     p = (replicated > observed).mean(axis=0) + 0.5 * (replicated == observed).mean(axis=0)
     tails = [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]
     predicted = np.median(replicated, axis=0)
     judgement, text = _words(family, observed, predicted, apart, kept)
-    return Verdict(
-        family,
-        judgement,
-        text,
+    numbers = (
         observed,
         predicted,
         np.quantile(replicated, tails, axis=0),
@@ -70,19 +67,18 @@ def judge(found: Replicated) -> Verdict:
         distance,
         p,
         np.sqrt(np.maximum(p * (1 - p), 1.0 / len(replicated)) / len(replicated)),
-        apart,
     )
+    return Verdict(family, judgement, text, *(np.where(kept, values, np.nan) for values in numbers), apart=apart)
 
 
 def _middle(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Medians [k] and scales below and above them [2, k] of values [n, k]; at least a few units of the last place."""
-    with np.errstate(invalid="ignore"):
-        median = np.median(values, axis=0)
-        away = values - median
-        below, above = (
-            np.sqrt((np.where(side, away, 0.0) ** 2).sum(axis=0) / np.maximum(1, side.sum(axis=0)))
-            for side in (away <= 0, away >= 0)
-        )
+    median = np.median(values, axis=0)
+    away = values - median
+    below, above = (
+        np.sqrt((np.where(side, away, 0.0) ** 2).sum(axis=0) / np.maximum(1, side.sum(axis=0)))
+        for side in (away <= 0, away >= 0)
+    )
     return median, np.maximum(np.stack([below, above]), 8 * np.spacing(np.abs(median)))
 
 
