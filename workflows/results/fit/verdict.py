@@ -59,16 +59,23 @@ def judge(found: Replicated) -> Verdict:
     tails = [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]
     predicted = np.median(replicated, axis=0)
     judgement, text = _words(family, observed, predicted, apart, kept)
-    numbers = (
-        observed,
-        predicted,
-        np.quantile(replicated, tails, axis=0),
-        median + reach * scales * np.array([[-1.0], [1.0]]),
-        distance,
-        p,
-        np.sqrt(np.maximum(p * (1 - p), 1.0 / len(replicated)) / len(replicated)),
+
+    def known(values: np.ndarray) -> np.ndarray:
+        return np.where(kept, values, np.nan)
+
+    return Verdict(
+        family,
+        judgement,
+        text,
+        observed=known(observed),
+        median=known(predicted),
+        between=known(np.quantile(replicated, tails, axis=0)),
+        widest=known(median + reach * scales * np.array([[-1.0], [1.0]])),
+        distance=known(distance),
+        p=known(p),
+        error=known(np.sqrt(np.maximum(p * (1 - p), 1.0 / len(replicated)) / len(replicated))),
+        apart=apart,
     )
-    return Verdict(family, judgement, text, *(np.where(kept, values, np.nan) for values in numbers), apart=apart)
 
 
 def _middle(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
