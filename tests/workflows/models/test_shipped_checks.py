@@ -124,7 +124,7 @@ def test_census_quantiles_by_state() -> None:
 
 
 def test_alcohol_shares_and_groups() -> None:
-    model, values, outcomes = plain("alcohol")
+    model, _, outcomes = plain("alcohol")
     y, found = outcomes["y"], statistics("alcohol")
     expected = [(y == k).mean() for k in range(1, 31)] + [(y > 30).mean()]
     np.testing.assert_allclose(found["shares of each count"], expected)
