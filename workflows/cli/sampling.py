@@ -42,10 +42,9 @@ def _model_lines(run: Any) -> list[str]:
 def _fit_lines(run: Any) -> list[str]:
     """Whether the model fits, where that is soon said; what is wrong with its statistics is told, as above."""
     from workflows.results.fit.check import FitError
-    from workflows.results.fit.text import closing
 
     try:
-        return closing(run)
+        lines: list[str] = run.fit_lines()
     except FitError:
         return []
     except Exception as error:  # noqa: BLE001 - statistics of any model, the user's included
@@ -53,6 +52,7 @@ def _fit_lines(run: Any) -> list[str]:
             f"The run is complete; its fit could not be checked ({type(error).__name__}: {error}). "
             "`maxwell check` tries it again."
         ]
+    return lines
 
 
 def _interrupted(store: Path, kept: str, local: bool) -> int:

@@ -93,6 +93,12 @@ class Run:
 
         return check(self)
 
+    def fit_lines(self) -> list[str]:
+        """The verdicts on the fit, where they are soon had. Raises as `check`."""
+        from workflows.results.fit.text import closing
+
+        return closing(self)
+
     def report_lines(self) -> list[str]:
         """What the model itself has to say of its posterior: a table, or nothing."""
         return own.lines(self)

@@ -156,6 +156,8 @@ def test_a_page_of_a_users_model(users: Path) -> None:
     for part in (
         "tests.support.models.report_models:hostile",
         "no pictures of its own",
+        "Does the model fit?",
+        "centre and spread fits",
         "scout 3 3",
         "equilibrate 4 8",
         "Not drawn, as draws have another shape than the site: share",

@@ -37,11 +37,9 @@ def fit_of(facts: Facts) -> Fit | str:
 def headline(fit: Fit) -> str:
     """What was compared, and what came out."""
     bad = [verdict.family.name for verdict in fit.verdicts if verdict.judgement == MISFIT]
-    found = (
-        f"It misses {len(bad)} of {len(fit.verdicts)}: {', '.join(bad)}."
-        if bad
-        else "No family of statistics is missed."
-    )
+    found = "No family of statistics is missed."
+    if bad:
+        found = f"{len(bad)} of {len(fit.verdicts)} families of statistics are missed: {', '.join(bad)}."
     return (
         f"{fit.data_sets} data sets were drawn from the posterior. {found} A family is apart where the data lie "
         f"further out than every data set, which chance alone does at most once in {fit.data_sets + 1}; it is a misfit "
