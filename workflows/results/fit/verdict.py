@@ -1,7 +1,8 @@
 """The rule by which statistics of the data are judged against those of data sets from the posterior.
 
 A family of k statistics is standardised: the distance of each from its median, over the root mean square of the
-distances on that side of the median, medians and scales of data and data sets together. The data are apart where the
+distances on that side of the median, medians and scales of data and data sets together; of shares p by arcsin sqrt p,
+whose scale hardly depends on p, as a rare count would else set the measure for all. The data are apart where the
 largest of their k distances exceeds the largest of every data set. Were data and data sets exchangeable, that would
 happen once in DATA_SETS + 1 (Barnard 1963; Besag and Clifford 1989, Biometrika 76, 633-642); as the posterior has seen
 the data it happens more seldom. A statistic is apart where its own distance exceeds the largest of every data set: the
@@ -51,9 +52,10 @@ def judge(found: Replicated) -> Verdict:
     family, kept = found.family, np.isfinite(found.observed) & np.isfinite(found.replicated).all(axis=0)
     # Those left out take part as zeros, which are never apart, and are told as NaN.
     observed, replicated = np.where(kept, found.observed, 0.0), np.where(kept, found.replicated, 0.0)
-    median, scales = _middle(np.vstack([observed[None], replicated]))
-    distance = _distances(observed, median, scales)
-    reach = _sided(_distances(replicated, median, scales), family).max(initial=0.0)
+    seen, predictions = (_stable(values, family) for values in (observed, replicated))
+    median, scales = _middle(np.vstack([seen[None], predictions]))
+    distance = _distances(seen, median, scales)
+    reach = _sided(_distances(predictions, median, scales), family).max(initial=0.0)
     apart = kept & (_sided(distance, family) > reach)
     p = (replicated > observed).mean(axis=0) + 0.5 * (replicated == observed).mean(axis=0)
     tails = [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2]
@@ -70,12 +72,22 @@ def judge(found: Replicated) -> Verdict:
         observed=known(observed),
         median=known(predicted),
         between=known(np.quantile(replicated, tails, axis=0)),
-        widest=known(median + reach * scales * np.array([[-1.0], [1.0]])),
+        widest=known(_natural(median + reach * scales * np.array([[-1.0], [1.0]]), family)),
         distance=known(distance),
         p=known(p),
         error=known(np.sqrt(np.maximum(p * (1 - p), 1.0 / len(replicated)) / len(replicated))),
         apart=apart,
     )
+
+
+def _stable(values: np.ndarray, family: Family) -> np.ndarray:
+    """Statistics on the scale on which they are judged."""
+    return np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0))) if family.share else values
+
+
+def _natural(values: np.ndarray, family: Family) -> np.ndarray:
+    """The inverse of _stable."""
+    return np.sin(np.clip(values, 0.0, np.pi / 2)) ** 2 if family.share else values
 
 
 def _middle(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

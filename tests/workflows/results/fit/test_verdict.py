@@ -54,6 +54,19 @@ def test_ties_make_it_rarer() -> None:
     assert found <= binom.ppf(1 - 1e-6, tries, 1 / (DATA_SETS + 1))
 
 
+def test_a_rare_count_does_not_set_the_measure_for_all() -> None:
+    """Of 10,000 people a share of .4, and 30 counts that one in 20,000 reports: data whose share is off by 6 of its
+    standard deviations are apart, however odd the rare counts of some data set are."""
+    rng = np.random.default_rng(7)
+    p = np.array([0.4, *np.full(30, 5e-5)])
+    values = rng.binomial(10_000, p, size=(DATA_SETS + 1, p.size)) / 10_000
+    values[0, 0] = 0.4 + 6 * np.sqrt(0.24 / 10_000)
+    found = apart(values[0], values[1:], share=True, matters=0.01)
+    np.testing.assert_array_equal(np.flatnonzero(found.apart), [0])
+    assert found.judgement == MISFIT
+    assert 0.4 < found.widest[1, 0] < values[0, 0]
+
+
 def shares(observed: float, others: float = 0.2) -> Verdict:
     """Predictions about .2, sd .01 and .001: the first statistic off."""
     replicated = np.random.default_rng(2).normal(others, [0.01, 0.001], size=(DATA_SETS, 2))
