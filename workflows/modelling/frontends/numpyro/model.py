@@ -46,13 +46,11 @@ def numpyro_model(
     name, functions (key, recorded values of one draw, data) of an array that was never observed, for ArviZ's group
     predictions, with dims under the same names. checks: statistics of its fit, beside those of any model.
 
-    Discrete latent sites of finite support are summed out by NumPyro's enumeration, for which
-    pip install 'maxwell[enumeration]'. They and deterministic values that depend on them are drawn on export, given the
-    rest, into the group predictions (not in models with NumPyro's scan, which draws none).
+    Discrete latent sites of finite support are summed out by NumPyro's enumeration (maxwell[enumeration]). They and what
+    depends on them are drawn on export into the group predictions (not in models with scan, which NumPyro draws not).
 
     Raises ModelError for discrete latent sites that cannot be summed out, supports that have no bijection, empty and
-    randomly subsampled plates, param, mutable and prng_key, and where the model needs a number (a size) that was given
-    as an array.
+    randomly subsampled plates, param, mutable and prng_key, and where a number (a size) was given as an array.
     """
     label = name or str(getattr(model, "__name__", "numpyro_model"))
     arrays, static = traced_and_static(dict(data or {}))
@@ -77,7 +75,7 @@ def numpyro_model(
         supports=traced.supports,
         static=static,
         generative=generative(model, static, traced, dict(impute)),
-        checks=tuple(checks),
+        checks=checks,
     )
     with explained(label):
         rehearse(label, model, static, traced, made)
