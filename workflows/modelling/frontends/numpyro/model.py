@@ -46,8 +46,8 @@ def numpyro_model(
     name, functions (key, recorded values of one draw, data) of an array that was never observed, for ArviZ's group
     predictions, with dims under the same names. checks: statistics of its fit, beside those of any model.
 
-    Discrete latent sites of finite support are summed out by NumPyro's enumeration (maxwell[enumeration]). They and what
-    depends on them are drawn on export into the group predictions (not in models with scan, which NumPyro draws not).
+    Discrete latent sites of finite support are summed out by NumPyro's enumeration: pip install 'maxwell[enumeration]'.
+    They and what depends on them are drawn on export, into predictions (not in models with scan, which draws none).
 
     Raises ModelError for discrete latent sites that cannot be summed out, supports that have no bijection, empty and
     randomly subsampled plates, param, mutable and prng_key, and where a number (a size) was given as an array.
