@@ -23,7 +23,7 @@ def to_the_end(start: Callable[[Progress], Any], store: Path, local: bool) -> in
         return _interrupted(store, stop.kept if isinstance(stop, Interrupted) else LAST_COMMIT, local)
     finally:
         progress.close()
-    say("\n".join(closing_lines(run.summary(), _model_lines(run), local)))
+    say("\n".join(closing_lines(run.summary(), [*_model_lines(run), *_fit_lines(run)], local)))
     return 0
 
 
@@ -35,6 +35,22 @@ def _model_lines(run: Any) -> list[str]:
         return [
             f"The run is complete; the model's own table could not be made ({type(error).__name__}: {error}). "
             "`maxwell table` tries it again."
+        ]
+    return lines
+
+
+def _fit_lines(run: Any) -> list[str]:
+    """Whether the model fits, where that is soon said; what is wrong with its statistics is told, as above."""
+    from workflows.results.fit.check import FitError
+
+    try:
+        lines: list[str] = run.fit_lines()
+    except FitError:
+        return []
+    except Exception as error:  # noqa: BLE001 - statistics of any model, the user's included
+        return [
+            f"The run is complete; its fit could not be checked ({type(error).__name__}: {error}). "
+            "`maxwell check` tries it again."
         ]
     return lines
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from kernels.target import Target
 from kernels.types import Data, Position
+from workflows.modelling.checks import Check
 from workflows.modelling.errors import ModelError
 
 Static = int | str | bool | None
@@ -52,6 +53,7 @@ class Model:
     generative: where the model can predict.
     shipped: whether it is the shipped model of its name.
     notes: sentences for the user when a run begins, such as what was left out of the data.
+    checks: statistics of its fit, beside those of any model (workflows.results.fit).
     Raises ModelError for a target without sites or with a site of no elements.
     """
 
@@ -67,6 +69,7 @@ class Model:
     generative: Generative | None = None
     shipped: bool = False
     notes: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse targets that have nothing to sample."""

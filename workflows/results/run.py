@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray
 
     from workflows.modelling.model import Model
+    from workflows.results.fit.check import Fit
 
 
 class Run:
@@ -85,6 +86,18 @@ class Run:
         from workflows.results.tables.write import frame  # pandas takes a second
 
         return frame(self)
+
+    def check(self) -> "Fit":
+        """Whether the model fits, by data sets from its posterior. Raises FitError for a model that draws none."""
+        from workflows.results.fit.check import check  # builds the model
+
+        return check(self)
+
+    def fit_lines(self) -> list[str]:
+        """The verdicts on the fit, where they are soon had. Raises as `check`."""
+        from workflows.results.fit.text import closing
+
+        return closing(self)
 
     def report_lines(self) -> list[str]:
         """What the model itself has to say of its posterior: a table, or nothing."""

@@ -13,6 +13,7 @@ import pytest
 from ensemble.errors import MaxwellError
 from workflows.cli.main import main
 from workflows.modelling import registry as models
+from workflows.results.fit.check import FitError
 from workflows.results.inspect import SUMMARY_KEYS, summarise
 from workflows.settings.loading import make_settings, resume_settings
 
@@ -38,6 +39,9 @@ class FakeRun:
 
     def report_lines(self) -> list[str]:
         return ["strongest effects: none"]
+
+    def fit_lines(self) -> list[str]:
+        return ["Does the model fit?"]
 
 
 class FakeSampling:
@@ -164,6 +168,27 @@ def test_an_error_in_the_models_own_lines_does_not_fail_a_finished_run(sampling,
     out = capsys.readouterr().out
     assert "the model's own table could not be made (TypeError: no such column). `maxwell table` tries it again" in out
     assert "maxwell inspect runs/scorpio.zarr" in out
+
+
+def test_what_is_wrong_with_the_fit_does_not_fail_a_finished_run(sampling, capsys, monkeypatch):
+    assert main(["run", "scorpio"]) == 0
+    assert "Does the model fit?" in capsys.readouterr().out
+
+    def broken(_: FakeRun) -> list[str]:
+        raise TypeError("no such class")
+
+    def density(_: FakeRun) -> list[str]:
+        raise FitError("it draws nothing")
+
+    monkeypatch.setattr(FakeRun, "fit_lines", broken)
+    assert main(["run", "scorpio"]) == 0
+    assert (
+        "its fit could not be checked (TypeError: no such class). `maxwell check` tries it again"
+        in capsys.readouterr().out
+    )
+    monkeypatch.setattr(FakeRun, "fit_lines", density)
+    assert main(["run", "scorpio"]) == 0
+    assert "fit" not in capsys.readouterr().out
 
 
 def test_inspect_prints_text_or_exactly_the_summary(monkeypatch, capsys):

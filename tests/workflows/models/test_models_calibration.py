@@ -110,25 +110,27 @@ EVERY = heaping.tables(np.arange(1, heaping.LARGEST + 2))
 
 
 def looked_up(counts: jax.Array) -> heaping.Tables:
-    """heaping.tables of counts [N] inside a compiled function: a column for every count, whether it heaps or not."""
+    """heaping.tables of counts [N] inside a compiled function: a wide column for every count, whatever is behind it."""
     index = jnp.minimum(counts, heaping.LARGEST + 1) - 1
-    column = jnp.asarray(EVERY.place)[index]
-    # The last column is of a count that all ways leave alone: itself, with probability one.
-    alone = np.full(EVERY.step.shape[0], -np.inf)
-    alone[0] = 0.0
-    step = np.concatenate([EVERY.step, np.zeros((len(alone), 1))], axis=1)
-    ratio = np.concatenate([EVERY.ratio, alone[:, None]], axis=1)
-    ways = np.concatenate([EVERY.ways, np.ones((len(heaping.WAYS), len(alone), 1))], axis=2)
-    everyone = jnp.arange(counts.size)
+    step, ratio, ways = (jnp.asarray(part)[..., index] for part in sources_of_every())
+    size, everyone = counts.size, jnp.arange(counts.size)
     return heaping.Tables(
         further=counts - 1.0,
         constant=-jax.scipy.special.gammaln(counts.astype(jnp.float64)),
-        heaped=everyone,
-        place=everyone,
-        step=jnp.asarray(step)[:, column],
-        ratio=jnp.asarray(ratio)[:, column],
-        ways=jnp.asarray(ways)[:, :, column],
+        near=heaping.Near(jnp.zeros(size), jnp.zeros(size), jnp.ones((4, size)), jnp.zeros((4, size))),
+        wide=heaping.Sources(everyone, step, ratio, ways),
     )
+
+
+def sources_of_every() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """step, ratio [T, count] and ways [4, T, count] of every count of EVERY, near and wide alike."""
+    near, wide = EVERY.near, EVERY.wide
+    rows, size = len(wide.step), near.step.size
+    step, ratio, ways = np.zeros((rows, size)), np.full((rows, size), -np.inf), np.zeros((4, rows, size))
+    step[1], ratio[0], ratio[1] = near.step, 0.0, near.ratio
+    ways[:, 0], ways[:, 1] = near.own, near.other
+    step[:, wide.heaped], ratio[:, wide.heaped], ways[:, :, wide.heaped] = wide.step, wide.ratio, wide.ways
+    return step, ratio, ways
 
 
 def few_people() -> Study:

@@ -29,7 +29,7 @@ from workflows.results.report.pictures.__main__ import save
 from workflows.results.report.write import ReportError, default_output, write_report
 from workflows.settings.loading import make_settings
 
-SECTIONS = ["verdicts", "run", "course", "rates", "ladder", "diagnostics", "worst", "shared", "model", "numbers"]
+SECTIONS = ["verdicts", "fit", "run", "course", "rates", "ladder", "diagnostics", "worst", "shared", "model", "numbers"]
 AIRWAY: dict[str, Any] = {
     **SETTINGS,
     "model": {"name": "airway", "genes": 40},
@@ -140,8 +140,8 @@ def test_a_page_of_airway(airway: Path) -> None:
         "equilibrate 4 16",
     ):
         assert part in parsed.text, part
-    # Course, histograms, six coordinates, volcano, shrinkage.
-    assert len(parsed.images) == 10
+    # Two of the fit, course, histograms, six coordinates, volcano, shrinkage.
+    assert len(parsed.images) == 12
 
 
 def test_a_page_of_scorpio_on_a_ladder(scorpio: Path) -> None:
@@ -156,6 +156,8 @@ def test_a_page_of_a_users_model(users: Path) -> None:
     for part in (
         "tests.support.models.report_models:hostile",
         "no pictures of its own",
+        "Does the model fit?",
+        "centre and spread fits",
         "scout 3 3",
         "equilibrate 4 8",
         "Not drawn, as draws have another shape than the site: share",

@@ -200,7 +200,18 @@ def test_an_empty_section_means_its_defaults(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["airway_plain", "airway_small", "airway_cells", "alcohol", "alcohol_small", "census", "glmm", "scorpio"]
+    "name",
+    [
+        "airway_plain",
+        "airway_small",
+        "airway_cells",
+        "alcohol",
+        "alcohol_plain",
+        "alcohol_small",
+        "census",
+        "glmm",
+        "scorpio",
+    ],
 )
 def test_shipped_configs_are_valid_and_found_by_bare_name(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

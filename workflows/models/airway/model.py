@@ -19,6 +19,7 @@ from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.model import Model
 from workflows.modelling.subsets import all_or_some
+from workflows.models.airway.checks import checks
 from workflows.models.airway.dataset import load
 
 CELL_LINES = ("N061011", "N61311", "N080611")
@@ -93,4 +94,5 @@ def build(*, genes: int | str = "all", cells: bool = False) -> Model:
         coords={"gene": experiment.genes, "sample": experiment.samples, "cell": np.array(CELL_LINES)},
         dims={"library": ("sample",), "treated": ("sample",)} | ({"c": ("cell",)} if cells else {}),
         constant={"library": experiment.library, "treated": experiment.treated},
+        checks=checks(experiment.counts, experiment.library),
     )

@@ -5,7 +5,7 @@
     u_i ~ N(0, sd_person)                               x_i is the propensity of person i, u_i its own part
     each effect ~ N(0, sd of its group), summing to zero over the group's categories
     age: step_g ~ N(0, sd_age) from each age group to the next, their sum centred to a mean of zero
-    (w_0, w_1, w_2) ~ Dirichlet(2, 2, 2)                ways of reporting: exact, half dozens, round numbers
+    (w_0, .., w_3) ~ Dirichlet(2, 2, 2, 2)              ways of reporting: exact, half dozens, round numbers, words
 
 Hyperpriors: mu N(0, 1), second argument a standard deviation; the sd of a group Gamma(2) of mean .5, sd_age of mean
 .25, sd_person of mean 1. Their densities are 0 at 0 and say little elsewhere (Chung, Rabe-Hesketh, Dorie, Gelman and
@@ -37,9 +37,11 @@ import numpyro
 import numpyro.distributions as dist
 
 from kernels.numerics.special import materialised
+from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.model import Model
 from workflows.modelling.subsets import all_or_some
+from workflows.models.alcohol.checks import checks
 from workflows.models.alcohol.dataset import load
 from workflows.models.alcohol.heaping import WAYS, HeapedCounts, Tables, tables, true_counts
 
@@ -65,7 +67,7 @@ def alcohol(
     mu = numpyro.sample("mu", dist.Normal(0.0, 1.0))
     effects = [*(_effect(name, categories[name]) for name in GROUPS), _age_effect(categories["age"])]
     sd_person = _sd("person", 1.0)
-    weights = numpyro.sample("reporting", dist.Dirichlet(jnp.full(len(WAYS), 2.0)))
+    weights = numpyro.sample("reporting", dist.Dirichlet(jnp.full(known.near.own.shape[0], 2.0)))
     with numpyro.plate("person", combinations[0].shape[0]):
         deviation = numpyro.sample("deviation", dist.Normal(0.0, sd_person))
     propensity = mu + deviation
@@ -104,8 +106,15 @@ def _all_sums(effects: list[jax.Array]) -> jax.Array:
     return total
 
 
-def build(*, people: int | str = "all") -> Model:
-    """The model of all 26,946 people, or of `people` of them chosen with a fixed seed. Raises ModelError otherwise."""
+def build(*, people: int | str = "all", words: bool = True) -> Model:
+    """The model of all 26,946 people, or of `people` of them chosen with a fixed seed.
+
+    words: whether some report in words (see heaping); without them the counts of 1 and 2 are missed. Raises ModelError
+    for other values.
+    """
+    if not isinstance(words, bool):
+        raise ModelError(f"alcohol: words = {words!r}; allowed are true and false")
+    ways = WAYS if words else WAYS[:-1]
     survey = all_or_some(load, "alcohol", "people", people)
     answered, silent = np.flatnonzero(survey.known), np.flatnonzero(~survey.known)
     drinks = survey.drinks[answered]
@@ -113,7 +122,7 @@ def build(*, people: int | str = "all") -> Model:
     sizes = {name: len(survey.categories[name]) for name in names}
     data = {
         "drinks": drinks.astype(np.int32),
-        "known": tables(drinks),
+        "known": tables(drinks, len(ways)),
         "answered": answered.astype(np.int32),
         "combinations": tuple(
             np.ravel_multi_index(
@@ -131,7 +140,7 @@ def build(*, people: int | str = "all") -> Model:
         coords={name: survey.categories[name] for name in names}
         | {
             "age_step": steps,
-            "way": np.array(WAYS),
+            "way": np.array(ways),
             "person": survey.people,
             "respondent": survey.people[answered],
             "nonrespondent": survey.people[silent],
@@ -143,4 +152,5 @@ def build(*, people: int | str = "all") -> Model:
         | {"y_unknown": ("nonrespondent",)},
         constant={f"{name}_of_person": survey.groups[name] for name in names},
         impute={"y_unknown": lambda key, values, data: true_counts(key, values["propensity"][silent])},
+        checks=checks(survey, answered),
     )

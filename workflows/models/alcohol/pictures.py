@@ -37,6 +37,11 @@ class Counts(NamedTuple):
     draws: int
     weights: Intervals
 
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The ways of reporting that the model has."""
+        return WAYS[: len(self.weights.median)]
+
 
 def pictures(facts: Facts) -> list[Picture]:
     """Effects and counts."""
@@ -119,7 +124,7 @@ def counts(found: Counts) -> Picture:
     axis.set(xlabel="drinks reported", ylabel="people", ylim=(-0.3, None), xticks=[1, *range(5, LAST, 5), LAST + 1])
     axis.set_xticklabels([*map(str, [1, *range(5, LAST, 5)]), f">{LAST}"])
     axis.legend(loc="upper right", fontsize=7)
-    draw_rows(ways, found.weights, WAYS)
+    draw_rows(ways, found.weights, found.ways)
     ways.invert_yaxis()
     ways.set(xlabel="weight", xlim=(0, 1))
     return finished(figure, "Counts seen beside predicted ones, and weights of ways of reporting.", _words(found))

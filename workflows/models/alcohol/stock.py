@@ -25,10 +25,10 @@ def model(
     groups: dict[str, jax.Array], sizes: dict[str, int], answered: jax.Array, true: jax.Array, ways: jax.Array
 ) -> None:
     """groups: [person] category of every group. answered: [respondent] people. true: [respondent, T] the counts that
-    may lie behind an answer. ways: [3, respondent, T] in which ways of reporting they do, 0 or 1."""
+    may lie behind an answer. ways: [W, respondent, T] in which ways of reporting they do, 0 or 1."""
     mu = numpyro.sample("mu", dist.Normal(0.0, 1.0))
     sd = {name: numpyro.sample(f"sd_{name}", dist.Gamma(2.0, 2.0 / mean)) for name, mean in PRIOR_MEANS.items()}
-    weights = numpyro.sample("reporting", dist.Dirichlet(2.0 * jnp.ones(3)))
+    weights = numpyro.sample("reporting", dist.Dirichlet(2.0 * jnp.ones(len(ways))))
     effects = {
         name: numpyro.sample(f"effect_{name}", dist.ZeroSumNormal(sd[name], event_shape=(sizes[name],)))
         for name in GROUPS
@@ -45,11 +45,11 @@ def model(
     numpyro.factor("y", jnp.sum(jax.nn.logsumexp(beyond_first, axis=1, b=reported)))
 
 
-def behind(drinks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For answers [n]: the true counts behind each, [n, T], padded with 1, and in which ways they are, [3, n, T]."""
+def behind(drinks: np.ndarray, grids: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """For answers [n]: the true counts behind each, [n, T], padded with 1, and in which ways they are, [W, n, T]."""
     counts = np.arange(1, LARGEST + 1)
     # argmin takes the first of equals: with the grid turned round, the greater one.
-    seen = np.stack([counts, *(grid[::-1][np.abs(counts[:, None] - grid[::-1]).argmin(axis=1)] for grid in GRIDS)])
+    seen = np.stack([counts, *(grid[::-1][np.abs(counts[:, None] - grid[::-1]).argmin(axis=1)] for grid in grids)])
     possible = seen[:, None, :] == drinks[None, :, None]
     rows = [np.flatnonzero(possible[:, person].any(axis=0)) for person in range(drinks.size)]
     width = max(row.size for row in rows)
@@ -63,17 +63,26 @@ def behind(drinks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def stock() -> Stock:
     """The model on the data of configs/alcohol_small.yaml."""
+    return _stock(GRIDS)
+
+
+def without_words() -> Stock:
+    """That of configs/alcohol_plain.yaml."""
+    return _stock(GRIDS[:-1])
+
+
+def _stock(grids: tuple[np.ndarray, ...]) -> Stock:
     survey = load(PEOPLE)
     answered = np.flatnonzero(survey.known)
-    true, ways = behind(survey.drinks[answered])
+    true, ways = behind(survey.drinks[answered], grids)
     groups = {name: jnp.asarray(survey.groups[name]) for name in NAMES}
     sizes = {name: len(survey.categories[name]) for name in NAMES}
     sites = (*SCALARS, "reporting", *(f"effect_{name}" for name in NAMES), "deviation")
     arguments = (groups, sizes, jnp.asarray(answered), jnp.asarray(true), jnp.asarray(ways))
-    return Stock(model, arguments, sites, lambda chain: _start(chain, sizes))
+    return Stock(model, arguments, sites, lambda chain: _start(chain, sizes, len(ways)))
 
 
-def _start(chain: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
+def _start(chain: int, sizes: dict[str, int], ways: int) -> dict[str, np.ndarray]:
     """Scales from a third of their prior means to three times them, small effects, exact reporting favoured or not."""
     rng = np.random.default_rng(300 + chain)
     scales = {f"sd_{name}": np.asarray(mean * 3.0 ** rng.uniform(-1.0, 1.0)) for name, mean in PRIOR_MEANS.items()}
@@ -83,7 +92,7 @@ def _start(chain: int, sizes: dict[str, int]) -> dict[str, np.ndarray]:
         | {name: effect - effect.mean() for name, effect in effects.items()}
         | {
             "mu": np.asarray(rng.standard_normal()),
-            "reporting": rng.dirichlet(2.0 * np.ones(3)),
+            "reporting": rng.dirichlet(2.0 * np.ones(ways)),
             "step_age": 0.05 * rng.standard_normal(sizes["age"] - 1),
             "z": rng.standard_normal(PEOPLE),
         }

@@ -54,7 +54,7 @@ def _effects(posterior: Any, constant: Any) -> Iterator[str]:
 
 def _weights(posterior: Any) -> Iterator[str]:
     weights = pooled(posterior["reporting"])
-    for way, mean, between in zip(WAYS, weights.mean(axis=0), ends(weights).T, strict=True):
+    for way, mean, between in zip(WAYS[: weights.shape[1]], weights.mean(axis=0), ends(weights).T, strict=True):
         yield f"  {way:<30}{mean:>8.3f}{interval(between, '.3f'):>18}"
 
 

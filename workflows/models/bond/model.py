@@ -14,6 +14,7 @@ deviations:
 All start from the states of week 0 as given.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -26,8 +27,10 @@ from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
 from workflows.modelling.model import Model
+from workflows.models.bond import checks
 from workflows.models.bond.bridges import PROPOSALS, log_weights
 from workflows.models.bond.dynamics import Theta, price_drift, rate_drift
+from workflows.models.bond.generative import generative
 from workflows.models.bond.kalman import filtered
 from workflows.models.bond.published import DT, LABELS, SHARES, WEEKS
 from workflows.models.bond.simulate import Series, measured, simulate
@@ -110,7 +113,8 @@ def build(
 
 def _complete(series: Series) -> Model:
     data = series._asdict() | {"price": np.ascontiguousarray(series.price.T)}
-    return numpyro_model(complete, data, name="bond", **_described(series, series.price[0]))
+    described = _described(series, series.price[0])
+    return numpyro_model(complete, data, name="bond", **described, checks=checks.every_week())
 
 
 def _noisy(series: Series, error: float) -> Model:
@@ -119,7 +123,7 @@ def _noisy(series: Series, error: float) -> Model:
     described = _described(series, prices[0])
     described["constant"] |= {"measured_price": prices[1:]}
     described["dims"] |= {"measured_price": ("week", "maturity")}
-    return numpyro_model(noisy, data, name="bond", **described)
+    return numpyro_model(noisy, data, name="bond", **described, checks=checks.measured())
 
 
 def _described(series: Series, first_price: np.ndarray) -> dict[str, Any]:
@@ -152,7 +156,8 @@ def _sparse(series: Series, every: int, samples: int, proposal: str) -> Model:
         return log_weights(Theta(**target.constrain(position, {})), u, data, proposal)
 
     seen = Series(*(part[every::every] for part in series))
-    return pseudo_marginal_model(
+    first_price = series.price[::every][:-1]
+    model = pseudo_marginal_model(
         lambda position, data: target.log_terms(position, {}),
         weights,
         {name: (site.shape, site.plates) for name, site in target.sites.items()},
@@ -164,6 +169,11 @@ def _sparse(series: Series, every: int, samples: int, proposal: str) -> Model:
         dims={"price": ("interval", "maturity"), "short_rate": ("interval",), "wealth": ("interval",)},
         coords=COORDS | {"interval": every * np.arange(1, number + 1)},
         observed={"price": seen.price, "short_rate": seen.rate, "wealth": seen.wealth},
+    )
+    return replace(
+        model,
+        generative=generative(prior.generative, every, first_price) if prior.generative else None,
+        checks=checks.seldom(every, first_price),
     )
 
 

@@ -38,6 +38,7 @@ from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.model import Model
 from workflows.modelling.subsets import all_or_some
+from workflows.models.census.checks import checks
 from workflows.models.census.dataset import load
 
 COEFFICIENTS = ("intercept", "education", "experience", "experience2")
@@ -148,4 +149,5 @@ def build(*, areas: int | str = "all", correlated: bool = True, residual: str = 
             "area_of_worker": workers.area,
             "state_of_area": workers.state,
         },
+        checks=checks(workers.state[workers.area], workers.states),
     )

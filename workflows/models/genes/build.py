@@ -11,6 +11,7 @@ from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.model import Model
 from workflows.modelling.subsets import subset
+from workflows.models.genes.checks import checks
 from workflows.models.genes.inputs.experiment import Experiment, Given, experiment
 from workflows.models.genes.model import genes as genes_model
 from workflows.models.genes.size_factors import log_size_factors
@@ -118,6 +119,7 @@ def _model(found: Experiment, kept: np.ndarray, threshold: float, notes: tuple[s
             "symbol": found.symbols[kept],
             "threshold": float(threshold),
         },
+        checks=checks(reads, log_size),
     )
     return replace(made, notes=notes)
 

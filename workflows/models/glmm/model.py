@@ -7,6 +7,7 @@ component is empty; starts about the truth lie in one mode.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,7 @@ from workflows.modelling.frontends.pseudo_marginal import pseudo_marginal_model
 from workflows.modelling.model import Model
 from workflows.models.glmm import hand_gradient
 from workflows.models.glmm.estimators import ESTIMATORS
+from workflows.models.glmm.generative import INDIVIDUAL, checks, generative, natural
 from workflows.models.glmm.likelihood import PRIOR_VARIANCE, SITES, log_prior
 from workflows.models.glmm.quadrature import log_likelihood
 from workflows.models.glmm.simulate import INDIVIDUALS, START, TRUTH, simulate
@@ -57,27 +59,28 @@ def build(
     data = {"z": drawn.z, "y": drawn.y, "log_l_variance": np.asarray(float(log_l_variance))}
     shared: dict[str, Any] = {
         "name": "glmm",
-        "constrain": _constrain,
+        "constrain": lambda theta, data: natural(theta),
         "initial": partial(_initial, STARTS[start]),
         "observed": {"y": drawn.y},
         "constant": {"z": drawn.z},
-        "dims": {"y": ("individual", "response"), "z": ("individual", "response", "covariate")},
+        "dims": {
+            "y": ("individual", "response"),
+            "z": ("individual", "response", "covariate"),
+            INDIVIDUAL: ("individual",),
+        },
     }
     if estimator == EXACT:
-        return function_model(_exact_terms, SITES, data, likelihood=("likelihood",), **shared)
+        model = function_model(_exact_terms, SITES, data, likelihood=("likelihood",), **shared)
+        return replace(model, generative=generative(), checks=checks())
     log_weights = hand_gradient.wide if gradient == "hand" else ESTIMATORS[estimator]
-    return pseudo_marginal_model(
+    model = pseudo_marginal_model(
         log_prior, log_weights, SITES, (individuals, samples, 1), data, precision=precision, **shared
     )
+    return replace(model, generative=generative(), checks=checks())
 
 
 def _exact_terms(theta: Position, data: Data) -> Terms:
     return log_prior(theta, data) | {"likelihood": log_likelihood(theta, data)}
-
-
-def _constrain(theta: Position, data: Data) -> Position:
-    """theta, and on the natural scale the precisions l and the weight w of the first component."""
-    return dict(theta) | {"l": jnp.exp(theta["log_l"]), "w": jax.nn.sigmoid(theta["logit_w"])}
 
 
 def _initial(about: Mapping[str, Any], key: jax.Array, data: Data) -> Position:

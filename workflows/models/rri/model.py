@@ -24,7 +24,7 @@ import numpyro.distributions as dist
 from workflows.modelling.errors import ModelError
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.model import Model
-from workflows.models.rri import simulate
+from workflows.models.rri import checks, simulate
 from workflows.models.rri.curve import Curve, mean
 from workflows.models.rri.heights import LINEAR, Heights, linear
 from workflows.models.rri.heights import NAMES as HEIGHTS
@@ -125,6 +125,7 @@ def _one(recording: simulate.Recording, noise: str) -> Model:
         name="rri",
         dims={"time": ("observation",)},
         constant={"time": recording.t},
+        checks=checks.single(recording.t),
     )
 
 
@@ -141,6 +142,7 @@ def _many(recording: simulate.Recording) -> Model:
         },
         dims={"time": ("observation",), "heights": ("height",)},
         constant={"time": recording.t},
+        checks=checks.population(recording.t),
     )
     return with_fitted_starts(model)
 

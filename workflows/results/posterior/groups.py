@@ -89,7 +89,8 @@ class Posterior:
         latent cannot be unconstrained.
         """
         found = self._dataset(self._mapped(lambda values, _: self.generative.log_likelihood(values, self.data)))
-        structure = self._structure() if integrate else None
+        # Auxiliary variables are not recorded: without them no structure, and no latent is left to integrate out.
+        structure = self._structure() if integrate and not self.model.target.auxiliary else None
         chosen = {} if structure is None else singles(self.model.target, structure)
         for term, single in chosen.items():
             if structure is not None and term in found:

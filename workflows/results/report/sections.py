@@ -8,7 +8,7 @@ import numpy as np
 from workflows.results.inspect import goal_values, number, to_json
 from workflows.results.inspect_ladder import ladder_rows, ladder_tables
 from workflows.results.progress import duration
-from workflows.results.report import plots
+from workflows.results.report import fit, plots
 from workflows.results.report.changes import changes
 from workflows.results.report.coordinates import by_site, drawn, everything, rhat_text, slowest, stuck
 from workflows.results.report.drawing import Picture
@@ -37,6 +37,7 @@ def sections(facts: Facts) -> list[Section]:
     """All sections, in the order of the page."""
     return [
         Section("verdicts", "How good it is", _verdicts(facts)),
+        Section("fit", "Does the model fit?", _fit(facts)),
         Section("run", "What was run", _run(facts)),
         Section("course", "How it went", _course(facts)),
         Section("rates", "Acceptance and swaps", _rates(facts)),
@@ -70,6 +71,22 @@ def _verdicts(facts: Facts) -> Markup:
             element("pre", next_command(summary)),
             element("p", "The draws, in Python:"),
             element("pre", f"import maxwell\ndata = maxwell.open_run({summary['path']!r}).data"),
+        ]
+    )
+
+
+def _fit(facts: Facts) -> Markup:
+    if not facts.draws:
+        return element("p", NOT_YET)
+    found = fit.fit_of(facts)
+    if isinstance(found, str):
+        return element("p", found)
+    return joined(
+        [
+            element("p", fit.headline(found)),
+            *_titled_table(fit.verdict_rows(found), "Verdicts on families of statistics."),
+            *(_figure(picture) for picture in fit.pictures(found)),
+            *_titled_table(fit.statistic_rows(found), "Statistics; of large families, those that are apart."),
         ]
     )
 

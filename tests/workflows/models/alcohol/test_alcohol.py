@@ -20,7 +20,8 @@ from workflows.models.alcohol import heaping
 from workflows.models.alcohol.model import GROUPS
 
 PEOPLE = 300
-WEIGHTS = np.array([0.4, 0.35, 0.25])
+WEIGHTS = np.array([0.3, 0.35, 0.25, 0.1])
+EVERY_WAY = pytest.mark.parametrize("weights", [WEIGHTS, np.array([0.4, 0.35, 0.25])], ids=["words", "no words"])
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,7 @@ def test_a_flipped_bit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ("grid", "pairs"),
     [
         (heaping.HALF_DOZENS, {1: 1, 4: 4, 5: 6, 8: 6, 9: 12, 14: 12, 15: 18, 98: 96, 600: 600, 601: 601}),
+        (heaping.WORDS, {1: 2, 2: 2, 3: 3, 4: 3, 5: 6, 8: 6, 9: 12, 17: 12, 18: 24, 30: 36, 595: 600, 601: 601}),
         (heaping.ROUND_NUMBERS, {5: 5, 6: 6, 7: 8, 9: 10, 11: 12, 13: 12, 14: 15, 17: 15, 18: 20, 23: 25, 35: 40}),
     ],
 )
@@ -90,41 +92,44 @@ def test_rounding_goes_to_the_nearest_value_of_a_grid(grid: np.ndarray, pairs: d
 
 
 def heaped_log(propensity: np.ndarray, counts: np.ndarray, weights: np.ndarray = WEIGHTS) -> np.ndarray:
-    known = heaping.tables(counts)
+    known = heaping.tables(counts, len(weights))
     return np.asarray(jax.jit(heaping.log_probability)(jnp.asarray(propensity), jnp.asarray(weights), known))
 
 
-def by_enumeration(propensity: float, reported: int) -> float:
+def by_enumeration(propensity: float, reported: int, weights: np.ndarray) -> float:
     """P(y) as the sum over all true counts and ways of reporting of their probabilities, grids searched by distance."""
     true = np.arange(1, 1_000)
     p = scipy.stats.poisson.pmf(true - 1, np.exp(propensity))
-    total = WEIGHTS[0] * p[reported - 1]
-    for weight, grid in zip(WEIGHTS[1:], heaping.GRIDS, strict=True):
+    total = weights[0] * p[reported - 1]
+    for weight, grid in zip(weights[1:], heaping.GRIDS[: len(weights) - 1], strict=True):
         distance = np.abs(true[:, None] - grid[::-1])
         seen = np.where(true > heaping.LARGEST, true, grid[::-1][distance.argmin(axis=1)])
         total += weight * p[seen == reported].sum()
     return float(total)
 
 
+@EVERY_WAY
 @pytest.mark.parametrize("propensity", [-30.0, -1.0, 0.7, 2.0, 4.0, 5.5])
-def test_heaped_counts_sum_to_one(propensity: float) -> None:
+def test_heaped_counts_sum_to_one(propensity: float, weights: np.ndarray) -> None:
     counts = np.arange(1, 1_000)
-    total = np.exp(heaped_log(np.full(counts.size, propensity), counts)).sum()
+    total = np.exp(heaped_log(np.full(counts.size, propensity), counts, weights)).sum()
     assert total == pytest.approx(1.0, abs=1e-12)
 
 
+@EVERY_WAY
 @pytest.mark.parametrize("propensity", [-1.0, 0.7, 2.5])
-def test_heaped_counts_by_enumeration(propensity: float) -> None:
-    counts = np.array([1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 18, 20, 24, 25, 30, 36, 45, 48, 98])
-    expected = [by_enumeration(propensity, int(y)) for y in counts]
-    found = np.exp(heaped_log(np.full(counts.size, propensity), counts))
+def test_heaped_counts_by_enumeration(propensity: float, weights: np.ndarray) -> None:
+    counts = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 18, 20, 24, 25, 30, 36, 45, 48, 98])
+    expected = [by_enumeration(propensity, int(y), weights) for y in counts]
+    found = np.exp(heaped_log(np.full(counts.size, propensity), counts, weights))
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-300)
 
 
 def test_heaped_counts_hold_where_probabilities_underflow() -> None:
-    """The count of 12 at x = -100 comes from 9 drinks, the smallest that is rounded to it: (t - 1) x = -800."""
+    """The count of 12 at x = -100 comes from 9 drinks, the smallest that is rounded to it, by half dozens and words:
+    (t - 1) x = -800."""
     found = heaped_log(np.array([-100.0, 12.0]), np.array([12, 24]))
-    expected = np.log(WEIGHTS[1]) - 800.0 - np.exp(-100.0) - scipy.special.gammaln(9)
+    expected = np.log(WEIGHTS[1] + WEIGHTS[3]) - 800.0 - np.exp(-100.0) - scipy.special.gammaln(9)
     assert found[0] == pytest.approx(expected, rel=1e-12)
     assert np.isfinite(found[1])
 
@@ -197,16 +202,16 @@ def test_the_terms_by_plain_numpy(model: Model) -> None:
 
 
 def test_the_prior_of_the_ways_of_reporting(model: Model) -> None:
-    """Dirichlet(2, 2, 2), and the Jacobian of two of the weights by the two free coordinates."""
+    """Dirichlet(2, 2, 2, 2), and the Jacobian of three of the weights by the three free coordinates."""
     position = drawn(model)
 
-    def two(free):
-        return model.target.constrain({**position, "reporting": free}, model.data)["reporting"][:2]
+    def three(free):
+        return model.target.constrain({**position, "reporting": free}, model.data)["reporting"][:3]
 
-    jacobian = np.asarray(jax.jit(jax.jacfwd(two))(position["reporting"]))
-    first = np.asarray(two(position["reporting"]))
+    jacobian = np.asarray(jax.jit(jax.jacfwd(three))(position["reporting"]))
+    first = np.asarray(three(position["reporting"]))
     weights = np.append(first, 1 - first.sum())
-    expected = scipy.stats.dirichlet.logpdf(weights, [2, 2, 2]) + np.log(abs(np.linalg.det(jacobian)))
+    expected = scipy.stats.dirichlet.logpdf(weights, [2, 2, 2, 2]) + np.log(abs(np.linalg.det(jacobian)))
     found = jax.jit(model.target.log_terms)(position, model.data)["reporting"]
     assert float(found) == pytest.approx(expected, rel=1e-10)
 
@@ -249,11 +254,12 @@ def test_the_people_whose_counts_are_unknown_are_imputed(people: int) -> None:
 
 
 def test_names_and_groups(model: Model) -> None:
-    assert model.target.dimension == 39 + PEOPLE
+    assert model.target.dimension == 40 + PEOPLE
+    assert build("alcohol", {"people": PEOPLE, "words": False}).target.dimension == 39 + PEOPLE
     assert model.dims["propensity"] == ("person",)
     assert model.dims["effect_age"] == ("age",)
     assert model.dims["effect_marital"] == ("marital",)
-    assert list(model.coords["way"]) == ["exact", "half dozens", "round numbers"]
+    assert list(model.coords["way"]) == ["exact", "half dozens", "round numbers", "words"]
     assert model.coords["age_step"][0] == "18-19 to 20-24"
     np.testing.assert_array_equal(model.coords["person"], alcohol.load(PEOPLE).people)
     assert model.target.term_kinds["y"] == "likelihood"
@@ -264,7 +270,7 @@ def test_the_structure_is_found(model: Model) -> None:
     position = jax.jit(model.target.initial)(key, model.data)
     structure = discover(model.target, model.data, position, key=key)
     found = {level.name: (level.n_blocks, level.width, level.leaf) for level in structure.levels}
-    assert found == {"global": (2, 38, False), "person": (PEOPLE, 1, True)}
+    assert found == {"global": (2, 39, False), "person": (PEOPLE, 1, True)}
     assert [sentence for sentence in structure.joined if not sentence.startswith("level 'global'")] == []
     level = structure.level("person")
     np.testing.assert_array_equal(level.owners["deviation"].owner[structure.cells["deviation"].owner], range(PEOPLE))
@@ -286,8 +292,9 @@ def test_the_structure_is_found(model: Model) -> None:
     [
         ({"people": "some"}, r'people = \'some\'; allowed are "all" and a number of people'),
         ({"people": False}, r"people = False; allowed"),
+        ({"words": 1}, r"words = 1; allowed are true and false"),
         ({"people": 30_000}, r'choose between 1 and 26946, the number of people, or "all"'),
-        ({"person": 3}, r"does not take person; its settings are: people = 'all'"),
+        ({"person": 3}, r"does not take person; its settings are: people = 'all', words = True"),
     ],
 )
 def test_wrong_settings_are_refused(keys: dict, message: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from workflows.modelling.checks import Check
 from workflows.modelling.frontends.data import traced_and_static
 from workflows.modelling.frontends.labels import labels
 from workflows.modelling.frontends.numpyro.density import rehearse, target_of
@@ -28,6 +29,7 @@ def numpyro_model(
     constant: Mapping[str, Any] | None = None,
     name: str | None = None,
     impute: Mapping[str, Impute] = MappingProxyType({}),
+    checks: tuple[Check, ...] = (),
 ) -> Model:
     """A Model of a NumPyro model function called with `data` as keyword arguments.
 
@@ -42,15 +44,13 @@ def numpyro_model(
     axes show them (see `recorded`); otherwise its axes are called `<name>_dim_<i>`, unless `dims` names all of them,
     which is taken as it is. constant: arrays for ArviZ's constant_data, with dims under the same names. impute: by
     name, functions (key, recorded values of one draw, data) of an array that was never observed, for ArviZ's group
-    predictions, with dims under the same names.
+    predictions, with dims under the same names. checks: statistics of its fit, beside those of any model.
 
-    Discrete latent sites of finite support are summed out by NumPyro's enumeration, for which
-    pip install 'maxwell[enumeration]'. They and deterministic values that depend on them are drawn on export, given the
-    rest, into the group predictions (not in models with NumPyro's scan, which draws none).
+    Discrete latent sites of finite support are summed out by NumPyro's enumeration: pip install 'maxwell[enumeration]'.
+    They and what depends on them are drawn on export, into predictions (not in models with scan, which draws none).
 
     Raises ModelError for discrete latent sites that cannot be summed out, supports that have no bijection, empty and
-    randomly subsampled plates, param, mutable and prng_key, and where the model needs a number (a size) that was given
-    as an array.
+    randomly subsampled plates, param, mutable and prng_key, and where a number (a size) was given as an array.
     """
     label = name or str(getattr(model, "__name__", "numpyro_model"))
     arrays, static = traced_and_static(dict(data or {}))
@@ -75,6 +75,7 @@ def numpyro_model(
         supports=traced.supports,
         static=static,
         generative=generative(model, static, traced, dict(impute)),
+        checks=checks,
     )
     with explained(label):
         rehearse(label, model, static, traced, made)

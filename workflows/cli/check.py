@@ -1,0 +1,28 @@
+"""`maxwell check STORE`: say whether the model fits the data."""
+
+import argparse
+from typing import Any
+
+from workflows.cli.options import add_store, say
+
+
+def add(commands: Any) -> None:
+    """Add the command's parser."""
+    parser = commands.add_parser(
+        "check",
+        help="say whether the model fits the data",
+        description="Draw data sets from the posterior, and say where the data differ from them.",
+    )
+    add_store(parser)
+    parser.add_argument("--all", action="store_true", help="print every statistic, not the verdicts alone")
+    parser.set_defaults(command=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Carry it out."""
+    from workflows.results.fit.text import lines, table
+    from workflows.results.run import Run
+
+    fit = Run(arguments.store).check()
+    say("\n".join([*lines(fit), *(table(fit) if arguments.all else ())]))
+    return 0
