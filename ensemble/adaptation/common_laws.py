@@ -5,9 +5,9 @@ import numpy as np
 from ensemble.adaptation.steering import gain
 from kernels.transitions.common_law import BINS, PROBABILITIES, CommonLaw
 
-HEAVY = 6.0
+HEAVY = 4.5
 """Outer range (all but 1 in 128 values on each side) over the middle half, from which a law is a spike with far values:
-3.6 of a normal law, 6.5 of a Student t with 3 degrees of freedom, 9.7 with 2."""
+3.6 of a normal law, 4.9 of a Student t with 5 degrees of freedom, 6.5 with 3, 9.7 with 2."""
 LEAST = 0.02
 """Acceptance below which a common law proposes nothing that the blocks take."""
 FEWEST = 200

@@ -22,7 +22,7 @@ def law(*distributions, acceptance=1.0):
 
 
 def test_a_spike_with_far_values_is_drawn_and_a_normal_law_is_not():
-    found = law(stats.norm(3.0, 2.0), stats.t(2.0), stats.t(6.0), stats.t(1.5, 0.0, 0.05))
+    found = law(stats.norm(3.0, 2.0), stats.t(2.0), stats.t(12.0), stats.t(1.5, 0.0, 0.05))
     np.testing.assert_array_equal(in_use(found), [1, 3])
 
 
