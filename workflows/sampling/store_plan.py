@@ -10,11 +10,18 @@ import numpy as np
 from ensemble.shard.chain_sums import recorded
 from ensemble.shard.settings import ShardSettings
 from ensemble.store.contents import Layout, Variable
+from kernels.dynamics.metric import WIDEST_DENSE
 from workflows.sampling.problem import Problem
 from workflows.settings.loading import Settings, SettingsError
 
 FEW = 1000
 """Numbers a draw up to which a variable is in double precision whatever the budget."""
+
+WAITING = 7
+"""Batches of a replica that wait for their halves, at most: as many as the number of rounds has binary digits that are
+1, which is no more than 7 at 19 of 20 times up to round 1,000."""
+SHARD, COORDINATOR = 8, 28
+"""Numbers that a superchain keeps of each coordinate for all its replicas, and the coordinator for all superchains."""
 
 Types = Mapping[str, str]
 """NumPy's names of the types that draws are stored in, by variable; double precision where none is named."""
@@ -101,14 +108,21 @@ def affordable_draws(settings: Settings, problem: Problem, shard: ShardSettings,
 
 def _room(settings: Settings, problem: Problem, shard: ShardSettings, chosen: Types) -> tuple[int, int, int]:
     """Draws a chain that fit into the budget beside two checkpoints; the bytes of a checkpoint, and of a draw."""
-    target, superchains = problem.model.target, settings.ensemble.superchains
-    watched = target.dimension_of_interest
-    cells = sum(segments.n for segments in problem.spec.structure.cells.values())
-    # A replica's position and cells in each rung, its sums, and four batches in float32 that wait for their halves;
-    # with the tuning, moments and sums over all replicas, as much as three replicas more.
-    replica = 8 * (target.dimension + cells) * len(shard.ladder.temperatures) + (8 + 4 * 4) * watched
-    checkpoint = (superchains * shard.replicas + 3) * replica
+    superchains, checkpoint = settings.ensemble.superchains, _checkpoint_bytes(settings, problem, shard)
     posterior = variables(problem, chosen)["posterior"].values()
     values = sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in posterior)
     draw = superchains * shard.stored * (values + 24)
     return int(1e6 * settings.store.budget_mb - 2 * checkpoint) // draw, checkpoint, draw
+
+
+def _checkpoint_bytes(settings: Settings, problem: Problem, shard: ShardSettings) -> int:
+    """About what a checkpoint takes: the states and sums of every replica, and what the coordinator knows."""
+    target, levels = problem.model.target, problem.spec.levels
+    watched, superchains = target.dimension_of_interest, settings.ensemble.superchains
+    cells = sum(segments.n for segments in problem.spec.structure.cells.values())
+    # Position and cells in each rung; a sum, and batches in float32 that wait for their halves.
+    replica = 8 * (target.dimension + cells) * len(shard.ladder.temperatures) + (8 + 4 * WAITING) * watched
+    # Tuning and moments, each with a factor; sums of all batches over the replicas, and the diagnostics made of them.
+    factors = sum(int(level.sizes.sum()) * (level.width if level.width <= WIDEST_DENSE else 1) for level in levels)
+    coordinator = 8 * (2 * factors + COORDINATOR * watched)
+    return superchains * (shard.replicas * replica + 8 * SHARD * watched) + coordinator
