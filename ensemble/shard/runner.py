@@ -71,7 +71,7 @@ class ShardRunner:
         self.tempered = likelihood if settings.ladder.tempers == "likelihood" else None
         self._recorded = recorded(spec)
         self.clock = Clock()
-        self._starter = Starter(target, spec.structure, settings, self.clock)
+        self._starter = Starter(target, spec, settings, self.clock)
         self._live: dict[int, Live] = {}
         self._sweeps: dict[int, Sweeps] = {}
         self._rounds: dict[int, Compiled] = {}

@@ -13,12 +13,14 @@ class StartSettings(NamedTuple):
     radius: of the box of uniform starts, in unconstrained units.
     spread: factor on the deviations of an approximation's draws from its mean.
     descends: whether a start is moved down the slope to the edge of the bulk.
+    blockwise: whether blocks are drawn about their modes given what they share, see starts.blockwise.
     """
 
     kind: str = "prior"
     radius: float = 2.0
     spread: float = 2.0
     descends: bool = False
+    blockwise: bool = False
 
 
 class LadderSettings(NamedTuple):

@@ -9,10 +9,11 @@ from ensemble.shard.keys import run_seed
 from ensemble.shard.level_kernels.base import Needs
 from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.settings import LadderSettings, ShardSettings, StartSettings
+from ensemble.shard.starts.blockwise import misfit, suits
 from kernels.numerics.operations import operations
 from workflows.sampling.problem import Problem
 from workflows.sampling.store_plan import Types, affordable_draws, types
-from workflows.settings.loading import Settings
+from workflows.settings.loading import Settings, SettingsError
 
 
 def run_settings(settings: Settings, problem: Problem, generation: int = 0, stored: Types | None = None) -> RunSettings:
@@ -111,6 +112,7 @@ def _goals(settings: Settings, dimension: int) -> Goals:
 def _shard_settings(settings: Settings, problem: Problem, scout: str, generation: int, draws: int) -> ShardSettings:
     """The settings of every runner."""
     ensemble, start, tempering = settings.ensemble, settings.start, settings.tempering
+    moved = _descends(settings, problem), _blockwise(settings, problem)
     stored = ensemble.replicas if settings.store.chains == "all" else settings.store.chains
     return ShardSettings(
         seed=run_seed(settings.seed, generation),
@@ -121,19 +123,32 @@ def _shard_settings(settings: Settings, problem: Problem, scout: str, generation
         shared=problem.shared,
         auxiliary=tuple(sorted(problem.model.target.auxiliary)),
         scout={**settings.scout.model_dump(), **settings.momentum_diffusion.model_dump(), "kernel": scout},
-        start=StartSettings(start.kind, start.radius, start.spread, _descends(settings, problem)),
+        start=StartSettings(start.kind, start.radius, start.spread, *moved),
         ladder=LadderSettings(tempering.ladder(), tuple(tempering.stages), tempering.swaps, tempering.tempers),
     )
 
 
 def _descends(settings: Settings, problem: Problem) -> bool:
     """Whether starts go down the slope first: as the settings say or, of those that a density may be very low at, where
-    a level follows the gradient."""
+    a level follows the gradient and blocks are not drawn about their modes."""
     if settings.start.descend != "auto":
         return settings.start.descend
     target, kernels = problem.model.target, level_kernels(problem.spec).values()
     drawn = settings.start.kind in ("prior", "uniform") and settings.start.store is None
-    return drawn and not target.auxiliary and any(kernel.needs.gradient for kernel in kernels)
+    follows = any(kernel.needs.gradient for kernel in kernels)
+    return drawn and follows and not target.auxiliary and not _blockwise(settings, problem)
+
+
+def _blockwise(settings: Settings, problem: Problem) -> bool:
+    """Whether starts are drawn block by block about modes: as the settings say, or where blocks are many and narrow."""
+    target, structure = problem.model.target, problem.spec.structure
+    drawn = settings.start.kind in ("prior", "uniform") and settings.start.store is None
+    if settings.start.modes == "auto":
+        return drawn and suits(target, structure)
+    if settings.start.modes and (why := misfit(target, structure)):
+        wrong = f"start.modes: given true, but the model {why}: leave it out, or set false"
+        raise SettingsError("the settings", [wrong])
+    return settings.start.modes
 
 
 def scout_kernel(settings: Settings, spec: SweepSpec) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
 from ensemble.run.decisions.floor import by_chance, floor_of
 from ensemble.run.decisions.lost import lost_superchains, without_mass
-from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered
+from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered, superchains_approach
 from ensemble.run.goals import goals_met
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
@@ -128,6 +128,8 @@ def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     if not ledger.stage.settles or ledger.settled_round is not None:
         return False
     window = max(WINDOW, ledger.stage_round // 8)
+    if superchains_approach(ledger.trace):
+        return False
     if _looks_for_lost(ledger, settings) and without_mass(ledger.mass, dimension):
         return False
     return is_balanced(ledger.virial) and has_settled(ledger.trace, dimension, settings.shard.replicas, window)

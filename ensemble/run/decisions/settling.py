@@ -11,6 +11,10 @@ NOISE = 2.0
 BALANCED = 0.1
 """Distance of the mean virial from 1 that still counts as equilibrium, but for its noise."""
 
+APPROACH = 0.5
+"""Share of their distances that superchains in equilibrium keep from one third of the rounds to the next: less by chance
+once in 20 times, for a slow quantity, and the question is asked again in the next round."""
+
 GATHERED = 3
 """Rounds over which stragglers are counted."""
 
@@ -34,6 +38,24 @@ def has_settled(trace: tuple[tuple[tuple[float, ...], ...], ...], dimension: int
     unit = np.sqrt(replicas) * last[window:].std(axis=1, ddof=1).mean(axis=0)
     unit[0] = np.sqrt(dimension / 2)
     return bool(np.all(np.abs(moved.mean(axis=0)) <= SETTLED * unit + NOISE * error))
+
+
+def superchains_approach(trace: tuple[tuple[tuple[float, ...], ...], ...]) -> bool:
+    """Whether superchains still come towards each other: those from both sides leave the mean over all where it is, and
+    their distance from it passes for its error.
+
+    trace: as in has_settled. Looked at are the last third of the rounds and the one before it: the standard deviation
+    over superchains of their means there, of the log density and of each term, has fallen to less than APPROACH, from
+    more than rounds differ within a superchain. Superchains in modes of their own stay apart, and hold nothing up.
+    """
+    window = len(trace) // 3
+    if window < 2:
+        return False
+    last = np.asarray(trace[-2 * window :], float)
+    before, now = last[:window], last[window:]
+    apart, left = (part.mean(axis=0).std(axis=0, ddof=1) for part in (before, now))
+    noise = np.sqrt(now.var(axis=0, ddof=1).mean(axis=0))
+    return bool(np.any((left < APPROACH * apart) & (apart > noise)))
 
 
 def is_balanced(virial: tuple[tuple[float, ...], ...]) -> bool:

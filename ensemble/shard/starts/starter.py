@@ -11,14 +11,16 @@ from ensemble.errors import MaxwellError
 from ensemble.protocol.flat import under
 from ensemble.protocol.plans import Arrays
 from ensemble.protocol.stages import INITIALISE
+from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.shard.compiled import Clock, Compiled
 from ensemble.shard.keys import stage_key
 from ensemble.shard.settings import ShardSettings
+from ensemble.shard.starts.blockwise import one_turn, turned
 from ensemble.shard.starts.kinds import APPROXIMATIONS, descending, make_start, uniform_start
 from ensemble.shard.sweeps.walkers import Rungs
 from kernels.state import State, evaluate
-from kernels.structure.levels import Structure
 from kernels.target import Target
+from kernels.types import Position
 
 STARTS = 100
 """Starts tried for a superchain before its density is called hopeless."""
@@ -37,8 +39,9 @@ class StartError(MaxwellError):
 class Starter:
     """Draws the starts of superchains."""
 
-    def __init__(self, target: Target, structure: Structure, settings: ShardSettings, clock: Clock) -> None:
-        self.target, self.structure, self.settings, self.clock = target, structure, settings, clock
+    def __init__(self, target: Target, spec: SweepSpec, settings: ShardSettings, clock: Clock) -> None:
+        self.target, self.structure, self.interweavings = target, spec.structure, spec.interweavings
+        structure, self.settings, self.clock = spec.structure, settings, clock
         self._evaluate = Compiled(
             jax.vmap(lambda p, data: evaluate(target, structure, p, data), in_axes=(0, None)), clock
         )
@@ -56,6 +59,10 @@ class Starter:
     def _descend(self) -> Compiled:
         return Compiled(descending(self.target), self.clock)
 
+    @cached_property
+    def _turn(self) -> Compiled:
+        return Compiled(one_turn(self.target, self.structure, self.interweavings), self.clock)
+
     def first(self, shard: int, data: Any, turn: int = 0) -> Rungs:
         """The first of some dispersed starts whose density is finite, the same for every replica of the shard. turn:
         how often it was drawn before."""
@@ -70,12 +77,21 @@ class Starter:
             position = {n: np.repeat(x[None], self.settings.replicas, axis=0) for n, x in jax.device_get(one).items()}
             state = self._evaluate(position, data)
             if not (wrong := _not_finite(state)):
-                return (state,)
+                return (self._near_modes(key, one, data) or state,)
         raise StartError(
             f"the log density is not finite at any of {tries} starts of superchain {shard}: at the last one these "
             f"terms are NaN or infinite: {', '.join(wrong)}. Check these terms and the supports of their sites, or "
             "give the model starts inside the support (start.kind=given)."
         )
+
+    def _near_modes(self, key: jax.Array, start: Position, data: Any) -> State | None:
+        """The states of all replicas about the modes that blocks have from this start; None where that is not wanted,
+        or leads to where the density is not finite."""
+        if not self.settings.start.blockwise:
+            return None
+        found = turned(self._turn, jax.random.fold_in(key, 1), start, data, self.settings.replicas)
+        state: State = self._evaluate({n: np.stack([np.asarray(one[n]) for one in found]) for n in found[0]}, data)
+        return None if _not_finite(state) else state
 
     def given(self, shard: int, start: Arrays, data: Any) -> Rungs:
         """The states at a start that is given: rung/0/position/<site> [R, *shape], and so on for hotter rungs, of which

@@ -258,3 +258,24 @@ def test_a_full_store_ends_a_run_whose_goals_more_sweeps_would_not_meet(stage, d
     ledger = Ledger(stage=stage, draws=draws, goals=check)
     limit = policies.limit_reached(ledger, settings(goals={"of_draws": of_draws}))
     assert (limit is not None and limit.startswith("store.budget_mb")) is ends
+
+
+@pytest.mark.parametrize(
+    ("left", "noise", "expected"),
+    [
+        (0.9, 0.1, False),  # in modes of their own, or slow: they stay apart
+        (0.3, 0.1, True),  # from both sides of a common place
+        (0.3, 4.0, False),  # no further apart than the rounds of each differ
+    ],
+)
+def test_superchains_that_come_together_have_not_settled(left, noise, expected):
+    """Nine rounds: distances of 1 in the second third, `left` of that in the last; their mean never moves."""
+    side = np.array([-1.0, 1.0, -1.0, 1.0])
+    wiggle = noise * np.array([1.0, -1.0, 0.0])
+    rows = [side * (1.0 if round_ < 6 else left) + wiggle[round_ % 3] for round_ in range(9)]
+    trace = tuple(tuple((float(value),) for value in row) for row in rows)
+    assert settling.superchains_approach(trace) is expected
+
+
+def test_a_few_rounds_say_nothing_of_superchains():
+    assert not settling.superchains_approach(((((0.0,),) * 4),) * 5)

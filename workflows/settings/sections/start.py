@@ -23,6 +23,12 @@ class StartSettings(Section):
         "prior, uniform: follow the slope from a start to the edge of the bulk before anything moves at random; auto: "
         "where a level follows the gradient",
     )
+    modes: Literal["auto"] | bool = key(
+        "auto",
+        "auto, true or false",
+        "prior, uniform: draw the blocks about their modes given what they share, and what they share given them, in "
+        "turn, before anything moves; auto: where there are 200 narrow blocks or more and a gradient",
+    )
     file: str | None = key(
         None,
         "an .npz file, or null",
