@@ -108,14 +108,14 @@ def affordable_draws(settings: Settings, problem: Problem, shard: ShardSettings,
 
 def _room(settings: Settings, problem: Problem, shard: ShardSettings, chosen: Types) -> tuple[int, int, int]:
     """Draws a chain that fit into the budget beside two checkpoints; the bytes of a checkpoint, and of a draw."""
-    superchains, checkpoint = settings.ensemble.superchains, _checkpoint_bytes(settings, problem, shard)
+    superchains, checkpoint = settings.ensemble.superchains, checkpoint_bytes(settings, problem, shard)
     posterior = variables(problem, chosen)["posterior"].values()
     values = sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in posterior)
     draw = superchains * shard.stored * (values + 24)
     return int(1e6 * settings.store.budget_mb - 2 * checkpoint) // draw, checkpoint, draw
 
 
-def _checkpoint_bytes(settings: Settings, problem: Problem, shard: ShardSettings) -> int:
+def checkpoint_bytes(settings: Settings, problem: Problem, shard: ShardSettings) -> int:
     """About what a checkpoint takes: the states and sums of every replica, and what the coordinator knows."""
     target, levels = problem.model.target, problem.spec.levels
     watched, superchains = target.dimension_of_interest, settings.ensemble.superchains

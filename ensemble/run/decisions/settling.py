@@ -12,8 +12,8 @@ BALANCED = 0.1
 """Distance of the mean virial from 1 that still counts as equilibrium, but for its noise."""
 
 APPROACH = 0.5
-"""Share of their distances that superchains in equilibrium keep from one third of the rounds to the next: less by chance
-once in 20 times, for a slow quantity, and the question is asked again in the next round."""
+"""Share of their distances that superchains in equilibrium keep from one third of the rounds to the next: less by
+chance once in 20 times, for a slow quantity, and the question is asked again in the next round."""
 
 GATHERED = 3
 """Rounds over which stragglers are counted."""

@@ -153,7 +153,7 @@ class Levelwise:
     def _log_density(self, standardised: jax.Array) -> jax.Array:
         """Of the Student t of the proposals, in units of the factor and but for a constant, [B]."""
         square = jnp.sum(standardised**2, axis=0)
-        return -0.5 * (FREEDOM + self.level.sizes) * jnp.log1p(square / FREEDOM)
+        return -0.5 * jnp.asarray(FREEDOM + self.level.sizes) * jnp.log1p(square / FREEDOM)
 
     def _potential(self, position: Position, data: Data, blocks: jax.Array) -> jax.Array:
         return self.view.potential(self.view.cells_at(self.level.scatter(position, blocks), data))

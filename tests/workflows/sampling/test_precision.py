@@ -13,7 +13,7 @@ from ensemble.store.opening import reader
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.sampling.problem import find_problem
 from workflows.sampling.run_settings import run_settings
-from workflows.sampling.store_plan import narrowed, types, variables
+from workflows.sampling.store_plan import checkpoint_bytes, narrowed, types, variables
 from workflows.settings.loading import make_settings
 
 NOON, NOISE = 2457003.12, 0.002
@@ -80,3 +80,29 @@ def test_a_time_of_transit_keeps_its_spread(tmp_path: Path) -> None:
     checkpoint = stored.last_checkpoint()
     states = np.concatenate([shard["rung/0/position/time"] for shard in checkpoint.shards])
     np.testing.assert_array_equal(times[:, -1], states)
+
+
+def test_a_checkpoint_is_no_larger_than_the_budget_was_told(tmp_path: Path) -> None:
+    """After 63 rounds, all of whose batches wait for their other halves; no more than a third is set aside in vain."""
+    rounds = 63
+    run = maxwell.sample(
+        numpyro_model(many, {"y": np.zeros(2000)}),
+        out=tmp_path / "run.zarr",
+        progress=None,
+        local=True,
+        ensemble={"replicas": 8, "superchains": 4},
+        scout={"kernel": "none"},
+        equilibrate={"max_rounds": 6, "refine_rounds": 2},
+        sample={"burn_rounds": 0},
+        goals={"ess": 1e7, "shared_ess": 1e7, "draws": 1},
+        round={"sweeps": 2},
+        limits={"sweeps": 2 * (6 + rounds)},
+    )
+    folder = sorted((run.path / "checkpoint").iterdir(), key=lambda path: int(path.name))[-1]
+    found = sum(file.stat().st_size for file in folder.iterdir())
+    settings = make_settings(
+        {"model": {"name": "many"}, "ensemble": {"replicas": 8, "superchains": 4}, "scout": {"kernel": "none"}}
+    )
+    problem = find_problem(numpyro_model(many, {"y": np.zeros(2000)}), settings)
+    told = checkpoint_bytes(settings, problem, run_settings(settings, problem).shard)
+    assert 2 / 3 * told < found <= told
