@@ -12,7 +12,7 @@ BALANCED = 0.1
 """Distance of the mean virial from 1 that still counts as equilibrium, but for its noise."""
 
 APPROACH = 0.5
-"""Share of their distances that superchains in equilibrium keep from one third of the rounds to the next: less by
+"""Share of their distances that superchains in equilibrium keep from one quarter of the rounds to the next: less by
 chance once in 20 times, for a slow quantity, and the question is asked again in the next round."""
 
 GATHERED = 3
@@ -44,11 +44,11 @@ def superchains_approach(trace: tuple[tuple[tuple[float, ...], ...], ...]) -> bo
     """Whether superchains still come towards each other: those from both sides leave the mean over all where it is, and
     their distance from it passes for its error.
 
-    trace: as in has_settled. Looked at are the last third of the rounds and the one before it: the standard deviation
+    trace: as in has_settled. Looked at are the last quarter of the rounds and the one before it: the standard deviation
     over superchains of their means there, of the log density and of each term, has fallen to less than APPROACH, from
     more than rounds differ within a superchain. Superchains in modes of their own stay apart, and hold nothing up.
     """
-    window = len(trace) // 3
+    window = len(trace) // 4
     if window < 2:
         return False
     last = np.asarray(trace[-2 * window :], float)

@@ -269,10 +269,10 @@ def test_a_full_store_ends_a_run_whose_goals_more_sweeps_would_not_meet(stage, d
     ],
 )
 def test_superchains_that_come_together_have_not_settled(left, noise, expected):
-    """Nine rounds: distances of 1 in the second third, `left` of that in the last; their mean never moves."""
+    """Twelve rounds: distances of 1 in the third quarter, `left` of that in the last; their mean never moves."""
     side = np.array([-1.0, 1.0, -1.0, 1.0])
     wiggle = noise * np.array([1.0, -1.0, 0.0])
-    rows = [side * (1.0 if round_ < 6 else left) + wiggle[round_ % 3] for round_ in range(9)]
+    rows = [side * (1.0 if round_ < 9 else left) + wiggle[round_ % 3] for round_ in range(12)]
     trace = tuple(tuple((float(value),) for value in row) for row in rows)
     assert settling.superchains_approach(trace) is expected
 
