@@ -22,6 +22,8 @@ WAITING = 7
 1, which is no more than 7 at 19 of 20 times up to round 1,000."""
 SHARD, COORDINATOR = 8, 28
 """Numbers that a superchain keeps of each coordinate for all its replicas, and the coordinator for all superchains."""
+HEADS = 100_000
+"""Bytes of names, heads of arrays and what is short."""
 
 Types = Mapping[str, str]
 """NumPy's names of the types that draws are stored in, by variable; double precision where none is named."""
@@ -125,4 +127,4 @@ def checkpoint_bytes(settings: Settings, problem: Problem, shard: ShardSettings)
     # Tuning and moments, each with a factor; sums of all batches over the replicas, and the diagnostics made of them.
     factors = sum(int(level.sizes.sum()) * (level.width if level.width <= WIDEST_DENSE else 1) for level in levels)
     coordinator = 8 * (2 * factors + COORDINATOR * watched)
-    return superchains * (shard.replicas * replica + 8 * SHARD * watched) + coordinator
+    return superchains * (shard.replicas * replica + 8 * SHARD * watched) + coordinator + HEADS

@@ -43,7 +43,7 @@ class ModelSettings(Section):
 class StoreSettings(Section):
     """What is kept on disk."""
 
-    budget_mb: Positive = key(450, POSITIVE, "size of the store in megabytes, checkpoints counted")
+    budget_mb: Positive = key(500, POSITIVE, "size of the store in megabytes, checkpoints counted")
     commit_rounds: Count = key(8, COUNT, "rounds between commits: what a crash can cost")
     chains: Literal["all"] | Count = key(
         "all", "all, or a multiple of ensemble.superchains up to ensemble.replicas", "chains whose draws are stored"
