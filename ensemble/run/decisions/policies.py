@@ -107,10 +107,12 @@ def sources(redraw: tuple[int, ...], ledger: Ledger, settings: RunSettings, dime
 
 def _looks_for_lost(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether a warm-up stage puts what is lost where the others are: starts that are given are where they should be,
-    and hot replicas bring back what can be brought back."""
+    and hot replicas bring back what can be brought back. Without a scout it does so where starts went downhill, which
+    may have led them into the neck of a hierarchy."""
     shard = settings.shard
     drawn = shard.start.kind != "given" and not ledger.held
-    return ledger.stage.relocates and settings.stages.scouts and drawn and shard.rungs(ledger.stage) == 1
+    far = settings.stages.scouts or shard.start.descends
+    return ledger.stage.relocates and far and drawn and shard.rungs(ledger.stage) == 1
 
 
 def needs_care(ledger: Ledger, settings: RunSettings) -> bool:

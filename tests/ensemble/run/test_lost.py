@@ -142,6 +142,12 @@ def test_the_lost_begin_anew_in_stages_that_relocate():
     assert policies.to_redraw(lost_ledger(stage=EQUILIBRATE), settings(), DIMENSION) == (1,)
 
 
+def test_starts_that_went_downhill_are_looked_after_without_a_scout():
+    """Some end in the neck of a hierarchy, whose log density is huge and whose volume is nothing."""
+    found = settings(stages={"scouts": False}, shard={"start": {"descends": True}})
+    assert policies.to_redraw(lost_ledger(stage=EQUILIBRATE), found, DIMENSION) == (1,)
+
+
 @pytest.mark.parametrize(
     ("changes", "chosen"),
     [
