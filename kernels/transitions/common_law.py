@@ -23,6 +23,8 @@ MASSES = 0.5 * np.diff(PROBABILITIES) + 0.5 / BINS
 thousand times as probable in one block as it is across the blocks."""
 _EDGES = np.cumsum(MASSES)[:-1]
 _STARTS = np.concatenate([[0.0], _EDGES])
+NOTHING = -1e300
+"""Log density where no draw comes: a block from there stays. Minus infinity would count as a fault of the model's."""
 
 
 class CommonLaw(NamedTuple):
@@ -49,8 +51,8 @@ def draw(knots: jax.Array, uniform: jax.Array) -> jax.Array:
 
 
 def log_density(knots: jax.Array, x: jax.Array) -> jax.Array:
-    """log q(x), minus infinity beyond the outermost knots."""
+    """log q(x), NOTHING beyond the outermost knots."""
     bin_ = jnp.searchsorted(knots[1:-1], x, side="right", method="compare_all")
     heights = log(jnp.asarray(MASSES)) - log(jnp.maximum(jnp.diff(knots), 1e-300))
     inside = (x >= knots[0]) & (x <= knots[-1])
-    return jnp.where(inside, heights[bin_], -jnp.inf)
+    return jnp.where(inside, heights[bin_], NOTHING)
