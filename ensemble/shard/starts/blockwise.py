@@ -20,7 +20,7 @@ from kernels.target import Target
 from kernels.transitions.interweaving import Interweave, InterweavingParameters
 from kernels.types import Data, Position
 
-FEWEST = 200
+FEWEST = 1000
 """Blocks of a level for which it is worth its compilation."""
 TURNS = 10
 """Draws of every level. Shared parameters forget a share of their start in each, what the data say of the blocks."""

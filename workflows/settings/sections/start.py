@@ -27,7 +27,7 @@ class StartSettings(Section):
         "auto",
         "auto, true or false",
         "prior, uniform: draw the blocks about their modes given what they share, and what they share given them, in "
-        "turn, before anything moves; auto: where there are 200 narrow blocks or more and a gradient",
+        "turn, before anything moves; auto: where there are 1,000 narrow blocks or more and a gradient",
     )
     file: str | None = key(
         None,
