@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import maxwell
 from ensemble.errors import FleetError
 from ensemble.fleet.local import LocalFleet, build_runner
 from ensemble.fleet.ray_fleet import RayFleet
@@ -301,3 +302,11 @@ def test_starts_on_ray_equal_the_local_ones_and_outlive_a_worker(tmp_path: Path)
         sums = [report.statistics.term_means["sum"] for report in fleet.run(plan)]
     assert sums == [report.statistics.term_means["sum"] for report in expected.run(plan)]
     assert jnp.unique(jnp.asarray(sums)).size == 3
+
+
+def test_draws_about_modes_are_refused_where_there_is_no_gradient(tmp_path):
+    """Before any work, by the setting's name."""
+    model = maxwell.black_box_model(lambda at: -0.5 * np.sum(at["x"] ** 2, axis=-1), {"x": 3}, name="box")
+    with pytest.raises(SettingsError, match=r"start\.modes: given true, but the model has no gradient"):
+        maxwell.sample(model, out=tmp_path / "run.zarr", local=True, progress=None, start={"modes": True})
+    assert not (tmp_path / "run.zarr").exists()
