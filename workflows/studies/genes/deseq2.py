@@ -1,9 +1,9 @@
 """The fold changes of a stored run of `genes` beside those of PyDESeq2 on the same counts and design.
 
-    maxwell table STORE --out genes.tsv
-    python workflows/studies/genes/deseq2.py STORE genes.tsv
+    python -m workflows.studies.genes.given STORE FOLDER
+    python workflows/studies/genes/deseq2.py FOLDER
 
-by a Python that has pydeseq2, statsmodels, xarray and zarr, of which the program needs the last two alone: so it is a
+the second by a Python that has pydeseq2 and statsmodels, which the program does not need: so it is a
 script that imports nothing of the program. PyDESeq2 (Muzellec et al. 2023) follows DESeq2 (Love, Huber and Anders
 2014): maximum likelihood, dispersions shrunk towards a trend, Wald tests. The posterior mean shrinks small effects, the
 estimate does not: they should agree where counts are high.
@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import xarray
 
 RESPONDERS = {
     "ENSG00000152583": "SPARCL1",
@@ -42,18 +41,15 @@ class Experiment(NamedTuple):
 
     counts: pd.DataFrame
     design: pd.DataFrame
-    effect: np.ndarray
+    effect: pd.Series
 
 
-def experiment(store: Path) -> Experiment:
+def experiment(folder: Path) -> Experiment:
     """What the run was given."""
-    observed, constant = (xarray.open_zarr(store, group=group) for group in ("observed_data", "constant_data"))
-    samples = [str(name) for name in observed["sample"].values]
-    counts = pd.DataFrame(observed["counts"].values, samples, [str(gene) for gene in observed["gene"].values])
-    columns = ["intercept", *(f"column_{k}" for k in range(constant.sizes["coefficient"]))]
-    matrix = np.column_stack([np.ones(len(samples)), constant["covariates"].values])
-    effect = np.concatenate([[0.0], constant["contrast"].values])
-    return Experiment(counts, pd.DataFrame(matrix, samples, columns), effect)
+    counts, design, effect = (
+        pd.read_csv(folder / f"{name}.tsv", sep="\t", index_col=0) for name in ("counts", "design", "effect")
+    )
+    return Experiment(counts, design, effect["weight"])
 
 
 def estimates(given: Experiment) -> pd.DataFrame:
@@ -63,7 +59,7 @@ def estimates(given: Experiment) -> pd.DataFrame:
 
     found = DeseqDataSet(counts=given.counts, metadata=given.design, design=given.design, quiet=True)
     found.deseq2()
-    statistics = DeseqStats(found, contrast=given.effect, quiet=True)
+    statistics = DeseqStats(found, contrast=given.effect.to_numpy(), quiet=True)
     statistics.summary()
     return statistics.results_df
 
@@ -97,11 +93,10 @@ def compared(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
 def main(arguments: list[str]) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("store", type=Path)
-    parser.add_argument("table", type=Path, help="as `maxwell table STORE --out FILE.tsv` writes it")
-    chosen = parser.parse_args(arguments)
-    ours = pd.read_csv(chosen.table, sep="\t").set_index("gene")
-    for line in compared(ours, estimates(experiment(chosen.store))):
+    parser.add_argument("folder", type=Path, help="of what `workflows.studies.genes.given` writes")
+    folder = parser.parse_args(arguments).folder
+    ours = pd.read_csv(folder / "table.tsv", sep="\t").set_index("gene")
+    for line in compared(ours, estimates(experiment(folder))):
         print(line)
     return 0
 
