@@ -15,6 +15,10 @@ from ensemble.store.disk.filesystem import DISK, Filesystem
 from ensemble.store.disk.lock import Lock
 from ensemble.store.disk.place import place_errors, require_free, staging
 from ensemble.store.files import build_files
+from ensemble.store.integrity import recovery as recoveries
+from ensemble.store.integrity import verification
+from ensemble.store.integrity.checks import remedy
+from ensemble.store.integrity.verification import Verification
 from ensemble.store.layout import build
 from ensemble.store.reader import ZarrReader
 from ensemble.store.root import LOCK, Record, Root, first_root, read_root
@@ -101,6 +105,30 @@ def _taken_over(path: Path, fs: Filesystem, lock: Lock, root: Root) -> ZarrStore
     return store
 
 
+def verify(path: str | Path) -> Verification:
+    """Look at every committed file of a store, also while it is being written. Raises StoreError, StoreVersion."""
+    return verification.verify(Path(path))
+
+
+def repair(path: str | Path, fs: Filesystem = DISK) -> tuple[str, ...]:
+    """Go back to the last sound commit of a damaged store: write anew what the store knows twice, cut what is damaged
+    and what came after it. Returns sentences on what was lost.
+
+    A store that is sound is left alone. Raises StoreLocked, StoreVersion, and StoreError where only a copy helps.
+    """
+    path = Path(path)
+    found = verify(path)
+    if not found.damaged:
+        return ()
+    with ExitStack() as stack, disk_errors(path):
+        lock = fs.lock(path / LOCK)
+        stack.callback(lock.release)
+        recovery = recoveries.last_sound(path)
+        recoveries.mend(path, fs, recovery)
+        _taken_over(path, fs, lock, recovery.root)
+    return recovery.lost
+
+
 def reader(path: str | Path) -> ZarrReader:
     """The store at `path` as it is committed now. Raises StoreError, StoreDamaged or StoreVersion."""
     return ZarrReader(path)
@@ -117,6 +145,9 @@ def _make_folders(fs: Filesystem, path: Path) -> None:
 def _verify(path: Path, root: Root) -> None:
     """StoreDamaged where committed draws or the last checkpoint are not as written; says whether the other one is."""
     require_chunks(path, root)
+    for file, _, why in verification.files_of(path, root):
+        if why:
+            raise StoreDamaged(f"the file {path / file} is damaged: {why}. {remedy(path)}")
     if not root.record.checkpoints:
         return
     with checkpoints.with_remedy(path, root.record.checkpoints) as last:
@@ -130,7 +161,7 @@ def _without_last_checkpoint(path: Path, record: Record) -> Record:
     try:
         checkpoints.verify(path, last)
     except StoreDamaged:
-        return record._replace(checkpoints=(previous,), draws=previous.draws)
+        return record.back_at(previous)
     raise StoreError(
         f"the last checkpoint of {path}, of epoch {last.epoch}, is intact: go on from it, without previous_checkpoint, "
         "which would give up draws for nothing."
