@@ -101,7 +101,7 @@ class StoreFiles:
 
     def write_checkpoint(self, given: Checkpoint, committed: Root) -> str:
         """Write a checkpoint durably; returns its manifest's hash. committed: the root as it is now."""
-        return checkpoint.write(self._fs, self._path, given, encode_root(by_nobody(committed)))
+        return checkpoint.write(self._fs, self._path, given, encode_root(by_nobody(committed), indent=None))
 
     def prune_checkpoints(self, root: Root) -> None:
         """Remove the checkpoints that `root` does not name."""

@@ -25,23 +25,29 @@ from ensemble.store.root import LOCK, Record, Root, first_root, read_root
 from ensemble.store.writer import ZarrStore, disk_errors, run_attributes
 
 
-def create(path: str | Path, layout: Layout, attributes: Mapping[str, Any], fs: Filesystem = DISK) -> ZarrStore:
+def create(
+    path: str | Path, layout: Layout, attributes: Mapping[str, Any], fs: Filesystem = DISK, *, over: bool = False
+) -> ZarrStore:
     """Make an empty store at `path`, which must not exist, and open it for writing.
 
     It is built beside `path` and renamed once complete: a store that exists is whole. `require_place` asks before.
-    Raises StoreError where `path` exists or the layout or the attributes cannot be stored.
+    over: there may be one in which nothing was ever committed, whose place it takes. Raises StoreError where `path`
+    exists or the layout or the attributes cannot be stored, StoreLocked where somebody writes to what is there.
     """
     path, given, created_at = Path(path), run_attributes(attributes), now()
     keys = build(layout, given, created_at)
     root = first_root(layout, keys, given, schema_attributes(given, created_at, sampled=True))
     building = staging(path)
     with ExitStack() as stack, place_errors(path):
-        require_free(path)
+        if not over or unbegun(path) is None:
+            require_free(path)
         _make_folders(fs, building)
         lock = fs.lock(building / LOCK)
         stack.callback(lock.release)
-        require_free(path)
         build_files(fs, building, keys, root)
+        if over and unbegun(path) is not None:
+            _remove_unbegun(path, fs)
+        require_free(path)
         fs.replace(building, path)
         fs.sync_folder(path.parent)
         store = ZarrStore(path, fs, lock, root)
@@ -49,9 +55,29 @@ def create(path: str | Path, layout: Layout, attributes: Mapping[str, Any], fs: 
     return store
 
 
-def require_place(path: str | Path) -> None:
+def require_place(path: str | Path, *, over: bool = False) -> None:
     """Raises StoreError, at once, where `create` could not make a store at `path`."""
-    place.require_place(Path(path), DISK)
+    place.require_place(Path(path), DISK, free=not over or unbegun(path) is None)
+
+
+def unbegun(path: str | Path) -> dict[str, Any] | None:
+    """The attributes of a store in which nothing was ever committed, as a run leaves it that is killed before its first
+    checkpoint; None for whatever else is at `path`, or nothing."""
+    try:
+        root = read_root(Path(path))
+    except StoreError:
+        return None
+    return None if root.record.checkpoints or any(root.record.draws.values()) else dict(root.attributes)
+
+
+def _remove_unbegun(path: Path, fs: Filesystem) -> None:
+    """Remove such a store, unless somebody writes to it or has begun it meanwhile."""
+    lock = fs.lock(path / LOCK)
+    try:
+        if unbegun(path) is not None:
+            fs.remove_tree(path)
+    finally:
+        lock.release()
 
 
 def reopen(path: str | Path, fs: Filesystem = DISK, *, previous_checkpoint: bool = False) -> ZarrStore:

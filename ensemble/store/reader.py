@@ -12,9 +12,10 @@ from ensemble.store.arviz_object import for_arviz
 from ensemble.store.arviz_schema import sampling_time
 from ensemble.store.chunks import require_chunks
 from ensemble.store.contents import Checkpoint, CoordinatorState
+from ensemble.store.integrity.verification import read_verified_root
 from ensemble.store.layout import DRAW
 from ensemble.store.plain import plain
-from ensemble.store.root import read_root, told_attributes
+from ensemble.store.root import told_attributes
 
 if TYPE_CHECKING:
     import xarray
@@ -26,7 +27,7 @@ class ZarrReader:
     def __init__(self, path: str | Path) -> None:
         """Raises StoreError, StoreDamaged or StoreVersion where there is nothing to read."""
         self._path = Path(path)
-        self._root = read_root(self._path)
+        self._root = read_verified_root(self._path)
 
     @property
     def locator(self) -> str:

@@ -136,8 +136,9 @@ def encode_member(member: dict[str, Any]) -> bytes:
     return json.dumps(member, indent=2).encode()
 
 
-def encode_root(root: Root) -> bytes:
-    """The root metadata file, as zarr.consolidate_metadata would write it (held by a test)."""
+def encode_root(root: Root, indent: int | None = 2) -> bytes:
+    """The root metadata file, as zarr.consolidate_metadata would write it (held by a test); in one line, which takes a
+    tenth of the time, with indent None."""
     consolidated = {path: _consolidated(root.members[path]) for path in sorted(root.members)}
     document = {
         "attributes": all_attributes(root),
@@ -145,7 +146,7 @@ def encode_root(root: Root) -> bytes:
         "consolidated_metadata": _inline(consolidated),
         "node_type": "group",
     }
-    data = bytearray(json.dumps(document, indent=2).encode())
+    data = bytearray(json.dumps(document, indent=indent).encode())
     data[_seal(data)] = of_bytes(data).encode()
     return bytes(data)
 

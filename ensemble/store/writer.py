@@ -134,7 +134,7 @@ class ZarrStore:
         """The last committed checkpoint, every hash verified. StoreError where there is none, StoreDamaged."""
         named = self._root.record.checkpoints
         if not named:
-            raise StoreError(f"{self.path} has no checkpoint yet: start the run anew at another path.")
+            raise StoreError(f"{self.path} has no checkpoint to go on from: start the run anew at another path.")
         with checkpoints.with_remedy(self.path, named) as last:
             return checkpoints.read(self.path, last)
 

@@ -68,7 +68,7 @@ class Checks:
                 expected = {**expected, "shape": [shape[0], max(int(ahead), shape[1]), *shape[2:]]}
         except (ValueError, KeyError, TypeError, IndexError) as error:
             return f"it is no metadata of Zarr ({error!r})"
-        return "" if found == expected else "it does not say what the store's own metadata say"
+        return "" if found == expected else f"it does not say what the store's own {ROOT} says"
 
     def _chunks(self) -> Iterator[tuple[str, Chunk]]:
         record = self._root.record
@@ -80,6 +80,14 @@ class Checks:
                 chunk, count = first // record.chunk_draws, min(record.chunk_draws, draws - first)
                 for row in range(rows):
                     yield f"{array}/{chunk_name(variable, row, chunk)}", Chunk(array, row, chunk, count)
+
+
+def is_foreign(path: Path, root: Root) -> bool:
+    """Whether the root is that of another store: no group's metadata, which tell when it was made, are as it says."""
+    checks = Checks(root)
+    groups = [f"{member}/{ROOT}" for member, told in root.members.items() if told["node_type"] == "group"]
+    there = [(key, (path / key).read_bytes()) for key in groups if (path / key).is_file()]
+    return bool(there) and all(checks.member(key, data) for key, data in there)
 
 
 def remedy(path: Path) -> str:

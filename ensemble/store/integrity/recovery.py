@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.disk.filesystem import Filesystem
-from ensemble.store.integrity.checks import Checks
+from ensemble.store.integrity.checks import Checks, is_foreign
 from ensemble.store.integrity.verification import Damage, checkpoint_files, files_of
 from ensemble.store.layout import ROOT
 from ensemble.store.root import Record, Root, encode_member, encode_root, parse_root, read_root
@@ -47,11 +47,21 @@ def last_sound(path: Path) -> Recovery:
 def _root(path: Path) -> tuple[Root, tuple[str, ...]]:
     """The store's root, or where it is damaged the latest that a manifest keeps, and what is lost by that."""
     try:
-        return read_root(path), ()
+        root = read_root(path)
+        if is_foreign(path, root):
+            raise StoreDamaged(f"{path / ROOT} is that of another store: restore it from a copy of this one.")
     except StoreDamaged:
         for earlier in _earlier_roots(path):
-            return earlier, (f"what was committed last, with {ROOT}",)
+            if not is_foreign(path, earlier):
+                return _without_pruned(path, earlier), (f"what was committed last, with {ROOT}",)
         raise
+    return root, ()
+
+
+def _without_pruned(path: Path, root: Root) -> Root:
+    """An earlier root without the checkpoints that the commit after it removed."""
+    kept = (named for named in root.record.checkpoints if (path / checkpoints.FOLDER / str(named.epoch)).is_dir())
+    return root._replace(record=root.record._replace(checkpoints=tuple(kept)))
 
 
 def mend(path: Path, fs: Filesystem, recovery: Recovery) -> None:

@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 from ensemble.errors import StoreDamaged
 from ensemble.store import checkpoint as checkpoints
-from ensemble.store.integrity.checks import Checks
+from ensemble.store.integrity.checks import Checks, is_foreign, remedy
 from ensemble.store.layout import ROOT
 from ensemble.store.root import Root, read_root
+
+FOREIGN = "it is that of another store, for no group was made when it says"
 
 
 class Damage(NamedTuple):
@@ -52,10 +54,27 @@ def verify(path: Path) -> Verification:
         except StoreDamaged as error:
             size = (path / ROOT).stat().st_size if (path / ROOT).exists() else 0
             return Verification(1, size, (Damage(ROOT, str(error)),), digests=True)
-        found = verify_at(path, root)
+        if is_foreign(path, root):
+            return Verification(1, (path / ROOT).stat().st_size, (Damage(ROOT, FOREIGN),), digests=True)
         # A writer prunes checkpoints and gives up draws: what is amiss must be so at the state that is committed.
+        found = verify_at(path, root)
         if not found.damaged or _same(path, root):
             return found
+
+
+def read_verified_root(path: Path) -> Root:
+    """The root, and all metadata below it as it says. Raises as `read_root`."""
+    while True:
+        root = read_root(path)
+        checks = Checks(root)
+        looked = (_look(path, f"{member}/{ROOT}", checks.member) for member in root.members)
+        wrong = next(((file, why) for file, _, why in looked if why), None)
+        if wrong is None:
+            return root
+        # A writer that goes back to a checkpoint makes arrays shorter.
+        if _same(path, root):
+            file, why = (ROOT, FOREIGN) if is_foreign(path, root) else wrong
+            raise StoreDamaged(f"the file {path / file} is damaged: {why}. {remedy(path)}")
 
 
 def verify_at(path: Path, root: Root) -> Verification:
