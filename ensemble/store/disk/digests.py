@@ -42,14 +42,14 @@ class Digests(NamedTuple):
         return {
             array: "".join(row[-WIDTH:] for row in rows)
             for array, rows in self.chunks.items()
-            if draws[_group(array)] % chunk_draws
+            if draws[group_of(array)] % chunk_draws
         }
 
     def cut(self, draws: dict[str, int], chunk_draws: int, tails: dict[str, str]) -> "Digests":
         """Those at fewer draws, whose chunks that are not full have `tails`."""
         chunks = {}
         for array, rows in self.chunks.items():
-            full, tail = WIDTH * (draws[_group(array)] // chunk_draws), tails.get(array, "")
+            full, tail = WIDTH * (draws[group_of(array)] // chunk_draws), tails.get(array, "")
             chunks[array] = [row[:full] + tail[WIDTH * i : WIDTH * (i + 1)] for i, row in enumerate(rows)]
         return self._replace(chunks=chunks)
 
@@ -79,5 +79,6 @@ def _split(text: str) -> list[str]:
     return [text[i : i + WIDTH] for i in range(0, len(text), WIDTH)]
 
 
-def _group(array: str) -> str:
+def group_of(array: str) -> str:
+    """The group of an array, by its path in the store."""
     return array.partition("/")[0]

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import checkpoint as checkpoints
+from ensemble.store.checkpoint import Reference
+from ensemble.store.disk.digests import group_of
 from ensemble.store.disk.filesystem import Filesystem
 from ensemble.store.integrity.checks import Checks, is_foreign
 from ensemble.store.integrity.verification import Damage, checkpoint_files, files_of
@@ -14,7 +16,6 @@ from ensemble.store.root import Record, Root, encode_member, encode_root, parse_
 
 SUMMARY = "summary"
 """The attribute of a run that counts its draws: where a commit's own attributes are gone, it would tell too many."""
-WARMUP = "warmup_"
 
 
 class Recovery(NamedTuple):
@@ -128,23 +129,21 @@ def _as_committed(path: Path, root: Root, record: Record) -> Root:
     return root.at(_uncounted(root), record)
 
 
-def _before_the_damage(root: Root, damaged: set[str], whole: list[checkpoints.Reference]) -> Root:
-    """All full chunks before the first damaged one, in it and in all groups that grow along with it. Nothing goes on
-    from there: checkpoints count draws that are gone. Those of warm-up count for nothing."""
-    record, draws = root.record, dict(root.record.draws)
+def _before_the_damage(root: Root, damaged: set[str], whole: list[Reference]) -> Root:
+    """All full chunks before the first damaged one, in it and in all groups that grow along with it, and the last
+    checkpoint that is whole: the run goes on from there, after a gap."""
+    record = root.record.back_at(whole[-1]) if whole else root.record
     chunks = Checks(root).chunks
     hit = [chunks[file] for file in damaged if file in chunks]
+    draws = dict(record.draws)
     for group, committed in record.draws.items():
-        alike = [c for c in hit if record.draws[c.array.partition("/")[0]] == committed]
-        draws[group] = min([committed, *(c.chunk * record.chunk_draws for c in alike)])
+        alike = [chunk for chunk in hit if record.draws[group_of(chunk.array)] == committed]
+        draws[group] = min([committed, *(chunk.chunk * record.chunk_draws for chunk in alike)])
     tails = record.digests.tails(record.draws, record.chunk_draws) if record.digests else {}
-    kept = {array: tail for array, tail in tails.items() if draws[g := array.partition("/")[0]] == record.draws[g]}
-    cut = record.cut(draws, kept)
-    if whole and all(c.array.startswith(WARMUP) for c in hit) and whole[-1].draws == record.draws:
-        last = whole[-1]._replace(draws=draws, tails=kept)
-        return root.at(root.attributes, cut._replace(checkpoints=(last,)))
-    attributes = root.attributes if draws == record.draws else _uncounted(root)
-    return root.at(attributes, cut._replace(checkpoints=()))
+    kept = {array: tail for array, tail in tails.items() if draws[group_of(array)] == record.draws[group_of(array)]}
+    named = (whole[-1]._replace(draws=draws, tails=kept),) if whole else ()
+    attributes = root.attributes if draws == root.record.draws else _uncounted(root)
+    return root.at(attributes, record.cut(draws, kept)._replace(checkpoints=named))
 
 
 def _uncounted(root: Root) -> dict[str, object]:
@@ -167,3 +166,8 @@ def _losses(before: Record, after: Record) -> Iterator[str]:
     for named in before.checkpoints:
         if named.epoch not in {c.epoch for c in after.checkpoints}:
             yield f"the checkpoint of epoch {named.epoch}"
+    if after.checkpoints and after.checkpoints[-1] not in before.checkpoints:
+        yield (
+            f"and with them the law that draws are those of one uninterrupted run: resumed, it goes on from its "
+            f"checkpoint of epoch {after.checkpoints[-1].epoch}, after a gap"
+        )

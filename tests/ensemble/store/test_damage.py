@@ -16,6 +16,7 @@ from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import layout as layouts
 from ensemble.store import opening as stores
 from ensemble.store.contents import Checkpoint, Layout, Variable
+from tests.support.store_roots import as_before_digests, edit_root
 
 SHARDS, CHAINS = 2, 2
 LAYOUT = Layout(
@@ -250,36 +251,41 @@ def test_a_lost_root_costs_the_last_commit(sound: Path, tmp_path: Path) -> None:
         assert store.load_checkpoint().epoch == 2
 
 
-def test_damage_before_both_checkpoints_leaves_the_draws_before_it(sound: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [deleted, flipped])
+def test_damage_before_both_checkpoints_leaves_the_draws_before_it_and_the_run_goes_on_after_a_gap(
+    sound: Path, tmp_path: Path, kind
+) -> None:
     path = tmp_path / "run.zarr"
     shutil.copytree(sound, path)
-    (path / "posterior" / "a" / "c.1.1.0").unlink()
-    assert stores.repair(path) == (
-        "draws 3 to 7 of each chain of posterior",
-        "the checkpoint of epoch 2",
-        "the checkpoint of epoch 3",
-    )
+    kind(path / "posterior" / "a" / "c.1.1.0", path)
+    *lost, gap = stores.repair(path)
+    assert lost == ["draws 3 to 7 of each chain of posterior", "the checkpoint of epoch 2"]
+    assert "goes on from its checkpoint of epoch 3, after a gap" in gap
+    # What counted the draws that are gone is gone too.
     assert "summary" not in stores.reader(path).attributes
+    with stores.reopen(path) as store:
+        assert store.load_checkpoint().epoch == 3
+        store.rewind()
+        assert store.committed == {"posterior": 3, "warmup_sample_stats": 12}
+        for shard in range(SHARDS):
+            store.append(shard, "posterior", {"mu": np.ones((1, CHAINS)), "a": np.ones((1, CHAINS, 3), np.float32)})
+        store.commit()
+    after, before = stores.reader(path).groups()["posterior"], stores.reader(sound).groups()["posterior"]
+    np.testing.assert_array_equal(after["a"][:, :3], before["a"][:, :3])
+    assert (after["a"][:, 3] == 1).all()
+
+
+def test_without_any_whole_checkpoint_the_draws_stay(sound: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run.zarr"
+    shutil.copytree(sound, path)
+    shutil.rmtree(path / "checkpoint")
+    assert stores.repair(path) == ("the checkpoint of epoch 2", "the checkpoint of epoch 3")
+    assert values(stores.reader(path).groups()) == values(stores.reader(sound).groups())
     with stores.reopen(path) as store, pytest.raises(StoreError, match="no checkpoint to go on from"):
         store.load_checkpoint()
 
 
-def test_lost_draws_of_warmup_do_not_stop_a_run(sound: Path, tmp_path: Path) -> None:
-    path = tmp_path / "run.zarr"
-    shutil.copytree(sound, path)
-    emptied(path / "warmup_sample_stats" / "lp" / "c.0.0", path)
-    assert stores.repair(path) == (
-        "draws 0 to 11 of each chain of warmup_sample_stats",
-        "the checkpoint of epoch 2",
-    )
-    with stores.reopen(path) as store:
-        assert store.load_checkpoint().epoch == 3
-        assert store.committed["posterior"] == 8
-
-
 def test_a_store_without_digests_is_read_as_before_and_said_to_be_so(sound: Path, tmp_path: Path) -> None:
-    from tests.ensemble.store.test_store import as_before_digests, edit_root
-
     path = tmp_path / "run.zarr"
     shutil.copytree(sound, path)
     edit_root(path, lambda document: as_before_digests(document, 2))

@@ -22,9 +22,8 @@ from ensemble.store import opening as stores
 from ensemble.store.checkpoint import FORMAT_VERSION
 from ensemble.store.chunks import Codec
 from ensemble.store.contents import Checkpoint, Layout, Variable
-from ensemble.store.disk.digests import of_bytes
-from ensemble.store.root import UNSEALED
 from ensemble.store.writer import ZarrStore
+from tests.support.store_roots import as_before_digests, edit_root
 
 SHARDS, CHAINS = 3, 2
 LAYOUT = Layout(
@@ -502,26 +501,6 @@ def test_what_is_no_store_is_said_so(reader, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not a maxwell store"):
         reader(tmp_path / "other.zarr")
     assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == []
-
-
-def edit_root(path: Path, change) -> None:
-    """Change the root as a program that knows of its digest would."""
-    document = json.loads((path / "zarr.json").read_text())
-    change(document)
-    record = document["attributes"]["maxwell"]
-    if isinstance(record, dict) and "digest" in record:
-        record["digest"] = UNSEALED
-        record["digest"] = of_bytes(json.dumps(document).encode())
-    (path / "zarr.json").write_text(json.dumps(document))
-
-
-def as_before_digests(document, version: int) -> None:
-    """What a root said before stores had digests."""
-    record = document["attributes"]["maxwell"]
-    record["format_version"] = version
-    del record["digest"], record["digests"]
-    for named in record["checkpoints"]:
-        del named["tails"]
 
 
 @pytest.fixture
