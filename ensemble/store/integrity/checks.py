@@ -72,9 +72,10 @@ class Checks:
 
     def _chunks(self) -> Iterator[tuple[str, Chunk]]:
         record = self._root.record
+        variables = self._root.variables()
         for array, codec in self._codecs.items():
             group, _, name = array.partition("/")
-            variable, draws = self._root.variables()[group][name], record.draws[group]
+            variable, draws = variables[group][name], record.draws[group]
             rows = record.shards * record.shard_chains // codec.shape[0]
             for first in range(0, draws, record.chunk_draws):
                 chunk, count = first // record.chunk_draws, min(record.chunk_draws, draws - first)
@@ -87,7 +88,7 @@ def is_foreign(path: Path, root: Root) -> bool:
     checks = Checks(root)
     groups = [f"{member}/{ROOT}" for member, told in root.members.items() if told["node_type"] == "group"]
     there = [(key, (path / key).read_bytes()) for key in groups if (path / key).is_file()]
-    return bool(there) and all(checks.member(key, data) for key, data in there)
+    return len(there) > 1 and all(checks.member(key, data) for key, data in there)
 
 
 def remedy(path: Path) -> str:
