@@ -9,7 +9,7 @@ from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.arviz_schema import now, schema_attributes
 from ensemble.store.chunks import require_chunks
-from ensemble.store.contents import Layout
+from ensemble.store.contents import Layout, Verification
 from ensemble.store.disk import place
 from ensemble.store.disk.filesystem import DISK, Filesystem
 from ensemble.store.disk.lock import Lock
@@ -18,10 +18,10 @@ from ensemble.store.files import build_files
 from ensemble.store.integrity import recovery as recoveries
 from ensemble.store.integrity import verification
 from ensemble.store.integrity.checks import remedy
-from ensemble.store.integrity.verification import Verification
 from ensemble.store.layout import build
 from ensemble.store.reader import ZarrReader
 from ensemble.store.root import LOCK, Record, Root, first_root, read_root
+from ensemble.store.root import repair_command as repair_command  # for messages outside
 from ensemble.store.writer import ZarrStore, disk_errors, run_attributes
 
 

@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ensemble.store import opening as stores
-from ensemble.store.integrity.verification import Damage
-from ensemble.store.root import repair_command
+from ensemble.store.contents import Damage
 
 
 class Verified(NamedTuple):
@@ -61,7 +60,7 @@ def _lines(found: Verified) -> list[str]:
         return [
             *lines,
             "Restore them from a copy of the store, or go back to the last sound commit: "
-            f"`{repair_command(found.path)}`.",
+            f"`{stores.repair_command(found.path)}`.",
         ]
     if not found.lost:
         return [*lines, "Repaired: all of that was known twice, and nothing is lost."]

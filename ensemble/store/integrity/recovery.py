@@ -7,10 +7,11 @@ from typing import NamedTuple
 from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.checkpoint import Reference
+from ensemble.store.contents import Damage
 from ensemble.store.disk.digests import group_of
 from ensemble.store.disk.filesystem import Filesystem
 from ensemble.store.integrity.checks import Checks, is_foreign
-from ensemble.store.integrity.verification import Damage, checkpoint_files, files_of
+from ensemble.store.integrity.verification import checkpoint_files, files_of
 from ensemble.store.layout import ROOT
 from ensemble.store.root import Record, Root, encode_member, encode_root, parse_root, read_root
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from ensemble.errors import StoreDamaged
 from ensemble.store import checkpoint as checkpoints
+from ensemble.store.contents import Damage, Verification
 from ensemble.store.integrity.checks import Checks, is_foreign, remedy
 from ensemble.store.layout import ROOT
 from ensemble.store.root import Root, read_root
@@ -14,32 +14,6 @@ FOREIGN = "it is that of another store, for no group was made when it says"
 
 STATES = 5
 """At so many committed states a file of a live store must be amiss to count as damaged."""
-
-
-class Damage(NamedTuple):
-    """A file that is not as it was written.
-
-    file: its path in the store.
-    why: what is wrong with it.
-    """
-
-    file: str
-    why: str
-
-
-class Verification(NamedTuple):
-    """What was looked at and what was found.
-
-    files: how many.
-    bytes: in them.
-    damaged: those that are not as they were written.
-    digests: whether the store has digests of its draws; where not, only what cannot be read at all is found.
-    """
-
-    files: int
-    bytes: int
-    damaged: tuple[Damage, ...]
-    digests: bool
 
 
 Looked = tuple[str, int, str]

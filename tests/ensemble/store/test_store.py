@@ -343,7 +343,7 @@ def test_chunks_are_the_bytes_that_zarr_writes(dtype: str, tmp_path: Path) -> No
 
 
 def test_checkpoints_come_back_and_two_are_kept(store: ZarrStore) -> None:
-    with pytest.raises(StoreError, match="no checkpoint yet"):
+    with pytest.raises(StoreError, match="no checkpoint to go on from"):
         store.load_checkpoint()
     for epoch in (3, 5, 9):
         store.commit(checkpoint(epoch))
