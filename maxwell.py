@@ -1,6 +1,7 @@
 """Sample posteriors from Python: `import maxwell; run = maxwell.sample(model, data); arviz.summary(run.data)`.
 
 sample, resume, open_run, run     runs: of a model, gone on with, opened, of a config file
+verify                            whether a store is as it was written, and repaired where it is not
 numpyro_model, function_model, black_box_model, pseudo_marginal_model     models of NumPyro, JAX and NumPy functions
 pymc_model, bambi_model           models of PyMC and Bambi objects, where these are installed
 models                            those that come with the program: models() lists them, models.genes(...) builds one
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from workflows.modelling.model import Model
     from workflows.modelling.shelf import models
     from workflows.results.run import Run
+    from workflows.results.verification import verify
     from workflows.sampling.interrupt import Interrupted
     from workflows.sampling.session import open_run, resume, run, sample
 
@@ -46,6 +48,7 @@ _HOMES = {
     "resume": "workflows.sampling.session:resume",
     "run": "workflows.sampling.session:run",
     "sample": "workflows.sampling.session:sample",
+    "verify": "workflows.results.verification:verify",
 }
 
 __all__ = [
@@ -64,6 +67,7 @@ __all__ = [
     "resume",
     "run",
     "sample",
+    "verify",
 ]
 
 

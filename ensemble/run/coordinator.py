@@ -9,7 +9,7 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.absorb import absorb
 from ensemble.run.decisions import policies
 from ensemble.run.decisions.grain import coarse
-from ensemble.run.goals import goals_met
+from ensemble.run.goals import GoalCheck, goals_met
 from ensemble.run.handover import Handover, take_over
 from ensemble.run.rounds import advance, next_plan
 from ensemble.run.settings import RunSettings
@@ -63,7 +63,18 @@ class Coordinator:
         checkpoint = self.store.load_checkpoint()
         self.store.rewind()
         self.state = unpack(checkpoint.coordinator, checkpoint.info, self.spec, self.settings)
+        self._count_draws()
         self.fleet.load(self.state.ledger.epoch - 1, checkpoint.shards)
+
+    def _count_draws(self) -> None:
+        """Count what is stored: a repair of the store may have cut draws, whose goals were met with them."""
+        ledger, stored = self.state.ledger, self.store.committed.get("posterior", 0)
+        if stored < ledger.draws:
+            self.sitting.progress.message(
+                f"{ledger.draws - stored} draws of each chain were lost in a repair of the store: the run goes on "
+                "after that gap, and looks at its goals anew"
+            )
+            self.state = self.state._replace(ledger=ledger._replace(draws=stored, goals=GoalCheck()))
 
     def run(self) -> Outcome:
         """Rounds until the goals are met, a limit is reached or the user asks to stop; the last state is committed."""

@@ -10,9 +10,9 @@ import json
 import shlex
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,15 @@ from ensemble.store.plain import plain
 FOLDER = "checkpoint"
 MANIFEST = "manifest.json"
 COORDINATOR = "coordinator.npz"
+BEFORE = "root_before"
+"""The key of a manifest that has the root of the commit before as text; checkpoints of old stores have none."""
 FORMAT_VERSION = 7
 """Of what a checkpoint holds; the draws beside it are read whatever it is."""
 ALLOWED_KINDS = "biufcSU"
+
+
+NO_TAILS: dict[str, str] = {}
+"""Of a checkpoint at the end of a chunk, or in a store without digests."""
 
 
 class Reference(NamedTuple):
@@ -35,11 +41,13 @@ class Reference(NamedTuple):
     epoch: the round counter, which is its folder's name.
     manifest: the sha256 of its manifest.
     draws: those committed along with it, by group.
+    tails: the digests of the chunks that were not full then, by array.
     """
 
     epoch: int
     manifest: str
     draws: dict[str, int]
+    tails: dict[str, str] = NO_TAILS
 
 
 def check(checkpoint: Checkpoint) -> None:
@@ -54,8 +62,11 @@ def check(checkpoint: Checkpoint) -> None:
                 )
 
 
-def write(fs: Filesystem, root: Path, checkpoint: Checkpoint) -> str:
-    """Write a checkpoint durably into a fresh folder; returns the hash of its manifest, for the root to name."""
+def write(fs: Filesystem, root: Path, checkpoint: Checkpoint, before: bytes) -> str:
+    """Write a checkpoint durably into a fresh folder; returns the hash of its manifest, for the root to name.
+
+    before: the root of the commit before, kept in the manifest for the case that the root is lost.
+    """
     folder = root / FOLDER / str(checkpoint.epoch)
     fs.make_folder(folder)
     files = {}
@@ -63,16 +74,43 @@ def write(fs: Filesystem, root: Path, checkpoint: Checkpoint) -> str:
         data = _pack(arrays)
         files[file] = _hash(data)
         fs.write(folder / file, data)
-    manifest = _manifest(checkpoint, files)
+    manifest = _manifest(checkpoint, files, before.decode())
     fs.write(folder / MANIFEST, manifest)
     fs.sync_folder(folder)
     fs.sync_folder(folder.parent)
     return _hash(manifest)
 
 
-def manifest_hash(checkpoint: Checkpoint) -> str:
-    """The hash that `write` would return, without writing."""
-    return _hash(_manifest(checkpoint, {file: _hash(_pack(arrays)) for file, arrays in _parts(checkpoint)}))
+def is_written(root: Path, reference: Reference, checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint is the one that `reference` names. StoreDamaged where that one's manifest is."""
+    written = json.loads(_intact(root / FOLDER / str(reference.epoch) / MANIFEST, reference.manifest))
+    files = {file: _hash(_pack(arrays)) for file, arrays in _parts(checkpoint)}
+    return _hash(_manifest(checkpoint, files, written.get(BEFORE))) == reference.manifest
+
+
+def roots_before(root: Path) -> Iterator[bytes]:
+    """The roots that the manifests keep of the commits before them, the latest first; they verify themselves."""
+    folders = (root / FOLDER).glob("*") if (root / FOLDER).is_dir() else ()
+    for folder in sorted(folders, key=lambda f: int(f.name) if f.name.isdecimal() else -1, reverse=True):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+            yield json.loads((folder / MANIFEST).read_bytes())[BEFORE].encode()
+
+
+def files_of(root: Path, reference: Reference) -> Iterator[tuple[Path, bytes | None, str]]:
+    """Every file of a checkpoint, whatever its format: its path, its bytes where it is as written, else what is wrong.
+    Where the manifest is not, the others cannot be told."""
+    folder = root / FOLDER / str(reference.epoch)
+    data, why = _looked_at(folder / MANIFEST, reference.manifest)
+    yield folder / MANIFEST, data, why
+    for file, recorded in json.loads(data)["sha256"].items() if data else ():
+        yield folder / file, *_looked_at(folder / file, recorded)
+
+
+def _looked_at(path: Path, expected: str) -> tuple[bytes | None, str]:
+    try:
+        return _intact(path, expected), ""
+    except StoreDamaged as error:
+        return None, str(error)
 
 
 def verify(root: Path, reference: Reference) -> None:
@@ -143,13 +181,15 @@ def _shard(i: int) -> str:
     return f"shard-{i}.npz"
 
 
-def _manifest(checkpoint: Checkpoint, files: dict[str, str]) -> bytes:
-    manifest = {
+def _manifest(checkpoint: Checkpoint, files: dict[str, str], before: str | None) -> bytes:
+    manifest: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "epoch": int(checkpoint.epoch),
         "sha256": files,
         "info": plain(checkpoint.info, "the checkpoint's info"),
     }
+    if before is not None:
+        manifest[BEFORE] = before
     return json.dumps(manifest, indent=1).encode()
 
 

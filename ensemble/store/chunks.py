@@ -10,7 +10,7 @@ from numcodecs.zstd import Zstd
 from ensemble.errors import StoreDamaged, StoreVersion
 from ensemble.store.contents import Variable
 from ensemble.store.layout import fill_value
-from ensemble.store.root import Record, Root
+from ensemble.store.root import Record, Root, repair_command
 
 Blocks = dict[str, np.ndarray]
 """One shard's part of a chunk of each variable of a group, [shard_chains, chunk_draws, *shape], fill values where no
@@ -78,5 +78,6 @@ def require_chunks(path: Path, root: Root) -> None:
             if missing:
                 raise StoreDamaged(
                     f"{len(missing)} files with committed draws are missing from {folder}, the first is {missing[0]}. "
-                    "Restore them from a copy of the store."
+                    "Restore them from a copy of the store, or go back to the last sound commit: "
+                    f"`{repair_command(path)}`."
                 )

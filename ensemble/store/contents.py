@@ -64,3 +64,29 @@ class CoordinatorState(NamedTuple):
     epoch: int
     arrays: dict[str, np.ndarray]
     info: dict[str, Any]
+
+
+class Damage(NamedTuple):
+    """A file that is not as it was written.
+
+    file: its path in the store.
+    why: what is wrong with it.
+    """
+
+    file: str
+    why: str
+
+
+class Verification(NamedTuple):
+    """What was looked at and what was found.
+
+    files: how many.
+    bytes: in them.
+    damaged: those that are not as they were written.
+    digests: whether the store has digests of its draws; where not, only what cannot be read at all is found.
+    """
+
+    files: int
+    bytes: int
+    damaged: tuple[Damage, ...]
+    digests: bool

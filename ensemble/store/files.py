@@ -11,9 +11,10 @@ from ensemble.errors import StoreDamaged
 from ensemble.store import checkpoint
 from ensemble.store.chunks import Blocks, Codec, chunk_name, committed_chunks, spans_shards
 from ensemble.store.contents import Checkpoint
+from ensemble.store.disk.digests import DigestBook, Digests
 from ensemble.store.disk.filesystem import PARTIAL, Filesystem
 from ensemble.store.layout import ROOT
-from ensemble.store.root import LOCK, Root, encode_member, encode_root
+from ensemble.store.root import LOCK, Root, by_nobody, encode_member, encode_root
 
 
 class Spanning(NamedTuple):
@@ -39,18 +40,19 @@ class StoreFiles:
             for group, variables in self.variables.items()
         }
         self._record = root.record
+        self._book = DigestBook(root.record.digests)
         self._unsynced: set[Path] = set()
         self._spanning: dict[tuple[str, int], Spanning] = {}
 
-    def write_chunks(self, group: str, shard: int, chunks: list[tuple[int, Blocks]]) -> None:
-        """Write one shard's part of numbered chunks, complete from their first draw on; `sync` makes them durable. A
-        chunk that spans all shards is written with the last of them."""
+    def write_chunks(self, group: str, shard: int, chunks: list[tuple[int, Blocks]], count: int) -> None:
+        """Write one shard's part of numbered chunks, of their first `count` draws; `sync` makes them durable. A chunk
+        that spans all shards is written with the last of them."""
         for chunk, blocks in chunks:
             waiting = self._spanning.setdefault((group, chunk), Spanning(set(), {}))
             for name, block in blocks.items():
                 codec = self.codecs[group][name]
                 if not spans_shards(self._record, codec):
-                    self._write_chunk(group, name, shard, chunk, block)
+                    self._write_chunk(f"{group}/{name}", shard, chunk, block, count)
                     continue
                 whole = waiting.blocks.setdefault(name, codec.blank())
                 whole[shard * len(block) : (shard + 1) * len(block)] = block
@@ -58,11 +60,17 @@ class StoreFiles:
             if len(waiting.shards) == self._record.shards:
                 del self._spanning[group, chunk]
                 for name, whole in waiting.blocks.items():
-                    self._write_chunk(group, name, 0, chunk, whole)
+                    self._write_chunk(f"{group}/{name}", 0, chunk, whole, count)
 
-    def _write_chunk(self, group: str, name: str, row: int, chunk: int, block: np.ndarray) -> None:
+    def _write_chunk(self, array: str, row: int, chunk: int, block: np.ndarray, count: int) -> None:
+        group, _, name = array.partition("/")
         file = chunk_name(self.variables[group][name], row, chunk)
-        self._put(self._path / group / name / file, self.codecs[group][name].encode(block))
+        self._put(self._path / array / file, self.codecs[group][name].encode(block))
+        self._book.note(array, row, chunk, block, count)
+
+    def digests(self) -> Digests | None:
+        """Of all that is written; committed are those that the root has."""
+        return self._book.digests()
 
     def sync(self) -> None:
         """Wait until the names of all files written since the last sync are on the disk."""
@@ -91,9 +99,9 @@ class StoreFiles:
         except FileNotFoundError:
             return False
 
-    def write_checkpoint(self, given: Checkpoint) -> str:
-        """Write a checkpoint durably; returns its manifest's hash."""
-        return checkpoint.write(self._fs, self._path, given)
+    def write_checkpoint(self, given: Checkpoint, committed: Root) -> str:
+        """Write a checkpoint durably; returns its manifest's hash. committed: the root as it is now."""
+        return checkpoint.write(self._fs, self._path, given, encode_root(by_nobody(committed), indent=None))
 
     def prune_checkpoints(self, root: Root) -> None:
         """Remove the checkpoints that `root` does not name."""
@@ -106,6 +114,7 @@ class StoreFiles:
         """
         unfinished: dict[tuple[str, int], Blocks] = {}
         self._spanning.clear()
+        self._book = DigestBook(root.record.digests)
         for group, variables in self.variables.items():
             for name, variable in variables.items():
                 kept = committed_chunks(root.record, group, variable, self.codecs[group][name])

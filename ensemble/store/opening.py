@@ -9,35 +9,45 @@ from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.arviz_schema import now, schema_attributes
 from ensemble.store.chunks import require_chunks
-from ensemble.store.contents import Layout
+from ensemble.store.contents import Layout, Verification
 from ensemble.store.disk import place
 from ensemble.store.disk.filesystem import DISK, Filesystem
 from ensemble.store.disk.lock import Lock
 from ensemble.store.disk.place import place_errors, require_free, staging
 from ensemble.store.files import build_files
+from ensemble.store.integrity import recovery as recoveries
+from ensemble.store.integrity import verification
+from ensemble.store.integrity.checks import remedy
 from ensemble.store.layout import build
 from ensemble.store.reader import ZarrReader
 from ensemble.store.root import LOCK, Record, Root, first_root, read_root
+from ensemble.store.root import repair_command as repair_command  # for messages outside
 from ensemble.store.writer import ZarrStore, disk_errors, run_attributes
 
 
-def create(path: str | Path, layout: Layout, attributes: Mapping[str, Any], fs: Filesystem = DISK) -> ZarrStore:
+def create(
+    path: str | Path, layout: Layout, attributes: Mapping[str, Any], fs: Filesystem = DISK, *, over: bool = False
+) -> ZarrStore:
     """Make an empty store at `path`, which must not exist, and open it for writing.
 
     It is built beside `path` and renamed once complete: a store that exists is whole. `require_place` asks before.
-    Raises StoreError where `path` exists or the layout or the attributes cannot be stored.
+    over: there may be one in which nothing was ever committed, whose place it takes. Raises StoreError where `path`
+    exists or the layout or the attributes cannot be stored, StoreLocked where somebody writes to what is there.
     """
     path, given, created_at = Path(path), run_attributes(attributes), now()
     keys = build(layout, given, created_at)
     root = first_root(layout, keys, given, schema_attributes(given, created_at, sampled=True))
     building = staging(path)
     with ExitStack() as stack, place_errors(path):
-        require_free(path)
+        if not over or unbegun(path) is None:
+            require_free(path)
         _make_folders(fs, building)
         lock = fs.lock(building / LOCK)
         stack.callback(lock.release)
-        require_free(path)
         build_files(fs, building, keys, root)
+        if over and unbegun(path) is not None:
+            _remove_unbegun(path, fs)
+        require_free(path)
         fs.replace(building, path)
         fs.sync_folder(path.parent)
         store = ZarrStore(path, fs, lock, root)
@@ -45,9 +55,29 @@ def create(path: str | Path, layout: Layout, attributes: Mapping[str, Any], fs: 
     return store
 
 
-def require_place(path: str | Path) -> None:
+def require_place(path: str | Path, *, over: bool = False) -> None:
     """Raises StoreError, at once, where `create` could not make a store at `path`."""
-    place.require_place(Path(path), DISK)
+    place.require_place(Path(path), DISK, free=not over or unbegun(path) is None)
+
+
+def unbegun(path: str | Path) -> dict[str, Any] | None:
+    """The attributes of a store in which nothing was ever committed, as a run leaves it that is killed before its first
+    checkpoint; None for whatever else is at `path`, or nothing."""
+    try:
+        root = read_root(Path(path))
+    except StoreError:
+        return None
+    return None if root.record.checkpoints or any(root.record.draws.values()) else dict(root.attributes)
+
+
+def _remove_unbegun(path: Path, fs: Filesystem) -> None:
+    """Remove such a store, unless somebody writes to it or has begun it meanwhile."""
+    lock = fs.lock(path / LOCK)
+    try:
+        if unbegun(path) is not None:
+            fs.remove_tree(path)
+    finally:
+        lock.release()
 
 
 def reopen(path: str | Path, fs: Filesystem = DISK, *, previous_checkpoint: bool = False) -> ZarrStore:
@@ -101,6 +131,30 @@ def _taken_over(path: Path, fs: Filesystem, lock: Lock, root: Root) -> ZarrStore
     return store
 
 
+def verify(path: str | Path) -> Verification:
+    """Look at every committed file of a store, also while it is being written. Raises StoreError, StoreVersion."""
+    return verification.verify(Path(path))
+
+
+def repair(path: str | Path, fs: Filesystem = DISK) -> tuple[str, ...]:
+    """Go back to the last sound commit of a damaged store: write anew what the store knows twice, cut what is damaged
+    and what came after it. Returns sentences on what was lost.
+
+    A store that is sound is left alone. Raises StoreLocked, StoreVersion, and StoreError where only a copy helps.
+    """
+    path = Path(path)
+    found = verify(path)
+    if not found.damaged:
+        return ()
+    with ExitStack() as stack, disk_errors(path):
+        lock = fs.lock(path / LOCK)
+        stack.callback(lock.release)
+        recovery = recoveries.last_sound(path)
+        recoveries.mend(path, fs, recovery)
+        _taken_over(path, fs, lock, recovery.root)
+    return recovery.lost
+
+
 def reader(path: str | Path) -> ZarrReader:
     """The store at `path` as it is committed now. Raises StoreError, StoreDamaged or StoreVersion."""
     return ZarrReader(path)
@@ -117,6 +171,9 @@ def _make_folders(fs: Filesystem, path: Path) -> None:
 def _verify(path: Path, root: Root) -> None:
     """StoreDamaged where committed draws or the last checkpoint are not as written; says whether the other one is."""
     require_chunks(path, root)
+    for file, _, why in verification.files_of(path, root):
+        if why:
+            raise StoreDamaged(f"the file {path / file} is damaged: {why}. {remedy(path)}")
     if not root.record.checkpoints:
         return
     with checkpoints.with_remedy(path, root.record.checkpoints) as last:
@@ -130,7 +187,7 @@ def _without_last_checkpoint(path: Path, record: Record) -> Record:
     try:
         checkpoints.verify(path, last)
     except StoreDamaged:
-        return record._replace(checkpoints=(previous,), draws=previous.draws)
+        return record.back_at(previous)
     raise StoreError(
         f"the last checkpoint of {path}, of epoch {last.epoch}, is intact: go on from it, without previous_checkpoint, "
         "which would give up draws for nothing."

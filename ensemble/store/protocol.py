@@ -87,9 +87,9 @@ class RunReader(Protocol):
         """
 
     def groups(self) -> "dict[str, xarray.Dataset]":
-        """The committed groups, every dimension with a coordinate. Values are read when used.
+        """The committed groups, every dimension with a coordinate. Values are read, and checked, when used.
 
-        StoreDamaged where committed draws are missing.
+        StoreDamaged where committed draws are missing, and, when they are used, where they are damaged.
         """
 
     def arviz(self) -> Any:

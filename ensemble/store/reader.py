@@ -12,9 +12,10 @@ from ensemble.store.arviz_object import for_arviz
 from ensemble.store.arviz_schema import sampling_time
 from ensemble.store.chunks import require_chunks
 from ensemble.store.contents import Checkpoint, CoordinatorState
+from ensemble.store.integrity.verification import read_verified_root
 from ensemble.store.layout import DRAW
 from ensemble.store.plain import plain
-from ensemble.store.root import all_attributes, read_root
+from ensemble.store.root import told_attributes
 
 if TYPE_CHECKING:
     import xarray
@@ -26,7 +27,7 @@ class ZarrReader:
     def __init__(self, path: str | Path) -> None:
         """Raises StoreError, StoreDamaged or StoreVersion where there is nothing to read."""
         self._path = Path(path)
-        self._root = read_root(self._path)
+        self._root = read_verified_root(self._path)
 
     @property
     def locator(self) -> str:
@@ -36,22 +37,24 @@ class ZarrReader:
     @property
     def attributes(self) -> dict[str, Any]:
         """The attributes of the run, those of ArviZ's schema, and under "maxwell" the store's own (a copy)."""
-        return plain(all_attributes(self._root), "attributes")
+        return plain(told_attributes(self._root), "attributes")
 
     def groups(self) -> "dict[str, xarray.Dataset]":
-        """The committed groups, every dimension with a coordinate. Values are read when used.
+        """The committed groups, every dimension with a coordinate. Values are read, and checked, when used.
 
         The store itself has no draw coordinate, so that none must grow, and the sampling time at its root only. Raises
-        StoreDamaged where committed draws are missing.
+        StoreDamaged where committed draws are missing, or coordinates damaged; so does a damaged chunk when it is used.
         """
         import xarray  # a second with pandas: for those who read draws, not for runs
 
+        from ensemble.store.integrity.source import VerifiedSource
+
         require_chunks(self._path, self._root)
-        tree = xarray.open_datatree(self._path, engine="zarr", consolidated=True)
+        source: Any = VerifiedSource(self._path, self._root)  # xarray takes stores of Zarr, and does not say so
+        tree = xarray.open_datatree(source, engine="zarr", consolidated=True)
         found = {group: node.to_dataset() for group, node in tree.children.items()}
-        for group, committed in self._root.record.draws.items():
-            # Draws may have been added since the root was read.
-            dataset = found[group].isel({DRAW: slice(committed)})
+        for group in self._root.record.draws:
+            dataset = found[group]
             numbered = dataset.assign_coords({DRAW: np.arange(dataset.sizes[DRAW])})
             found[group] = numbered.assign_attrs(sampling_time(self._root.attributes))
         return found

@@ -1,6 +1,7 @@
 """The one writer of a store, whose every commit is one atomic replacement of the root metadata.
 
-Order of a commit: chunks, shard files, manifest, array lengths, root metadata, each on the disk before the next. What
+Order of a commit: chunks, shard files, manifest, array lengths, root metadata, each on the disk before the next. The
+root has the digests of all that is committed, taken as it is written. What
 lies beyond the committed lengths is invisible to readers, and is removed or overwritten by the next writer; so a crash
 between any two operations leaves the last committed state, or the new one.
 """
@@ -100,7 +101,7 @@ class ZarrStore:
             )
         if finished := self._buffers.add(shard, group, draws):
             with self._writing():
-                self._files.write_chunks(group, shard, finished)
+                self._files.write_chunks(group, shard, finished, self._root.record.chunk_draws)
 
     def commit(self, checkpoint: Checkpoint | None = None, attributes: Mapping[str, Any] | None = None) -> None:
         """Make all appended draws, a checkpoint and changed attributes of the run count, all of them or none.
@@ -115,15 +116,16 @@ class ZarrStore:
         repeated = checkpoint is not None and self._is_repeated(checkpoint)
         with self._writing():
             for group, shard, unfinished in self._buffers.take_unfinished():
-                self._files.write_chunks(group, shard, unfinished)
+                self._files.write_chunks(group, shard, unfinished, draws[group] % self._root.record.chunk_draws)
             self._files.sync()
-            named = self._root.record.checkpoints
+            named, digests = self._root.record.checkpoints, self._files.digests()
+            tails = digests.tails(draws, self._root.record.chunk_draws) if digests else {}
             if repeated:
-                named = (*named[:-1], named[-1]._replace(draws=draws))
+                named = (*named[:-1], named[-1]._replace(draws=draws, tails=tails))
             elif checkpoint is not None:
-                manifest = self._files.write_checkpoint(checkpoint)
-                named = (*named, Reference(int(checkpoint.epoch), manifest, draws))[-KEPT_CHECKPOINTS:]
-            record = self._root.record._replace(draws=draws, checkpoints=named)
+                manifest = self._files.write_checkpoint(checkpoint, self._root)
+                named = (*named, Reference(int(checkpoint.epoch), manifest, draws, tails))[-KEPT_CHECKPOINTS:]
+            record = self._root.record._replace(draws=draws, checkpoints=named, digests=digests)
             self._files.write_lengths(self._root, self._root.at({}, record))
             self._replace_root(merged, record)
             self._files.prune_checkpoints(self._root)
@@ -132,7 +134,7 @@ class ZarrStore:
         """The last committed checkpoint, every hash verified. StoreError where there is none, StoreDamaged."""
         named = self._root.record.checkpoints
         if not named:
-            raise StoreError(f"{self.path} has no checkpoint yet: start the run anew at another path.")
+            raise StoreError(f"{self.path} has no checkpoint to go on from: start the run anew at another path.")
         with checkpoints.with_remedy(self.path, named) as last:
             return checkpoints.read(self.path, last)
 
@@ -146,7 +148,7 @@ class ZarrStore:
         if not record.checkpoints:
             raise StoreError(f"{self.path} has no checkpoint to rewind to.")
         with self._writing():
-            self._replace_root(self._root.attributes, record._replace(draws=record.checkpoints[-1].draws))
+            self._replace_root(self._root.attributes, record.back_at(record.checkpoints[-1]))
             self._trim()
         self._must_rewind = False
 
@@ -188,7 +190,7 @@ class ZarrStore:
         named = self._root.record.checkpoints
         if not named or checkpoint.epoch > named[-1].epoch:
             return False
-        if checkpoint.epoch == named[-1].epoch and checkpoints.manifest_hash(checkpoint) == named[-1].manifest:
+        if checkpoint.epoch == named[-1].epoch and checkpoints.is_written(self.path, named[-1], checkpoint):
             return True
         raise StoreError(
             f"a checkpoint of epoch {checkpoint.epoch} was given after that of epoch {named[-1].epoch}: "

@@ -27,9 +27,8 @@ def violations_in(path: str, source: str) -> list[str]:
 
 
 def _imports(path: str, source: str) -> Iterator[tuple[int, str]]:
-    inner = {f"ensemble.store.{file.stem}" for file in (ROOT / HOME).glob("*.py")} - {
-        f"ensemble.store.{name}" for name in FACE
-    }
+    modules = (file.relative_to(ROOT).with_suffix("").parts for file in (ROOT / HOME).rglob("*.py"))
+    inner = {".".join(parts) for parts in modules} - {f"ensemble.store.{name}" for name in FACE}
     for found in imported(source, ".".join(Path(path).parent.parts)):
         if found.module.split(".")[0] in ("zarr", "h5py", "h5netcdf") or found.module in inner:
             yield found.line, f"imports {found.module}"

@@ -115,9 +115,10 @@ def _undo_replace(path: Path, old: bytes | None) -> None:
 
 
 def snapshot(path: Path) -> dict[str, Any]:
-    """Every byte of every file below the store, but for the lock and who wrote last."""
+    """Every byte of every file below the store, but for the lock and who wrote last, with the root's digest of it."""
     found: dict[str, Any] = {str(f.relative_to(path)): f.read_bytes() for f in path.rglob("*") if f.is_file()}
     found.pop(".lock")
     found["zarr.json"] = json.loads(found["zarr.json"])
-    del found["zarr.json"]["attributes"]["maxwell"]["writer"]
+    record = found["zarr.json"]["attributes"]["maxwell"]
+    del record["writer"], record["digest"]
     return found

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 
 from ensemble.errors import MaxwellError
-from workflows.cli import check, export, inspect, models, report, resume, run, table
+from workflows.cli import check, export, inspect, models, report, resume, run, table, verify
 from workflows.cli.options import Print, say
 from workflows.sampling.signals import signals_interrupt
 
-COMMANDS = (run, resume, inspect, check, report, table, export, models)
+COMMANDS = (run, resume, inspect, check, report, table, export, verify, models)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

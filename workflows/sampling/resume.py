@@ -14,6 +14,7 @@ from workflows.sampling.drive import drive, ended
 from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
 from workflows.sampling.problem import Problem, find_problem
 from workflows.sampling.run_settings import run_settings
+from workflows.sampling.sample import sample
 from workflows.sampling.versions import changed_versions, versions
 from workflows.settings.loading import Settings, resume_settings
 from workflows.settings.source import Changes
@@ -28,7 +29,8 @@ def resume(
     local: bool | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Go on with a stored run, with other goals, limits or workers: the draws are those of one uninterrupted run.
+    """Go on with a stored run, with other goals, limits or workers: the draws are those of one uninterrupted run. One
+    that was killed before its first checkpoint begins anew.
 
     changes: texts `a.b=c`, or a nested or dotted dictionary. given: the model where it was given as an object.
     previous_checkpoint: go back to the checkpoint before the last, which is damaged. local: as in `sample`. Raises
@@ -38,8 +40,11 @@ def resume(
     if unkept := keep_programs():
         shown.message(unkept)
     attributes = stores.reader(path).attributes
-    settings = resume_settings(attributes["settings"], changes, name=path.stem)
+    settings = resume_settings(attributes["settings"], changes, name=attributes.get("config_name", path.stem))
     require_ray(settings, local)
+    if not previous_checkpoint and stores.unbegun(path) is not None:
+        model = recorded_model(path, attributes, given)
+        return sample(settings, path, given and model, local=local, progress=shown, anew=True)
     with stores.hold(path, previous_checkpoint=previous_checkpoint) as take_over:
         if changed := changed_versions(attributes["versions"]):
             shown.message(changed)

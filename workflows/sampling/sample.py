@@ -1,6 +1,7 @@
 """A new run, from its settings to its last draw."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from ensemble.fleet.compilation_cache import keep_programs
 from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.shard.audit import AuditError
 from ensemble.store import opening as stores
-from workflows.modelling.fingerprint import fingerprint
+from workflows.modelling.fingerprint import compare_fingerprints, fingerprint
 from workflows.modelling.given import is_object
 from workflows.modelling.model import Model
 from workflows.modelling.naming import AS_OBJECT, SHIPPED
@@ -31,18 +32,24 @@ def sample(
     *,
     local: bool | None = None,
     progress: Progress | None = None,
+    anew: bool = False,
 ) -> Run:
-    """Sample a model and store the run at `path`, where nothing must be yet.
+    """Sample a model and store the run at `path`, where nothing must be yet, or this very run, killed before its first
+    checkpoint.
 
     given: the model as an object; None builds the one that the settings name. local: in this process (True) or on Ray
-    (False); None: by `fleets.runs_here`. Raises MaxwellError for bad input and Interrupted after Ctrl-C.
+    (False); None: by `fleets.runs_here`. anew: a run that was killed so early may have had other goals. Raises
+    MaxwellError for bad input and Interrupted after Ctrl-C.
     """
-    stores.require_place(path)
+    left = _left_over(settings, path, given, anew)
+    stores.require_place(path, over=left is not None)
     shown = progress or NullProgress()
+    if left is not None:
+        shown.message(f"the run in {path} had ended before its first checkpoint: it begins anew")
     if unkept := keep_programs():
         shown.message(unkept)
     try:
-        return _sampled(settings, path, given, local, shown)
+        return _sampled(settings, path, given, local, shown, left)
     except AuditError as error:
         plainer = without_structure(settings, given)
         if plainer is None:
@@ -52,13 +59,31 @@ def sample(
         return _sampled(plainer, path, given, local, shown)
 
 
-def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | None, shown: Progress) -> Run:
-    """One run from its start to its end."""
+def _left_over(settings: Settings, path: Path, given: Model | None, anew: bool) -> dict[str, Any] | None:
+    """The attributes of this run's store where it was killed before its first checkpoint; None where there is none."""
+    left = stores.unbegun(path) or {}
+    of_this = left.get(AS_OBJECT) == is_object(settings.model.name, given)
+    same = left.get("settings") == settings.model_dump(mode="json")
+    return left if left and of_this and (anew or same) else None
+
+
+def _sampled(
+    settings: Settings,
+    path: Path,
+    given: Model | None,
+    local: bool | None,
+    shown: Progress,
+    left: Mapping[str, Any] | None = None,
+) -> Run:
+    """One run from its start to its end. left: attributes of a store at `path` that this run left there."""
     generation = starts.generation(settings.start)
     require_ray(settings, local)
     model = build(settings.model.name, settings.model.keys) if given is None else given
     for note in model.notes:
         shown.message(note)
+    if left is not None and compare_fingerprints(left["fingerprint"], fingerprint(model)):
+        left = None
+        stores.require_place(path)
     problem = find_problem(model, settings)
     chosen = run_settings(settings, problem, generation)
     stored = types(settings, problem, chosen.shard)
@@ -76,7 +101,7 @@ def _sampled(settings: Settings, path: Path, given: Model | None, local: bool | 
             stored,
         )
         attributes = _attributes(settings, problem, generation, is_object(settings.model.name, given))
-        with stores.create(path, arrays, attributes) as store:
+        with stores.create(path, arrays, attributes, over=left is not None) as store:
             kept = drive(fleet, store, problem, chosen, shown, lambda runs: runs.start(begin.handover))
     return ended(path, given, kept=kept)
 

@@ -75,7 +75,7 @@ def sample(
     one ends at once, at the last commit. Raises MaxwellError for bad input.
     """
     if out is not None:
-        stores.require_place(out)
+        stores.require_place(out, over=True)
     keep_programs()  # a front end compiles already; what cannot be kept is said when the run begins
     given = None if isinstance(model, str) else models.as_model(model, data)
     named = {"name": given.name} if given is not None else {**models.as_settings(model, data), "name": model}

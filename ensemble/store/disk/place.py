@@ -31,10 +31,14 @@ def require_free(path: Path) -> None:
         )
 
 
-def require_place(path: Path, fs: Filesystem) -> None:
-    """StoreError unless `create` can make a store at `path`. Folders that are missing above it are not made yet."""
+def require_place(path: Path, fs: Filesystem, *, free: bool = True) -> None:
+    """StoreError unless `create` can make a store at `path`. Folders that are missing above it are not made yet.
+
+    free: whether nothing may be there yet.
+    """
     with place_errors(path):
-        require_free(path)
+        if free:
+            require_free(path)
         folder = next(above for above in path.absolute().parents if above.exists() or above.is_symlink())
         with place_errors(path, folder), tempfile.TemporaryDirectory(prefix=".maxwell-", dir=folder) as trial:
             # Names that the file system does not take are found out by asking for one.

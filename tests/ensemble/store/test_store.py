@@ -23,6 +23,7 @@ from ensemble.store.checkpoint import FORMAT_VERSION
 from ensemble.store.chunks import Codec
 from ensemble.store.contents import Checkpoint, Layout, Variable
 from ensemble.store.writer import ZarrStore
+from tests.support.store_roots import as_before_digests, edit_root
 
 SHARDS, CHAINS = 3, 2
 LAYOUT = Layout(
@@ -314,7 +315,7 @@ def test_a_store_of_the_first_format_is_gone_on_with(path: Path, monkeypatch: py
         append(store, {"posterior": 6, "sample_stats": 3})
         store.commit(checkpoint(1))
     monkeypatch.undo()
-    edit_root(path, lambda d: d["attributes"]["maxwell"].update(format_version=1))
+    edit_root(path, lambda d: as_before_digests(d, 1))
     assert_holds(stores.reader(path).groups(), {"posterior": 6, "sample_stats": 3})
     with stores.reopen(path) as store:
         append(store, {"posterior": 7, "sample_stats": 2})
@@ -342,7 +343,7 @@ def test_chunks_are_the_bytes_that_zarr_writes(dtype: str, tmp_path: Path) -> No
 
 
 def test_checkpoints_come_back_and_two_are_kept(store: ZarrStore) -> None:
-    with pytest.raises(StoreError, match="no checkpoint yet"):
+    with pytest.raises(StoreError, match="no checkpoint to go on from"):
         store.load_checkpoint()
     for epoch in (3, 5, 9):
         store.commit(checkpoint(epoch))
@@ -502,12 +503,6 @@ def test_what_is_no_store_is_said_so(reader, tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == []
 
 
-def edit_root(path: Path, change) -> None:
-    document = json.loads((path / "zarr.json").read_text())
-    change(document)
-    (path / "zarr.json").write_text(json.dumps(document))
-
-
 @pytest.fixture
 def finished(store: ZarrStore) -> Path:
     """A closed store of 6 draws and two checkpoints, the earlier after 3 draws."""
@@ -535,7 +530,7 @@ def test_a_checkpoint_of_another_version_is_not_gone_on_from(finished: Path, mon
 @pytest.mark.parametrize("reader", READERS)
 def test_a_newer_format_is_said_so(reader, finished: Path) -> None:
     edit_root(finished, lambda d: d["attributes"]["maxwell"].update(format_version=99))
-    with pytest.raises(StoreVersion, match="format 99; this program reads formats up to 2: update maxwell"):
+    with pytest.raises(StoreVersion, match="format 99; this program reads formats up to 3: update maxwell"):
         reader(finished)
 
 
@@ -575,9 +570,9 @@ def test_changed_draws_are_noticed(finished: Path) -> None:
     data = bytearray(file.read_bytes())
     data[-6] ^= 1
     file.write_bytes(data)
-    with pytest.raises(StoreDamaged, match=r"c\.1\.1\.0 with committed draws is damaged"):
+    with pytest.raises(StoreDamaged, match=r"c\.1\.1\.0 is damaged: it cannot be decoded.*verify .* --repair"):
         stores.reopen(finished)
-    with pytest.raises((RuntimeError, ValueError)):
+    with pytest.raises(StoreDamaged, match=r"c\.1\.1\.0 is damaged"):
         _ = stores.reader(finished).arviz().posterior["a"].values
 
 

@@ -140,7 +140,7 @@ def test_a_reader_stands_at_one_state_and_reads_the_root_once(tmp_path, monkeypa
         for shard in range(4):
             store.append(shard, "posterior", draws)
         store.commit(Checkpoint(2, [{}] * 4, {"x": np.arange(4)}, {"rounds": 2}), {"stage": "sample"})
-        monkeypatch.setattr("ensemble.store.reader.read_root", lambda path: pytest.fail("read again"))
+        monkeypatch.setattr("ensemble.store.reader.read_verified_root", lambda path: pytest.fail("read again"))
         assert reader.attributes["stage"] == "scout"
         assert reader.attributes["maxwell"]["draws"]["posterior"] == 3
         assert reader.groups()["posterior"].sizes["draw"] == 3

@@ -1,6 +1,5 @@
 """The command line with real runs: interrupted and gone on with, and what it says of models and stores it refuses."""
 
-import json
 import shlex
 import shutil
 import signal
@@ -17,6 +16,7 @@ from ensemble.store import opening as stores
 from maxwell import numpyro_model, open_run
 from tests.support.models import user_model
 from tests.support.runs import SignalAt, command, config, contents, draws, rounds, same
+from tests.support.store_roots import edit_root
 from workflows.cli.main import main
 from workflows.modelling import datasets
 
@@ -123,10 +123,8 @@ def test_a_store_that_another_process_writes_is_left_to_it(store: Path, capsys: 
 
 
 def test_a_store_of_a_newer_program_is_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = json.loads((store / "zarr.json").read_text())
-    root["attributes"]["maxwell"]["format_version"] = 99
-    (store / "zarr.json").write_text(json.dumps(root))
-    assert "has store format 99; this program reads formats up to 2: update maxwell" in refused_resume(store, capsys)
+    edit_root(store, lambda root: root["attributes"]["maxwell"].update(format_version=99))
+    assert "has store format 99; this program reads formats up to 3: update maxwell" in refused_resume(store, capsys)
 
 
 def test_a_damaged_checkpoint_is_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
