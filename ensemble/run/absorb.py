@@ -11,7 +11,7 @@ from ensemble.protocol.plans import RoundPlan, RoundResult
 from ensemble.protocol.statistics import RoundStatistics
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import adapt as adaptation
-from ensemble.run import ladder, observed
+from ensemble.run import ladder, observed, spreads
 from ensemble.run.decisions import policies
 from ensemble.run.goals import check_goals
 from ensemble.run.ledger import Ledger
@@ -39,6 +39,8 @@ def absorb(
     if plan.with_diagnostics:
         state = _diagnosed(state, plan, statistics, spec, settings, state.ledger.draws + _stored(results[0]))
     ledger = _noted(state.ledger, plan, statistics, settings.shard.replicas)
+    if plan.stage.adapts:
+        ledger = _with_spreads(ledger, statistics, spec, settings.shard.replicas)
     return state._replace(ledger=ledger._replace(draws=ledger.draws + _stored(results[0])))
 
 
@@ -132,6 +134,13 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
         stage_gradients=observed.add_gradients(ledger.stage_gradients, plan.stage, statistics, replicas),
         relocated=ledger.relocated + observed.relocated_in(statistics),
     )
+
+
+def _with_spreads(ledger: Ledger, statistics: list[RoundStatistics], spec: SweepSpec, replicas: int) -> Ledger:
+    """The ledger with how wide the ensemble is, and was at first."""
+    row = spreads.largest_spreads(statistics, spec.structure, replicas)
+    first = ledger.start_spreads or spreads.start_spreads(statistics, spec.structure, replicas)
+    return ledger._replace(spreads=(*ledger.spreads, row), start_spreads=first)
 
 
 def _refined(ledger: Ledger, statistics: list[RoundStatistics]) -> tuple[int, int]:

@@ -26,6 +26,8 @@ class Ledger(NamedTuple):
     strays: by chain, rounds of `sample` that it ended below the floor.
     mass: for each of these rounds and superchains the log mass of where it is, see decisions.lost.
     redrawn: superchains that began each of these rounds at a new start.
+    spreads: for each of these rounds and level the largest log spread of a coordinate, see run.spreads.
+    start_spreads: for each level that of the starts.
     virial: of the last round of warm-up and each superchain, the mean virial of each level that follows the gradient.
     relocated: stragglers that took others' places, in each round of `scout` that looked for them.
     rates: sums and counts of acceptance of the stage by kind and level.
@@ -57,6 +59,8 @@ class Ledger(NamedTuple):
     strays: Mapping[str, int] = MappingProxyType({})
     mass: tuple[tuple[float, ...], ...] = ()
     redrawn: tuple[tuple[int, ...], ...] = ()
+    spreads: tuple[tuple[float, ...], ...] = ()
+    start_spreads: tuple[float, ...] = ()
     virial: tuple[tuple[float, ...], ...] = ()
     relocated: tuple[int, ...] = ()
     rates: Mapping[str, Pair] = MappingProxyType({})
@@ -111,8 +115,10 @@ class Ledger(NamedTuple):
                 **values,
                 "stage": stage_named(values["stage"]),
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
-                **{name: tuple(tuple(row) for row in values[name]) for name in ("mass", "redrawn", "virial")},
-                **{name: tuple(values[name]) for name in ("relocated", "heights")},
+                **{
+                    name: tuple(tuple(row) for row in values[name]) for name in ("mass", "redrawn", "spreads", "virial")
+                },
+                **{name: tuple(values[name]) for name in ("relocated", "heights", "start_spreads")},
                 "refined": (values["refined"][0], values["refined"][1]),
                 **{name: _pairs(values[name]) for name in ("rates", "stages", "divergences", "stage_gradients")},
                 "interweavings_kept": tuple(values["interweavings_kept"]),
