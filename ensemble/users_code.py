@@ -67,12 +67,17 @@ def told_by_its_lines(model: str | None = None) -> Iterator[None]:
     except MaxwellError:
         raise
     except (Exception, SystemExit) as error:
-        found = _CALLBACKS.raised if type(error).__name__ in _JAX_ERRORS and _CALLBACKS.raised is not None else error
+        found = _CALLBACKS.raised if _is_of_callback(error) and _CALLBACKS.raised is not None else error
         if isinstance(found, MaxwellError | KeyboardInterrupt):
             raise found from None
         if not (lines := own_lines(found, model)):
             raise
         raise ModelFailed(_sentence(found, model, lines)) from found
+
+
+def _is_of_callback(error: BaseException) -> bool:
+    """Whether JAX may say by it that a callback raised: an error of its own or, in workers of Ray, a ValueError."""
+    return type(error).__name__ in _JAX_ERRORS or "allback error" in str(error)
 
 
 def own_lines(error: BaseException, model: str | None = None) -> list[str]:

@@ -14,6 +14,7 @@ from ensemble.run.decisions.grain import coarse
 from ensemble.run.decisions.spreading import endless, is_growing
 from ensemble.run.goals import goals_met
 from ensemble.run.handover import Handover, take_over
+from ensemble.run.observed import infinite_sentence
 from ensemble.run.rounds import advance, next_plan
 from ensemble.run.settings import RunSettings
 from ensemble.run.sitting import Sitting, Stopwatch
@@ -77,7 +78,10 @@ class Coordinator:
         while (outcome := self._outcome()) is None:
             plan = self._with_starts(next_plan(self.state, spec, settings))
             results = self.fleet.run(plan)
+            known = bool(self.state.ledger.infinite)
             self.state = absorb(self.state, plan, results, spec, settings)
+            if self.state.ledger.infinite and not known:
+                self.sitting.progress.message(infinite_sentence(self.state.ledger.infinite, spec.levels))
             self._require_proper(results)
             self._record(results)
             self._advance(plan)

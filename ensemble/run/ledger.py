@@ -35,7 +35,8 @@ class Ledger(NamedTuple):
     care: how often trajectories were made shorter-stepped because they diverged.
     refined: trajectories since the ensemble settled, or since the last such change: how many diverged, and all of them.
     joined: whether joint moves are in use; what was found of them where tuning is frozen.
-    nonfinite: proposals without a finite density so far.
+    nonfinite: proposals without a finite density so far, but for those where it is +inf.
+    infinite: these, by level; levels without are missing.
     goals: what the last check of the goals found.
     ladder: swaps and temperatures of the stage.
     seconds: wall, core, kernel, compile, of all sittings.
@@ -69,6 +70,7 @@ class Ledger(NamedTuple):
     refined: tuple[int, int] = (0, 0)
     joined: bool = True
     nonfinite: int = 0
+    infinite: Mapping[str, int] = MappingProxyType({})
     goals: GoalCheck = GoalCheck()
     ladder: LadderState = LadderState()
     seconds: Mapping[str, float] = MappingProxyType({"wall": 0.0, "core": 0.0, "kernel": 0.0, "compile": 0.0})

@@ -10,6 +10,9 @@ from kernels.structure.levels import Level, Structure
 NAMED = 6
 """Coordinates that a message names at most."""
 
+ROUNDING = 1e-12
+"""Of the square of a mean, below which a variance about it is not known."""
+
 AS_WIDE = np.log(1e3)
 """A coordinate this much narrower than the widest is not named beside it."""
 
@@ -47,7 +50,9 @@ def log_spread(statistics: list[RoundStatistics], level: Level, replicas: int) -
         outer = np.asarray(sums.outer)
         squares = np.einsum("iib->ib", outer) if outer.ndim == 3 else outer
         with np.errstate(all="ignore"):
-            found = 0.5 * np.log(squares / weight - _mean(sums, replicas) ** 2)
+            about, square = squares / weight, _mean(sums, replicas) ** 2
+            # What is left of a difference of its own rounding is no variance.
+            found = 0.5 * np.log(np.where(about - square > ROUNDING * square, about - square, np.nan))
         finite = np.isfinite(found)
         total, known = total + np.where(finite, found, 0.0), known + finite
     with np.errstate(invalid="ignore"):
@@ -78,14 +83,11 @@ def still_growing(levels: list[Level]) -> str:
 
 
 def _widest(level: Level, spread: np.ndarray) -> list[str]:
-    """The coordinates of a level that are about as wide as the widest, the widest first, by site and index."""
+    """The coordinates of a level that are about as wide as the widest, by site and index."""
     by_site = level.scatter({}, jnp.asarray(np.where(np.isfinite(spread), spread, -np.inf)))
     limit = _largest(spread) - AS_WIDE
-    rows = []
-    for site in level.sites:
-        values = np.asarray(by_site[site])
-        rows += [(float(values[tuple(w)]), f"{site}{w.tolist() or ''}") for w in np.argwhere(values >= limit)]
-    return [name for _, name in sorted(rows, reverse=True)]
+    wide = {site: np.argwhere(np.asarray(by_site[site]) >= limit).tolist() for site in level.sites}
+    return [f"{site}{where or ''}" for site, found in wide.items() for where in found]
 
 
 def _largest(spread: np.ndarray) -> float:

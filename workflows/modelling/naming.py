@@ -29,5 +29,7 @@ def unusable(name: str) -> str | None:
         return "is empty"
     if not name.isprintable():
         return "has a control character"
+    if "\\" in name:
+        return "has a backslash, which Zarr takes for a slash"
     size = len(name.encode())
     return f"has {size} bytes; allowed are {LONGEST}" if size > LONGEST else None

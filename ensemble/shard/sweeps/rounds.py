@@ -197,15 +197,18 @@ class Sweeps:
     ) -> tuple[Rungs, RoundTally]:
         moved, rates = list(states), list(tally.rates[name])
         nonfinite, gradients, chains = tally.nonfinite, tally.gradients, tally.chains
+        infinite = tally.infinite[name]
         for rung in range(len(tuning.levels[name])):
             step = self.steps[name]
             moved[rung], sums, facts = step(keys[rung], states[rung], data, tuning, rung=rung, sweep=sweep)
             rates[rung] = added(rates[rung], LevelRates(sums.walk, sums.fitted, common=sums.common))
             nonfinite, gradients = nonfinite + sums.nonfinite, gradients + sums.gradients
+            infinite = infinite if sums.infinite is None else infinite + sums.infinite
             chains = absorbed(chains, facts, leading=name == self.leading) if rung == 0 else chains
         tally = tally._replace(
             rates={**tally.rates, name: tuple(rates)},
             nonfinite=nonfinite,
+            infinite={**tally.infinite, name: infinite},
             gradients=gradients,
             chains=chains,
         )
@@ -287,6 +290,7 @@ class Sweeps:
             total={name: jnp.zeros((self.replicas, *shape)) for name, shape in self._summed().items()},
             square={name: jnp.zeros(shape) for name, shape in (self._summed() | self._signs()).items()},
             nonfinite=jnp.zeros((), jnp.int64),
+            infinite={level.name: jnp.zeros((), jnp.int64) for level in self.spec.levels},
             gradients=jnp.zeros(2),
             chains=no_steps(self.replicas, self.known),
         )
