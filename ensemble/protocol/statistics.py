@@ -1,7 +1,6 @@
 """What a round says of a shard: sums over its replicas, typed, and how those of all shards are pooled."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -197,7 +196,7 @@ class RoundStatistics(NamedTuple):
     jumps: level -> squared distances from the first to the last state of the round, summed over the cold replicas,
         [p, B]; where joint moves are weighed.
     accumulated: where the plan asks for them.
-    infinite: level -> those of its proposals without a finite density where that was +inf; levels without are missing.
+    infinite: level -> those of its proposals without a finite density where that was +inf; None where there are none.
     """
 
     lp: Values
@@ -214,7 +213,7 @@ class RoundStatistics(NamedTuple):
     volume: Values | float = 0.0
     jumps: Mapping[str, Values] | None = None
     accumulated: AccumulatedSums | None = None
-    infinite: Mapping[str, int] = MappingProxyType({})
+    infinite: Mapping[str, int] | None = None
 
 
 REPLICA_SWAP = "whole"

@@ -4,6 +4,7 @@ import numpy as np
 
 from ensemble.adaptation.joint import ALONE, BESIDE, absorb_jumps
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
+from ensemble.diagnostics import spreads
 from ensemble.diagnostics.accumulators import NOTHING, collect
 from ensemble.diagnostics.convergence import diagnose
 from ensemble.diagnostics.single_chains import allowed_pull
@@ -11,7 +12,7 @@ from ensemble.protocol.plans import RoundPlan, RoundResult
 from ensemble.protocol.statistics import RoundStatistics
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import adapt as adaptation
-from ensemble.run import ladder, observed, spreads
+from ensemble.run import ladder, observed
 from ensemble.run.decisions import policies
 from ensemble.run.goals import check_goals
 from ensemble.run.ledger import Ledger
@@ -128,7 +129,7 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
         redrawn=ledger.redrawn + ((plan.redraw,) if row else ()),
         virial=tuple(observed.virial_of(shard) for shard in statistics),
         rates=observed.add_rates(ledger.rates, statistics),
-        nonfinite=ledger.nonfinite + sum(int(shard.nonfinite) - sum(shard.infinite.values()) for shard in statistics),
+        nonfinite=ledger.nonfinite + sum(observed.without_density(shard) for shard in statistics),
         infinite=observed.add_infinite(ledger.infinite, statistics),
         refined=_refined(ledger, statistics),
         divergences=observed.add_divergences(ledger.divergences, plan.stage, statistics),

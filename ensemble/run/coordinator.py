@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ensemble.diagnostics.spreads import improper, still_growing
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundPlan, RoundResult, positions_of
 from ensemble.protocol.sweep_spec import SweepSpec
@@ -18,7 +19,6 @@ from ensemble.run.observed import infinite_sentence
 from ensemble.run.rounds import advance, next_plan
 from ensemble.run.settings import RunSettings
 from ensemble.run.sitting import Sitting, Stopwatch
-from ensemble.run.spreads import improper, still_growing
 from ensemble.run.state import first_state, pack, stage_tuning, unpack
 from ensemble.run.status import status_of
 from ensemble.run.summary import outside_kernels, summarise

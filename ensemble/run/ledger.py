@@ -26,7 +26,7 @@ class Ledger(NamedTuple):
     strays: by chain, rounds of `sample` that it ended below the floor.
     mass: for each of these rounds and superchains the log mass of where it is, see decisions.lost.
     redrawn: superchains that began each of these rounds at a new start.
-    spreads: for each of these rounds and level the largest log spread of a coordinate, see run.spreads.
+    spreads: for each of these rounds and level the largest log spread of a coordinate, see diagnostics.spreads.
     start_spreads: for each level that of the starts.
     virial: of the last round of warm-up and each superchain, the mean virial of each level that follows the gradient.
     relocated: stragglers that took others' places, in each round of `scout` that looked for them.

@@ -89,8 +89,13 @@ def add_infinite(infinite: Mapping[str, int], statistics: list[RoundStatistics])
     """Add a round's proposals with a log density of +inf to those of their levels."""
     found = Counter(infinite)
     for shard in statistics:
-        found.update(shard.infinite)
+        found.update(shard.infinite or {})
     return dict(found)
+
+
+def without_density(statistics: RoundStatistics) -> int:
+    """Proposals of a round outside the support, or where the density is not a number."""
+    return int(statistics.nonfinite) - sum((statistics.infinite or {}).values())
 
 
 def infinite_sentence(infinite: Mapping[str, int], levels: tuple[Level, ...]) -> str:

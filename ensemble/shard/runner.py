@@ -333,7 +333,7 @@ def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> Roun
     return RoundStatistics(
         lp=np.empty(0),
         nonfinite=tally.nonfinite,
-        infinite={level: int(count) for level, count in tally.infinite.items() if count},
+        infinite={level: int(count) for level, count in tally.infinite.items() if count} or None,
         gradients=tally.gradients,
         rates=rates,
         interweaving=tally.interweaving,

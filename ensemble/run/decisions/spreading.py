@@ -14,7 +14,7 @@ ENDLESS, BOUNDLESS = np.log(1e8), np.log(1e12)
 """Growth since the start that no proper posterior asks for: where all else stands still, and whatever else moves."""
 
 Spreads = tuple[tuple[float, ...], ...]
-"""For each round and level the largest log spread of a coordinate, see run.spreads."""
+"""For each round and level the largest log spread of a coordinate, see diagnostics.spreads."""
 
 
 def is_growing(spreads: Spreads, window: int = WINDOW) -> np.ndarray:
@@ -36,9 +36,9 @@ def endless(
     """The levels that spread without end: 1e8 times as wide as the run began, still growing, and no term of the
     log density moves with it; or 1e12 times in any case.
 
-    The mean over superchains of log sd, which `spreads` has the largest of, is no larger for heavy tails: that of 30
-    draws of a Cauchy is 3.5 with a standard deviation of 1.2, and of as many of any law with a finite spread it is
-    that. A proper posterior is called improper only where it is 1e8 times as wide as both 1 and its starts.
+    Heavy tails do not reach as far: the log sd of 30 draws of a Cauchy has a mean of 2.1 and a standard deviation of
+    1.1, and `spreads` are of means over superchains. A proper posterior is called improper only where it is 1e8 times
+    as wide as 1 and as its starts, and not reached yet.
     first: for each level the log spread of the starts.
     """
     if not spreads or not is_growing(spreads).any():

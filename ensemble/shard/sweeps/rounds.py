@@ -231,7 +231,8 @@ class Sweeps:
         """The scheduled move on the cold replicas; the index past the last move does nothing."""
         which = jnp.minimum(move, self.n_interweavings - 1)
         parameters = InterweavingParameters(which, tuning.interweave[which])
-        nothing = Info(jnp.zeros(self.replicas), jnp.zeros(self.replicas, jnp.int64))
+        none = jnp.zeros(self.replicas, jnp.int64)
+        nothing = Info(jnp.zeros(self.replicas), none, infinite=none)
         cold, info = jax.lax.cond(
             move < self.n_interweavings,
             lambda cold: self.interweave.step(keys, cold, data, parameters),

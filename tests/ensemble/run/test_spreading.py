@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import maxwell
+from ensemble.diagnostics.spreads import ImproperPosterior, largest_spreads, log_spread, start_spreads
 from ensemble.protocol.statistics import LevelSums, MomentSums, RoundStatistics
 from ensemble.run.decisions.spreading import BOUNDLESS, ENDLESS, GROWING, endless, is_growing
-from ensemble.run.spreads import ImproperPosterior, largest_spreads, log_spread, start_spreads
 from tests.support.models.ensemble_models import WIDTHS, small
 from tests.support.statistics import statistics_of
 
