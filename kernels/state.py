@@ -33,6 +33,7 @@ class Info(NamedTuple):
     diverging: whether a block's H rose by more than DIVERGENCE along it, or was not finite at its end.
     step_size: h, the mean over the blocks where it is not the same for all.
     energy: H of the point where the step ends, the sum over the blocks, with the terms of the level alone in U.
+    infinite: those of the proposals rejected where the log density was +inf, a mistake of the model, a count.
     """
 
     acceptance_probability: jax.Array
@@ -41,6 +42,7 @@ class Info(NamedTuple):
     diverging: jax.Array | None = None
     step_size: jax.Array | None = None
     energy: jax.Array | None = None
+    infinite: jax.Array | None = None
 
 
 def evaluate(target: Target, structure: Structure, position: Position, data: Data) -> State:
@@ -110,9 +112,10 @@ class LevelView:
 def decide(key: jax.Array, log_ratio: jax.Array) -> tuple[jax.Array, Info]:
     """Metropolis decisions for an array of log ratios; a ratio that is NaN or +inf is rejected and counted.
 
-    -inf is an ordinary rejection of a point outside the support, counted as non-finite all the same.
+    -inf is an ordinary rejection of a point outside the support, counted as non-finite all the same; +inf, which no
+    density allows, is counted apart as well.
     """
     finite = jnp.isfinite(log_ratio)
     probability = jnp.where(finite, jnp.exp(jnp.minimum(log_ratio, 0.0)), 0.0)
     accepted = jax.random.uniform(key, log_ratio.shape, jnp.float32) < probability
-    return accepted, Info(probability, jnp.sum(~finite))
+    return accepted, Info(probability, jnp.sum(~finite), infinite=jnp.sum(log_ratio == jnp.inf))

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import ray
 from ray.exceptions import (
@@ -23,7 +23,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-from ensemble.errors import FleetError, WorkersLost
+from ensemble.errors import FleetError, WorkersLost, WorkInterrupted
 from ensemble.fleet.ray_connection import cluster_answers, connection, process_began
 from ensemble.fleet.ray_deaths import gist, given_up, numbers
 from ensemble.fleet.ray_environment import worker_environment
@@ -208,7 +208,7 @@ class RayFleet:
                 except DEATHS as death:
                     deaths[self._owner[shard]] = death
                 except RayTaskError as failure:
-                    raise failure.cause from failure
+                    raise_as_there(failure)
                 else:
                     if take is not None:
                         answers[shard] = take(answer)
@@ -333,6 +333,14 @@ class RayFleet:
                 f"`{action}` needs every shard at one epoch, and the shards were never started or their last round "
                 "did not finish. Call `initialise` or `load` with committed states first."
             )
+
+
+def raise_as_there(failure: RayTaskError) -> NoReturn:
+    """Raise what the work raised in a worker, with the cause that it brought along; an interrupt is one here too."""
+    cause: Exception = failure.cause
+    if isinstance(cause, WorkInterrupted):
+        raise KeyboardInterrupt from failure
+    raise cause from cause.__cause__ or failure
 
 
 def _shipped(spec: RunnerSpec) -> ray.ObjectRef:

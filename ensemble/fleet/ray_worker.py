@@ -2,11 +2,13 @@
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ensemble.errors import WorkInterrupted
 from ensemble.fleet.local import build_runner, peak_resident
 from ensemble.fleet.stop_signals import disregarded
 from ensemble.protocol.plans import Arrays, RoundPlan, RoundResult, Runner, RunnerSpec
@@ -30,17 +32,28 @@ class Worker:
     def restore(self, shard: int, epoch: int, state: Arrays | None, begin: bool, *plans: RoundPlan) -> None:
         """Put a shard at `state`, then replay `plans`, reported before. begin: at the initial state of the start
         `state`, None for the shard's own."""
-        complete = self._runner.initial(shard, state) if begin or state is None else state
-        self._runner.load(shard, epoch, complete)
-        for plan in plans:
-            self._runner.run(shard, plan)
+        with _interrupts_told():
+            complete = self._runner.initial(shard, state) if begin or state is None else state
+            self._runner.load(shard, epoch, complete)
+            for plan in plans:
+                self._runner.run(shard, plan)
 
     def run(self, shard: int, plan: RoundPlan) -> tuple[RoundResult, int]:
         """The result of one round and the most memory this process has used [bytes]."""
-        return self._runner.run(shard, plan), peak_resident()
+        with _interrupts_told():
+            return self._runner.run(shard, plan), peak_resident()
 
     def state(self, shard: int) -> Arrays:
         return self._runner.state(shard)
+
+
+@contextmanager
+def _interrupts_told() -> Iterator[None]:
+    """Stop signals do nothing here: a KeyboardInterrupt is the model's own, and Ray would call it a cancelled task."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise WorkInterrupted("the model's code raised KeyboardInterrupt") from interrupt
 
 
 class Restart(NamedTuple):

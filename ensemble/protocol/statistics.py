@@ -196,6 +196,7 @@ class RoundStatistics(NamedTuple):
     jumps: level -> squared distances from the first to the last state of the round, summed over the cold replicas,
         [p, B]; where joint moves are weighed.
     accumulated: where the plan asks for them.
+    infinite: level -> those of its proposals without a finite density where that was +inf; None where there are none.
     """
 
     lp: Values
@@ -212,6 +213,7 @@ class RoundStatistics(NamedTuple):
     volume: Values | float = 0.0
     jumps: Mapping[str, Values] | None = None
     accumulated: AccumulatedSums | None = None
+    infinite: Mapping[str, int] | None = None
 
 
 REPLICA_SWAP = "whole"

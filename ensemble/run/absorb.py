@@ -4,6 +4,7 @@ import numpy as np
 
 from ensemble.adaptation.joint import ALONE, BESIDE, absorb_jumps
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
+from ensemble.diagnostics import spreads
 from ensemble.diagnostics.accumulators import NOTHING, collect
 from ensemble.diagnostics.convergence import diagnose
 from ensemble.diagnostics.single_chains import allowed_pull
@@ -39,6 +40,8 @@ def absorb(
     if plan.with_diagnostics:
         state = _diagnosed(state, plan, statistics, spec, settings, state.ledger.draws + _stored(results[0]))
     ledger = _noted(state.ledger, plan, statistics, settings.shard.replicas)
+    if plan.stage.adapts:
+        ledger = _with_spreads(ledger, statistics, spec, settings.shard.replicas)
     return state._replace(ledger=ledger._replace(draws=ledger.draws + _stored(results[0])))
 
 
@@ -126,12 +129,20 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
         redrawn=ledger.redrawn + ((plan.redraw,) if row else ()),
         virial=tuple(observed.virial_of(shard) for shard in statistics),
         rates=observed.add_rates(ledger.rates, statistics),
-        nonfinite=ledger.nonfinite + sum(int(shard.nonfinite) for shard in statistics),
+        nonfinite=ledger.nonfinite + sum(observed.without_density(shard) for shard in statistics),
+        infinite=observed.add_infinite(ledger.infinite, statistics),
         refined=_refined(ledger, statistics),
         divergences=observed.add_divergences(ledger.divergences, plan.stage, statistics),
         stage_gradients=observed.add_gradients(ledger.stage_gradients, plan.stage, statistics, replicas),
         relocated=ledger.relocated + observed.relocated_in(statistics),
     )
+
+
+def _with_spreads(ledger: Ledger, statistics: list[RoundStatistics], spec: SweepSpec, replicas: int) -> Ledger:
+    """The ledger with how wide the ensemble is, and was at first."""
+    row = spreads.largest_spreads(statistics, spec.structure, replicas)
+    first = ledger.start_spreads or spreads.start_spreads(statistics, spec.structure, replicas)
+    return ledger._replace(spreads=(*ledger.spreads, row), start_spreads=first)
 
 
 def _refined(ledger: Ledger, statistics: list[RoundStatistics]) -> tuple[int, int]:

@@ -3,14 +3,19 @@
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+
+from ensemble.diagnostics.spreads import improper, still_growing
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundPlan, RoundResult, positions_of
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.absorb import absorb
 from ensemble.run.decisions import policies
 from ensemble.run.decisions.grain import coarse
+from ensemble.run.decisions.spreading import endless, is_growing
 from ensemble.run.goals import GoalCheck, goals_met
 from ensemble.run.handover import Handover, take_over
+from ensemble.run.observed import infinite_sentence
 from ensemble.run.rounds import advance, next_plan
 from ensemble.run.settings import RunSettings
 from ensemble.run.sitting import Sitting, Stopwatch
@@ -84,11 +89,13 @@ class Coordinator:
         while (outcome := self._outcome()) is None:
             plan = self._with_starts(next_plan(self.state, spec, settings))
             results = self.fleet.run(plan)
+            known = bool(self.state.ledger.infinite)
             self.state = absorb(self.state, plan, results, spec, settings)
+            if self.state.ledger.infinite and not known:
+                self.sitting.progress.message(infinite_sentence(self.state.ledger.infinite, spec.levels))
+            self._require_proper(results)
             self._record(results)
-            self.state = advance(self.state, plan, spec, settings)
-            if self.state.ledger.stage is not plan.stage:
-                self._announce_stage()
+            self._advance(plan)
             ledger = self.state.ledger.with_seconds(plan.stage, stopwatch.lap(results))
             self.state = self.state._replace(ledger=ledger)
             if ledger.epoch - committed >= settings.record.check_rounds:
@@ -98,6 +105,25 @@ class Coordinator:
         if committed < self.state.ledger.epoch:
             self._commit()
         return outcome
+
+    def _advance(self, plan: RoundPlan) -> None:
+        """To the next round, which may begin another stage."""
+        spreads = self.state.ledger.spreads
+        self.state = advance(self.state, plan, self.spec, self.settings)
+        if self.state.ledger.stage is plan.stage:
+            return
+        if not self.state.ledger.stage.adapts and (growing := is_growing(spreads)).any():
+            levels = self.spec.structure.levels
+            self.sitting.progress.message(still_growing([levels[number] for number in np.flatnonzero(growing)]))
+        self._announce_stage()
+
+    def _require_proper(self, results: list[RoundResult]) -> None:
+        """Raise ImproperPosterior where the ensemble spreads without end, which no sampling would change."""
+        ledger, replicas = self.state.ledger, self.settings.shard.replicas
+        found = endless(ledger.spreads, ledger.start_spreads, ledger.trace, self.spec.dimension, replicas)
+        if ledger.stage.adapts and found:
+            levels = [self.spec.structure.levels[number] for number in found]
+            raise improper([result.statistics for result in results], levels, replicas)
 
     def _with_starts(self, plan: RoundPlan) -> RoundPlan:
         """The plan with the states of others for superchains that were lost again and again."""

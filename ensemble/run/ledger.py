@@ -26,6 +26,8 @@ class Ledger(NamedTuple):
     strays: by chain, rounds of `sample` that it ended below the floor.
     mass: for each of these rounds and superchains the log mass of where it is, see decisions.lost.
     redrawn: superchains that began each of these rounds at a new start.
+    spreads: for each of these rounds and level the largest log spread of a coordinate, see diagnostics.spreads.
+    start_spreads: for each level that of the starts.
     virial: of the last round of warm-up and each superchain, the mean virial of each level that follows the gradient.
     relocated: stragglers that took others' places, in each round of `scout` that looked for them.
     rates: sums and counts of acceptance of the stage by kind and level.
@@ -33,7 +35,8 @@ class Ledger(NamedTuple):
     care: how often trajectories were made shorter-stepped because they diverged.
     refined: trajectories since the ensemble settled, or since the last such change: how many diverged, and all of them.
     joined: whether joint moves are in use; what was found of them where tuning is frozen.
-    nonfinite: proposals without a finite density so far.
+    nonfinite: proposals without a finite density so far, but for those where it is +inf.
+    infinite: these, by level; levels without are missing.
     goals: what the last check of the goals found.
     ladder: swaps and temperatures of the stage.
     seconds: wall, core, kernel, compile, of all sittings.
@@ -57,6 +60,8 @@ class Ledger(NamedTuple):
     strays: Mapping[str, int] = MappingProxyType({})
     mass: tuple[tuple[float, ...], ...] = ()
     redrawn: tuple[tuple[int, ...], ...] = ()
+    spreads: tuple[tuple[float, ...], ...] = ()
+    start_spreads: tuple[float, ...] = ()
     virial: tuple[tuple[float, ...], ...] = ()
     relocated: tuple[int, ...] = ()
     rates: Mapping[str, Pair] = MappingProxyType({})
@@ -65,6 +70,7 @@ class Ledger(NamedTuple):
     refined: tuple[int, int] = (0, 0)
     joined: bool = True
     nonfinite: int = 0
+    infinite: Mapping[str, int] = MappingProxyType({})
     goals: GoalCheck = GoalCheck()
     ladder: LadderState = LadderState()
     seconds: Mapping[str, float] = MappingProxyType({"wall": 0.0, "core": 0.0, "kernel": 0.0, "compile": 0.0})
@@ -111,8 +117,10 @@ class Ledger(NamedTuple):
                 **values,
                 "stage": stage_named(values["stage"]),
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
-                **{name: tuple(tuple(row) for row in values[name]) for name in ("mass", "redrawn", "virial")},
-                **{name: tuple(values[name]) for name in ("relocated", "heights")},
+                **{
+                    name: tuple(tuple(row) for row in values[name]) for name in ("mass", "redrawn", "spreads", "virial")
+                },
+                **{name: tuple(values[name]) for name in ("relocated", "heights", "start_spreads")},
                 "refined": (values["refined"][0], values["refined"][1]),
                 **{name: _pairs(values[name]) for name in ("rates", "stages", "divergences", "stage_gradients")},
                 "interweavings_kept": tuple(values["interweavings_kept"]),

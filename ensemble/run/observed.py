@@ -1,5 +1,6 @@
 """What the statistics of rounds say of the ensemble: acceptance rates, traces, virials, evaluations, stragglers."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import jax
@@ -82,6 +83,34 @@ def add_strays(strays: Mapping[str, int], heights: tuple[float, ...], floor: flo
         if floor is not None and not height >= floor:
             found[str(chain)] = found.get(str(chain), 0) + 1
     return found
+
+
+def add_infinite(infinite: Mapping[str, int], statistics: list[RoundStatistics]) -> dict[str, int]:
+    """Add a round's proposals with a log density of +inf to those of their levels."""
+    found = Counter(infinite)
+    for shard in statistics:
+        found.update(shard.infinite or {})
+    return dict(found)
+
+
+def without_density(statistics: RoundStatistics) -> int:
+    """Proposals of a round outside the support, or where the density is not a number."""
+    return int(statistics.nonfinite) - sum((statistics.infinite or {}).values())
+
+
+def infinite_sentence(infinite: Mapping[str, int], levels: tuple[Level, ...]) -> str:
+    """What a log density of +inf means, with where it is."""
+    where = "; ".join(
+        f"{infinite[level.name]:,} proposals of level {level.name!r} (sites {', '.join(level.sites)}; terms "
+        f"{', '.join(level.terms)})"
+        for level in levels
+        if level.name in infinite
+    )
+    return (
+        f"the log density is +inf at {where}: a mistake of the model, as a density that has a finite integral is "
+        "infinite nowhere that chance comes to: a division by 0, a logarithm of a number that overflows, a sign. Such "
+        "points are rejected, which leaves out what the model may mean there."
+    )
 
 
 def has_finite_moments(statistics: RoundStatistics) -> bool:

@@ -119,6 +119,7 @@ def _entered(
         trace=(),
         mass=(),
         redrawn=(),
+        spreads=(),
         rates={},
         ladder=LadderState(rows=ledger.ladder.rows),
     )

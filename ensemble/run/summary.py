@@ -10,7 +10,7 @@ from ensemble.run import ladder
 from ensemble.run.goals import goals_met
 from ensemble.run.ladder import LadderState
 from ensemble.run.ledger import Ledger
-from ensemble.run.observed import acceptance_by_level, interweaving_rates, mean_of, swap_rates
+from ensemble.run.observed import acceptance_by_level, infinite_sentence, interweaving_rates, mean_of, swap_rates
 from ensemble.run.settings import RunSettings
 from ensemble.run.state import RunState
 from kernels.ladder import schedule
@@ -31,6 +31,7 @@ def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[s
         **_acceptance(ledger, spec.levels),
         "interweaving": _interweaving(ledger, spec.interweavings),
         "nonfinite": ledger.nonfinite,
+        "infinite": infinite_sentence(ledger.infinite, spec.levels) if ledger.infinite else None,
         "divergences": {
             stage: {"diverging": diverging, "trajectories": trajectories}
             for stage, (diverging, trajectories) in ledger.divergences.items()

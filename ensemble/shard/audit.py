@@ -46,10 +46,11 @@ def check(found: Found, structure: Structure, shard: int, epoch: int, single: fr
         for level in structure.levels
         if name in level.terms and level.owners[name].owner[cell] >= 0
     )
+    sites = ", ".join(sorted(structure.depends[name])) or "none"
     raise AuditError(
         f"the audit of shard {shard} in round {epoch} found term {name!r}, cell {cell}, off by {error:.2g} relative to "
-        f"its cache (allowed {allowed[name]:g}): it belongs to {owners}, but also depends on other blocks of sites "
-        f"{', '.join(sorted(structure.depends[name]))}, in a way that probing did not see (a where, max, clip or lost "
-        "digit?). Draws since the last commit are not used. Give that term its own site, or put the coupled "
-        "coordinates into one block (one site with an event axis)."
+        f"its cache (allowed {allowed[name]:g}): as probed it depends on {owners or 'no block of any level'}, but it "
+        f"changed with other blocks of its sites {sites}, in a way that probing did not see (a where, max, clip or "
+        "lost digit?), or by itself (random numbers?). Draws since the last commit are not used. Give that term its "
+        "own site, or put the coupled coordinates into one block (one site with an event axis)."
     )

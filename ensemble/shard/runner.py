@@ -16,9 +16,9 @@ from ensemble.protocol.statistics import LadderSums, RoundStatistics
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
 from ensemble.shard import audit
+from ensemble.shard.calling_model import calling_model
 from ensemble.shard.chain_sums import drawn, recorded
 from ensemble.shard.compiled import Clock, Compiled
-from ensemble.shard.double_precision import in_double_precision
 from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.keys import relocation_key, replica_keys
 from ensemble.shard.level_kernels.base import LevelKernel
@@ -88,7 +88,7 @@ class ShardRunner:
     def initial(self, shard: int, start: Arrays | None = None) -> Arrays:
         """The state at the start given (see `Starter.given`), or at one drawn. Raises StartError."""
         first = self._starter.first
-        with in_double_precision(self.name):
+        with calling_model(self.name):
             rungs = first(shard, self.data) if start is None else self._starter.given(shard, start, self.data)
         return _pack(Live(-1, rungs, accumulators.empty()))
 
@@ -105,7 +105,7 @@ class ShardRunner:
         return _pack(self._live[shard])
 
     def run(self, shard: int, plan: RoundPlan) -> RoundResult:
-        with in_double_precision(self.name):
+        with calling_model(self.name):
             return self._run(shard, plan)
 
     def _run(self, shard: int, plan: RoundPlan) -> RoundResult:
@@ -316,7 +316,7 @@ def build(
     """A runner from what can be sent to another machine. model_factory: "module:function" that makes the model of this
     name and keys, an object with a `target`."""
     module, _, function = model_factory.partition(":")
-    with in_double_precision(name):
+    with calling_model(name):
         model = getattr(importlib.import_module(module), function)(name, keys)
     return ShardRunner(model.target, spec, settings, data, name)
 
@@ -333,6 +333,7 @@ def _statistics(tally: RoundTally, walkers: Walkers, *, condensed: bool) -> Roun
     return RoundStatistics(
         lp=np.empty(0),
         nonfinite=tally.nonfinite,
+        infinite={level: int(count) for level, count in tally.infinite.items() if count} or None,
         gradients=tally.gradients,
         rates=rates,
         interweaving=tally.interweaving,

@@ -33,11 +33,13 @@ class EllipticalSliceInfo(NamedTuple):
     acceptance_probability: 1 where a block found a point of its slice, else 0, [B].
     evaluations: of the log density, which all blocks wait for, a count.
     nonfinite: points passed over because their log density was not finite, a count.
+    infinite: those of them where it was +inf, a count.
     """
 
     acceptance_probability: jax.Array
     evaluations: jax.Array
     nonfinite: jax.Array
+    infinite: jax.Array
 
 
 class _Arc(NamedTuple):
@@ -51,6 +53,7 @@ class _Arc(NamedTuple):
     cells: of the level's terms at the present points.
     evaluations: so far.
     nonfinite: so far.
+    infinite: so far.
     """
 
     key: jax.Array
@@ -61,6 +64,7 @@ class _Arc(NamedTuple):
     cells: Cells
     evaluations: jax.Array
     nonfinite: jax.Array
+    infinite: jax.Array
 
 
 class EllipticalSlice(PerReplica):
@@ -109,20 +113,21 @@ class EllipticalSlice(PerReplica):
             """The terms at the present points; a smaller arc and another point for blocks that do not take theirs."""
             cells = self.view.cells_at(level.scatter(state.position, at(arc.angle)), data)
             change = rise(arc.angle, cells)
-            found = arc.found | (change > height)
-            bad = jnp.sum(~arc.found & ~jnp.isfinite(change))
+            found = arc.found | ((change > height) & (change < jnp.inf))
+            bad, above = (jnp.sum(~arc.found & wrong) for wrong in (~jnp.isfinite(change), change == jnp.inf))
             lower = jnp.where(found | (arc.angle >= 0), arc.lower, arc.angle)
             upper = jnp.where(found | (arc.angle < 0), arc.upper, arc.angle)
             following, here = jax.random.split(arc.key)
             fresh = lower + (upper - lower) * jax.random.uniform(here, lower.shape)
             last = arc.evaluations + 1 >= self.most
             angle = jnp.where(found | last, arc.angle, fresh)
-            return _Arc(following, angle, lower, upper, found, cells, arc.evaluations + 1, arc.nonfinite + bad)
+            counts = arc.evaluations + 1, arc.nonfinite + bad, arc.infinite + above
+            return _Arc(following, angle, lower, upper, found, cells, *counts)
 
         angle = 2.0 * jnp.pi * jax.random.uniform(angle_key, (level.n_blocks,))
         nobody, zero = jnp.zeros(level.n_blocks, bool), jnp.zeros((), jnp.int64)
         unseen = {name: state.cells[name] for name in level.terms}
-        first = _Arc(search_key, angle, angle - 2.0 * jnp.pi, angle, nobody, unseen, zero, zero)
+        first = _Arc(search_key, angle, angle - 2.0 * jnp.pi, angle, nobody, unseen, zero, zero, zero)
         arc = jax.lax.while_loop(lambda arc: ~jnp.all(arc.found) & (arc.evaluations < self.most), look, first)
         state = self.view.select(arc.found, state, at(arc.angle), old, arc.cells)
-        return state, EllipticalSliceInfo(1.0 * arc.found, arc.evaluations, arc.nonfinite)
+        return state, EllipticalSliceInfo(1.0 * arc.found, arc.evaluations, arc.nonfinite, arc.infinite)

@@ -47,12 +47,14 @@ class MetropolisInfo(NamedTuple):
     use_fit: whether the proposal was drawn from the fit, [B] bool.
     nonfinite: proposals rejected because their log density was not finite, a count.
     common: whether the proposals were drawn from a coordinate's common law, one for all blocks.
+    infinite: those rejected where the log density was +inf, a count.
     """
 
     acceptance_probability: jax.Array
     use_fit: jax.Array
     nonfinite: jax.Array
     common: jax.Array
+    infinite: jax.Array | None = None
 
     @property
     def walk(self) -> tuple[jax.Array, jax.Array]:
@@ -123,7 +125,7 @@ class Metropolis(PerReplica):
         accepted, info = decide(accept_key, change)
         state = self.view.select(accepted, state, new, old, cells)
         common = jnp.asarray(False) if parameters.coordinate is None else parameters.coordinate >= 0
-        return state, MetropolisInfo(info.acceptance_probability, use_fit, info.nonfinite, common)
+        return state, MetropolisInfo(info.acceptance_probability, use_fit, info.nonfinite, common, info.infinite)
 
     def _propose(
         self, old: jax.Array, noise: jax.Array, choice: jax.Array, parameters: MetropolisParameters

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 
 from ensemble.errors import MaxwellError
+from ensemble.users_code import told_by_its_lines
 from workflows.cli import check, export, inspect, models, report, resume, run, table, verify
 from workflows.cli.options import Print, say
 from workflows.sampling.signals import signals_interrupt
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parse(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
-        with signals_interrupt():
+        with signals_interrupt(), told_by_its_lines():
             return command(arguments)
     except MaxwellError as error:
         say(f"maxwell: {error}", sys.stderr)

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ensemble.errors import MaxwellError
 from ensemble.protocol.progress import Progress
 from workflows.cli.options import say
 
 
 def to_the_end(start: Callable[[Progress], Any], store: Path, local: bool) -> int:
     """Start a run, stored at `store`, and print its end; the exit status."""
+    from workflows.results.inspect import resume_command
     from workflows.results.inspect_text import closing_lines
     from workflows.results.progress import make_progress
     from workflows.sampling.interrupt import LAST_COMMIT, Interrupted
@@ -21,6 +23,16 @@ def to_the_end(start: Callable[[Progress], Any], store: Path, local: bool) -> in
     except (Interrupted, KeyboardInterrupt) as stop:
         progress.close()
         return _interrupted(store, stop.kept if isinstance(stop, Interrupted) else LAST_COMMIT, local)
+    except MaxwellError as error:
+        if not error.began:
+            raise
+        progress.close()
+        say(
+            f"maxwell: {error}\n\nAll up to the last commit is kept in {store}. Once what is wrong is mended, go on "
+            f"with:\n  {resume_command(store, local)}",
+            sys.stderr,
+        )
+        return 2
     finally:
         progress.close()
     say("\n".join(closing_lines(run.summary(), [*_model_lines(run), *_fit_lines(run)], local)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ensemble.shard.double_precision import in_double_precision
+from ensemble.shard.calling_model import calling_model
 from kernels.target import Target
 from workflows.modelling.errors import ModelError
 from workflows.modelling.fingerprint import require_same
@@ -68,7 +68,7 @@ def as_model(model: Any, data: Mapping[str, Any] | None = None) -> Model:
     _require_takes(name, model, arguments)
     from workflows.modelling.frontends.numpyro import from_user  # NumPyro takes a second
 
-    with in_double_precision(name):
+    with calling_model(name):
         return from_user(model, arguments, name)
 
 

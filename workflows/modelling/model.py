@@ -1,6 +1,6 @@
 """A model ready to run: a target with its data, and the names that ArviZ shows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from kernels.target import Target
 from kernels.types import Data, Position
 from workflows.modelling.checks import Check
 from workflows.modelling.errors import ModelError
+from workflows.modelling.naming import half_a_character, unusable
 
 Static = int | str | bool | None
 
@@ -54,7 +55,7 @@ class Model:
     shipped: whether it is the shipped model of its name.
     notes: sentences for the user when a run begins, such as what was left out of the data.
     checks: statistics of its fit, beside those of any model (workflows.results.fit).
-    Raises ModelError for a target without sites or with a site of no elements.
+    Raises ModelError for a target without sites or with a site of no elements, and for names that no store can hold.
     """
 
     name: str
@@ -81,3 +82,30 @@ class Model:
                     f"site {site.name!r} of model {self.name!r} has shape {site.shape}, no elements: "
                     "check the sizes of its plates, or leave the site out"
                 )
+        if wrong := self._unusable():
+            raise ModelError(f"model {self.name!a}: what no store can hold: {'; '.join(wrong)}")
+
+    def _unusable(self) -> list[str]:
+        """What is wrong with names, and with what else is text, one phrase each."""
+        names: dict[str, Iterable[str]] = {
+            "site": self.target.sites,
+            "term": self.target.term_kinds,
+            "variable": [*self.dims, *self.observed, *self.constant],
+            "dimension": [dim for dims in self.dims.values() for dim in dims],
+        }
+        wrong = [
+            f"{kind} {name!a} {why}" for kind in names for name in dict.fromkeys(names[kind]) if (why := unusable(name))
+        ]
+        texts: dict[str, Iterable[Any]] = {
+            "name of the model": [self.name],
+            **{f"setting {key}": [value] for key, value in self.static.items()},
+            **{
+                f"labels of {dim!a}": labels.tolist() for dim, labels in self.coords.items() if labels.dtype.kind == "U"
+            },
+        }
+        return wrong + [
+            f"{what} {text!a} {why}"
+            for what, found in texts.items()
+            for text in found
+            if isinstance(text, str) and (why := half_a_character(text))
+        ]

@@ -69,9 +69,9 @@ def build(name: str, keys: Mapping[str, Any]) -> "Model":
     Raises ModelError for an unknown name, for keys that the builder does not take, and for what the builder refuses;
     PrecisionError where the module or the builder turns 64-bit numbers off.
     """
-    from ensemble.shard.double_precision import in_double_precision  # JAX: not to list the shipped models
+    from ensemble.shard.calling_model import calling_model  # JAX: not to list the shipped models
 
-    with in_double_precision(name):
+    with calling_model(name):
         return _built(name, keys)
 
 

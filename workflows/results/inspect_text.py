@@ -122,6 +122,7 @@ def _cost_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("accepted", shares(_finite(summary["acceptance"])) or "-"),
         ("swaps", shares(_finite(summary["swap_rates"])) or "-"),
         ("non-finite", f"{number(summary['nonfinite'])} proposals"),
+        *([("infinite", f"{number(infinite)}")] if (infinite := summary.get("infinite")) else []),
         *(
             [("stragglers", f"{number(relocated)} relocated in warm-up")]
             if (relocated := summary.get("relocated"))

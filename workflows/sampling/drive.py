@@ -5,7 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ensemble.errors import WorkersLost
+from ensemble.errors import MaxwellError, WorkersLost
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.progress import Progress
 from ensemble.run.coordinator import Coordinator
@@ -31,7 +31,7 @@ def drive(
     """Run to the end; the first Ctrl-C (or SIGTERM, SIGHUP, SIGUSR1, ...) stops after the round, the second at once.
 
     begin: starts or resumes the coordinator. attributes: of the store, committed with all else. Returns what is kept
-    (see Interrupted) where the user stopped it before its goals were met, else None.
+    (see Interrupted) where the user stopped it before its goals were met, else None. MaxwellErrors say that it began.
     """
     for sentence in problem.spec.structure.joined:
         progress.message(sentence)
@@ -44,6 +44,9 @@ def drive(
             outcome = coordinator.run()
         except WorkersLost:
             return LAST_COMMIT
+        except MaxwellError as error:
+            error.began = True
+            raise
     return EVERY_ROUND if outcome.interrupted and not outcome.done else None
 
 

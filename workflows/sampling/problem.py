@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ensemble.protocol.sweep_spec import SweepSpec
-from ensemble.shard.double_precision import in_double_precision
+from ensemble.shard.calling_model import calling_model
 from ensemble.shard.starts.kinds import uniform_start
 from kernels.structure.discovery import StructureError, discover
 from kernels.structure.interweaving_discovery import find_interweavings
@@ -54,7 +54,7 @@ def find_problem(model: Model, settings: Settings) -> Problem:
     Raises ModelError for a density without a finite start or a structure to work with, PrecisionError where 64-bit
     numbers were turned off, SettingsError and KernelError for settings that the model cannot follow.
     """
-    with in_double_precision(model.name):
+    with calling_model(model.name):
         return _found(model, settings)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ensemble.errors import StoreError
+from ensemble.errors import MaxwellError, StoreError
 from ensemble.fleet.compilation_cache import keep_programs
 from ensemble.protocol.progress import NullProgress, Progress
 from ensemble.store import opening as stores
@@ -72,7 +72,8 @@ def sample(
     The same settings and seed give the same draws, here and on any number of workers. Interrupting (Ctrl-C, the stop
     button, SIGTERM) ends after the round at work: a notebook or interactive session gets the run as it stands, to look
     at or go on with by its method resume(); a script gets Interrupted, with the run as its attribute `run`. A second
-    one ends at once, at the last commit. Raises MaxwellError for bad input.
+    one ends at once, at the last commit. Raises MaxwellError for bad input, and ModelFailed, chained to it, for what
+    the model's own code raises; where the run had begun it has what was committed as its attribute `run`.
     """
     if out is not None:
         stores.require_place(out, over=True)
@@ -172,6 +173,14 @@ def _in_hand(work: Callable[[Progress], Run], found: Callable[[], OwnRun], progr
         if not is_interactive() or (kept := _committed(found)) is None:
             raise
         return _stopped(kept, shown)
+    except MaxwellError as error:
+        if error.began and (kept := _committed(found)) is not None:
+            error.run = kept
+            error.add_note(
+                "All up to the last commit is kept in the attribute `run` of this exception: once what is wrong is "
+                "mended, the method resume() of that run goes on."
+            )
+        raise
     finally:
         shown.close()
     return found()

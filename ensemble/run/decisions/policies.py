@@ -8,6 +8,7 @@ from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
 from ensemble.run.decisions.floor import by_chance, floor_of
 from ensemble.run.decisions.lost import lost_superchains, without_mass
 from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered, superchains_approach
+from ensemble.run.decisions.spreading import is_growing
 from ensemble.run.goals import goals_met
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
@@ -125,14 +126,16 @@ def needs_care(ledger: Ledger, settings: RunSettings) -> bool:
 
 
 def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
-    """Whether the ensemble has stopped drifting: what was learned on the way is then forgotten, for the far excursions
-    of a few replicas would spoil the covariances of their blocks."""
+    """Whether the ensemble has stopped drifting, and spreading: what was learned on the way is then forgotten, for the
+    far excursions of a few replicas would spoil the covariances of their blocks."""
     if not ledger.stage.settles or ledger.settled_round is not None:
         return False
     window = max(WINDOW, ledger.stage_round // 8)
     if superchains_approach(ledger.trace):
         return False
     if _looks_for_lost(ledger, settings) and without_mass(ledger.mass, dimension):
+        return False
+    if is_growing(ledger.spreads, window).any():
         return False
     return is_balanced(ledger.virial) and has_settled(ledger.trace, dimension, settings.shard.replicas, window)
 

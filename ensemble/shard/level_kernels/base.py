@@ -42,6 +42,7 @@ class StepSums(NamedTuple):
     gradients: [2] evaluations of the gradient one after another, which all replicas wait for, and evaluations that the
         replicas needed, summed.
     common: of draws from common laws, by coordinate; None where there are none.
+    infinite: those of the proposals rejected where the density was +inf; None where the kernel does not tell.
     """
 
     walk: Rate
@@ -49,6 +50,7 @@ class StepSums(NamedTuple):
     nonfinite: jax.Array
     gradients: jax.Array
     common: Rate | None = None
+    infinite: jax.Array | None = None
 
 
 class ChainFacts(NamedTuple):
@@ -216,6 +218,11 @@ def _by_replica(values: jax.Array) -> jax.Array:
 def nothing(blocks: int) -> Rate:
     """Of what is never tried."""
     return Rate(jnp.zeros(blocks), jnp.zeros(blocks))
+
+
+def counted(of_replicas: jax.Array | None) -> jax.Array | None:
+    """The sum of a count over replicas, where there is one."""
+    return None if of_replicas is None else jnp.sum(of_replicas)
 
 
 def identity_factor(level: Level, told: KernelSpec) -> np.ndarray | LowRank:

@@ -42,4 +42,5 @@ class Kernel(LevelKernel):
     def sums(self, info: EllipticalSliceInfo, parameters: EllipticalSliceParameters) -> StepSums:
         found = info.acceptance_probability
         walk = Rate(jnp.sum(found, axis=0), jnp.full(self.level.n_blocks, 1.0 * len(found)))
-        return StepSums(walk, nothing(self.level.n_blocks), jnp.sum(info.nonfinite), jnp.zeros(2))
+        counts = jnp.sum(info.nonfinite), jnp.zeros(2)
+        return StepSums(walk, nothing(self.level.n_blocks), *counts, infinite=jnp.sum(info.infinite))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ensemble.protocol.statistics import Rate
 from ensemble.protocol.tuning import TuningState
-from ensemble.shard.level_kernels.base import StepSums, nothing
+from ensemble.shard.level_kernels.base import StepSums, counted, nothing
 from ensemble.shard.level_kernels.trajectories import TrajectoryKernel
 from kernels.state import Info, LevelView
 from kernels.transitions.hmc import Hmc, HmcParameters
@@ -49,4 +49,4 @@ class Kernel(TrajectoryKernel):
         # A trajectory of no steps accepts for certain, which says nothing about the step size.
         walk = jax.tree.map(partial(jnp.where, n_steps > 0), walk, nothing(blocks))
         gradients = jnp.stack([spent, spent * replicas])
-        return StepSums(walk, nothing(blocks), jnp.sum(info.nonfinite), gradients)
+        return StepSums(walk, nothing(blocks), jnp.sum(info.nonfinite), gradients, infinite=counted(info.infinite))

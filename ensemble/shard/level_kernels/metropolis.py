@@ -8,7 +8,7 @@ from ensemble.adaptation.common_laws import FEWEST, first_law, learned
 from ensemble.adaptation.steering import gain
 from ensemble.protocol.statistics import Rate
 from ensemble.protocol.tuning import LevelTuning, TuningState
-from ensemble.shard.level_kernels.base import Seen, StepSums
+from ensemble.shard.level_kernels.base import Seen, StepSums, counted
 from ensemble.shard.level_kernels.walks import WalkKernel
 from kernels.state import LevelView
 from kernels.structure.levels import Level, Structure
@@ -77,4 +77,4 @@ class Kernel(WalkKernel):
             here = jnp.arange(self.level.width) == parameters.coordinate
             accepted, tried = (jnp.sum(values) * here for values in info.drawn)
             common = Rate(accepted, tried)
-        return StepSums(walk, fitted, jnp.sum(info.nonfinite), jnp.zeros(2), common)
+        return StepSums(walk, fitted, jnp.sum(info.nonfinite), jnp.zeros(2), common, counted(info.infinite))

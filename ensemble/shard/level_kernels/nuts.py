@@ -50,4 +50,5 @@ class Kernel(TrajectoryKernel):
         walk = Rate(jnp.sum(jnp.where(tried, info.acceptance_probability, 0.0))[None], jnp.sum(1.0 * tried)[None])
         own = info.n_steps.shape[0] + per_step * jnp.sum(info.n_steps)
         gradients = jnp.stack([1.0 + per_step * jnp.max(info.n_steps_lockstep), 1.0 * own])
-        return StepSums(walk, nothing(1), jnp.sum(info.nonfinite, dtype=jnp.int64), gradients)
+        bad, infinite = (jnp.sum(count, dtype=jnp.int64) for count in (info.nonfinite, info.infinite))
+        return StepSums(walk, nothing(1), bad, gradients, infinite=infinite)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ensemble.protocol.statistics import Rate
 from ensemble.protocol.tuning import TuningState
-from ensemble.shard.level_kernels.base import Needs, StepSums, nothing
+from ensemble.shard.level_kernels.base import Needs, StepSums, counted, nothing
 from ensemble.shard.level_kernels.pseudo_marginal import has_theta_alone, misfit_of, with_auxiliary
 from ensemble.shard.level_kernels.walks import WalkKernel
 from kernels.dynamics.splitting import Auxiliary
@@ -50,4 +50,4 @@ class Kernel(WalkKernel):
 def refreshed(info: Info, blocks: int) -> StepSums:
     """The sums of a step with new auxiliary variables."""
     walk = Rate(jnp.sum(info.acceptance_probability, axis=0), jnp.full(blocks, 1.0 * info.nonfinite.shape[0]))
-    return StepSums(walk, nothing(blocks), jnp.sum(info.nonfinite), jnp.zeros(2))
+    return StepSums(walk, nothing(blocks), jnp.sum(info.nonfinite), jnp.zeros(2), infinite=counted(info.infinite))

@@ -197,15 +197,18 @@ class Sweeps:
     ) -> tuple[Rungs, RoundTally]:
         moved, rates = list(states), list(tally.rates[name])
         nonfinite, gradients, chains = tally.nonfinite, tally.gradients, tally.chains
+        infinite = tally.infinite[name]
         for rung in range(len(tuning.levels[name])):
             step = self.steps[name]
             moved[rung], sums, facts = step(keys[rung], states[rung], data, tuning, rung=rung, sweep=sweep)
             rates[rung] = added(rates[rung], LevelRates(sums.walk, sums.fitted, common=sums.common))
             nonfinite, gradients = nonfinite + sums.nonfinite, gradients + sums.gradients
+            infinite = infinite if sums.infinite is None else infinite + sums.infinite
             chains = absorbed(chains, facts, leading=name == self.leading) if rung == 0 else chains
         tally = tally._replace(
             rates={**tally.rates, name: tuple(rates)},
             nonfinite=nonfinite,
+            infinite={**tally.infinite, name: infinite},
             gradients=gradients,
             chains=chains,
         )
@@ -228,7 +231,8 @@ class Sweeps:
         """The scheduled move on the cold replicas; the index past the last move does nothing."""
         which = jnp.minimum(move, self.n_interweavings - 1)
         parameters = InterweavingParameters(which, tuning.interweave[which])
-        nothing = Info(jnp.zeros(self.replicas), jnp.zeros(self.replicas, jnp.int64))
+        none = jnp.zeros(self.replicas, jnp.int64)
+        nothing = Info(jnp.zeros(self.replicas), none, infinite=none)
         cold, info = jax.lax.cond(
             move < self.n_interweavings,
             lambda cold: self.interweave.step(keys, cold, data, parameters),
@@ -287,6 +291,7 @@ class Sweeps:
             total={name: jnp.zeros((self.replicas, *shape)) for name, shape in self._summed().items()},
             square={name: jnp.zeros(shape) for name, shape in (self._summed() | self._signs()).items()},
             nonfinite=jnp.zeros((), jnp.int64),
+            infinite={level.name: jnp.zeros((), jnp.int64) for level in self.spec.levels},
             gradients=jnp.zeros(2),
             chains=no_steps(self.replicas, self.known),
         )

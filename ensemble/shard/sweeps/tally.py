@@ -25,6 +25,7 @@ class RoundTally(NamedTuple):
         see protocol.events; levels that are all auxiliary are left out.
     square: the same -> [p, B], their squares, summed over replicas; and the counts of positive coordinates.
     nonfinite: proposals rejected for a non-finite density.
+    infinite: level -> those of its proposals that were rejected for a density of +inf.
     gradients: [2], evaluations one after another, and those that all replicas needed (see level_kernels.base).
     chains: what every cold replica's steps say of it.
     jumps: level -> [p, B], squared distances from the first to the last state, summed over the cold replicas; where
@@ -40,6 +41,7 @@ class RoundTally(NamedTuple):
     total: dict[str, jax.Array]
     square: dict[str, jax.Array]
     nonfinite: jax.Array
+    infinite: dict[str, jax.Array]
     gradients: jax.Array
     chains: ChainSums
     jumps: dict[str, jax.Array] | None = None

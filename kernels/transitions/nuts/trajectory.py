@@ -17,6 +17,7 @@ class NutsInfo(NamedTuple):
 
     acceptance_probability: mean of min(1, exp(H0 - H)) over the new leaves, to adapt the step size by.
     nonfinite: leaves where H was not finite, a count.
+    infinite: those of them where the log density was +inf, a count.
     n_steps: integrator steps of the chain's own.
     n_steps_lockstep: steps done in lock-step, the largest of these in its group.
     tree_depth: doublings that joined the trajectory.
@@ -27,6 +28,7 @@ class NutsInfo(NamedTuple):
 
     acceptance_probability: jax.Array
     nonfinite: jax.Array
+    infinite: jax.Array
     n_steps: jax.Array
     n_steps_lockstep: jax.Array
     tree_depth: jax.Array
@@ -167,6 +169,7 @@ def _report(grown: NutsTrajectory, method: TrajectoryMethod) -> NutsInfo:
     return NutsInfo(
         acceptance_probability=tally.acceptance / jnp.maximum(tally.n_steps, 1),
         nonfinite=tally.nonfinite,
+        infinite=tally.infinite,
         n_steps=tally.n_steps,
         n_steps_lockstep=jnp.full_like(tally.n_steps, jnp.max(tally.n_steps)),
         tree_depth=grown.tree_depth,

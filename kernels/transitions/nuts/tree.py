@@ -43,6 +43,7 @@ class LeafTally(NamedTuple):
     n_steps: leaves so far.
     diverging: whether one of them had H - H0 > DIVERGENCE or not finite.
     nonfinite: leaves where H was not finite.
+    infinite: those of them where the log density was +inf.
     """
 
     active: jax.Array
@@ -50,6 +51,7 @@ class LeafTally(NamedTuple):
     n_steps: jax.Array
     diverging: jax.Array
     nonfinite: jax.Array
+    infinite: jax.Array
 
 
 class Subtree(NamedTuple):
@@ -119,7 +121,7 @@ def no_leaves(phase: Phase, max_depth: int, watched: jax.Array) -> Subtree:
         log_weight=jnp.zeros(chains),
         noise=jnp.zeros((NOISE, chains)),
         checkpoints=no_checkpoints(max(max_depth - 1, 1), watched),
-        tally=LeafTally(~none, jnp.zeros(chains), counts, none, counts),
+        tally=LeafTally(~none, jnp.zeros(chains), counts, none, counts, counts),
     )
 
 
@@ -184,4 +186,5 @@ def _count(tally: LeafTally, log_weight: jax.Array, turned: jax.Array) -> LeafTa
         n_steps=tally.n_steps + tally.active,
         diverging=tally.diverging | diverging,
         nonfinite=tally.nonfinite + (tally.active & ~finite),
+        infinite=tally.infinite + (tally.active & (log_weight == jnp.inf)),
     )

@@ -1,5 +1,6 @@
 """The audit catches a coupling that probing cannot see, names it, and leaves a right model alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -79,6 +80,17 @@ def test_the_coupling_is_caught_with_its_term_its_owner_and_its_sites(coupled):
     for part in ("shard 3", "round 17", "term 'y'", "cell 3", "block 3 of level 'g' (sites x, b)", "sites b, x"):
         assert part in message, part
     assert isinstance(caught.value, MaxwellError)
+
+
+def test_a_term_that_was_seen_to_touch_no_block_is_said_to():
+    """Such as one that probing never saw change: no level has an owner of its cells."""
+    model = small()
+    start = states(model.target, model.structure, np.zeros((2, GROUPS)))
+    cells = {**start.cells, "mu": start.cells["mu"].at[1, 0].add(1.0)}
+    found = staleness(model.target, model.structure, State(start.position, cells), model.data)
+    levels = tuple(replace(level, terms=()) for level in model.structure.levels)
+    with pytest.raises(AuditError, match=r"term 'mu', cell 0, .*as probed it depends on no block of any level, but it"):
+        check(found, replace(model.structure, levels=levels), shard=0, epoch=0)
 
 
 def test_where_the_coupling_does_not_act_nothing_is_found(coupled):

@@ -102,3 +102,32 @@ def random(position: dict[str, np.ndarray]) -> np.ndarray:
 def test_functions_that_do_not_fit_are_refused(function: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         black_box_model(function, {"x": 3}, name="wrong")
+
+
+def test_a_function_may_write_into_its_argument_and_give_the_same_array_again() -> None:
+    kept = np.zeros(64)
+
+    def in_place(position: dict[str, np.ndarray]) -> np.ndarray:
+        x = position["x"]
+        x -= 1.0
+        kept[: len(x)] = -0.5 * (x**2).sum(axis=1)
+        return kept[: len(x)]
+
+    target = black_box_model(in_place, {"x": 3}, name="in place").target
+    position = {"x": jnp.asarray([[1.0, 1.0, 1.0], [1.0, 1.0, 3.0]])}
+    for _ in range(2):
+        found = jax.jit(jax.vmap(lambda p: target.log_terms(p, {})))(position)
+        np.testing.assert_array_equal(found["log_density"], [0.0, -2.0])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (lambda x: x + 1j, "values of type complex128 of term 'log_density': a log density is a real number"),
+        (lambda x: x.astype(str), "values of type text"),
+        (lambda x: [[1.0], [1.0, 2.0]], "of term 'log_density' is no array"),
+    ],
+)
+def test_values_that_are_no_real_numbers_are_refused(values: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        black_box_model(lambda position: values(position["x"][:, 0]), {"x": 3}, name="wrong")

@@ -67,3 +67,38 @@ def test_wrong_declarations_are_refused(arguments, message) -> None:
     function = (lambda position, data: {"a": jnp.zeros(())}) if not arguments["sites"] else terms
     with pytest.raises(ModelError, match=message):
         function_model(function, **({"data": {"y": np.arange(3.0)}} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("density", "kind"),
+    [(lambda p, d: jnp.sum(p["x"]) + 1j, "complex128"), (lambda p, d: "high", "str"), (lambda p, d: None, "NoneType")],
+)
+def test_a_density_that_is_no_real_number_is_refused(density, kind):
+    with pytest.raises(ModelError, match=rf"term 'log_density' is of type {kind}: a log density is a real number"):
+        function_model(density, {"x": 2}, name="odd")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("x\udc80", r"'x\\udc80' has half a character"),
+        ("a\\b", r"has a backslash, which Zarr takes for a slash"),
+        ("a\nb", r"has a control character"),
+        (" ", "is empty"),
+        ("x" * 201, "has 201 bytes; allowed are 200"),
+    ],
+)
+def test_names_that_no_store_can_hold_are_refused_and_can_be_printed(name, why):
+    """As sites, and as the plates that name dimensions."""
+    with pytest.raises(ModelError, match=why) as caught:
+        function_model(lambda p, d: -jnp.sum(p[name] ** 2), {name: 2}, name="odd")
+    str(caught.value).encode()
+    with pytest.raises(ModelError, match=f"dimension .*{why}"):
+        function_model(lambda p, d: -jnp.sum(p["x"] ** 2), {"x": ((2,), (name,))}, name="odd")
+
+
+def test_labels_with_half_a_character_are_refused():
+    with pytest.raises(ModelError, match=r"labels of 'row' '\\udcff' has half a character"):
+        function_model(
+            lambda p, d: -jnp.sum(p["x"] ** 2), {"x": ((2,), ("row",))}, coords={"row": ["a", "\udcff"]}, name="odd"
+        )

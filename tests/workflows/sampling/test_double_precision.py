@@ -13,7 +13,7 @@ import pytest
 
 import maxwell
 from ensemble.protocol.progress import NullProgress, Status
-from ensemble.shard.double_precision import PrecisionError
+from ensemble.shard.calling_model import PrecisionError
 from tests.support.models import user_model
 from tests.support.runs import SETTINGS, config
 from workflows.cli.main import main

@@ -11,7 +11,7 @@ import numpy as np
 
 from kernels.types import Data, Position, Terms
 from workflows.modelling.errors import ModelError
-from workflows.modelling.frontends.function import DENSITY_TERM, SiteSpec, function_model
+from workflows.modelling.frontends.function import DENSITY_TERM, SiteSpec, as_terms, function_model, what_type
 from workflows.modelling.model import Model
 
 Values = Mapping[str, np.ndarray]
@@ -29,8 +29,10 @@ def black_box_model(
     the unsummed terms by name; one log density when absent. Any term might depend on any site, so that the blocks of a
     level are joined unless every term touches them one by one: write models with many blocks in JAX. name, sites,
     options: as in function_model; what the function needs beside the sites it must hold.
-    The function must be pure: the same values for the same position, whatever else is in the call.
-    Raises ModelError where it gives other names, shapes or numbers of positions, or does not treat each on its own.
+    The function must be pure: the same values for the same position, whatever else is in the call. The arrays that it
+    is given are its own.
+    Raises ModelError where it gives other names, shapes, types or numbers of positions, or does not treat each on its
+    own.
     """
     shapes = {DENSITY_TERM: ()} if terms is None else {key: tuple(shape) for key, shape in terms.items()}
     expected = {key: jax.ShapeDtypeStruct(shape, np.dtype(np.float64)) for key, shape in shapes.items()}
@@ -55,8 +57,9 @@ def _evaluated(
     site = next(iter(position))
     batch = position[site].shape[: position[site].ndim - lengths[site]]
     count = prod(batch)
-    found = log_terms({key: x.reshape((count, *x.shape[len(batch) :])) for key, x in position.items()})
-    values = dict(found) if isinstance(found, Mapping) else {DENSITY_TERM: found}
+    # Copies: JAX's arrays cannot be written to, and a function may work in place, on what it gives back as well.
+    found = log_terms({key: np.array(x).reshape((count, *x.shape[len(batch) :])) for key, x in position.items()})
+    values = {key: _numbers(name, key, value) for key, value in as_terms(found).items()}
     given = {key: np.shape(value) for key, value in values.items()}
     wanted = {key: (count, *shape) for key, shape in shapes.items()}
     if given != wanted:
@@ -64,7 +67,21 @@ def _evaluated(
             f"model {name!r}: for {count} positions the function gave arrays of shapes {given}; expected are {wanted}, "
             "the positions along the first axis. Declare other terms in `terms`"
         )
-    return {key: np.asarray(x, np.float64).reshape((*batch, *shapes[key])) for key, x in values.items()}
+    return {key: np.array(x, np.float64).reshape((*batch, *shapes[key])) for key, x in values.items()}
+
+
+def _numbers(name: str, term: str, found: Any) -> np.ndarray:
+    """What the function gave of a term, as an array of real numbers."""
+    try:
+        values = np.asarray(found)
+    except ValueError as error:
+        raise ModelError(f"model {name!r}: what the function gave of term {term!r} is no array: {error}") from error
+    if values.dtype.kind not in "biuf":
+        raise ModelError(
+            f"model {name!r}: the function gave values of type {what_type(values)} of term {term!r}: a log density is "
+            "a real number"
+        )
+    return values
 
 
 def _check(model: Model, called: Callable[[Mapping[str, Any]], dict[str, np.ndarray]]) -> None:

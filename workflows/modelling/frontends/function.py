@@ -52,8 +52,7 @@ def function_model(
     kinds = _term_kinds(label, terms, likelihood)
 
     def terms_of(position: Position, data: Data) -> Terms:
-        found = log_terms(position, data | static)
-        return dict(found) if isinstance(found, Mapping) else {DENSITY_TERM: found}
+        return as_terms(log_terms(position, data | static))
 
     target = Target(
         sites=declared,
@@ -120,9 +119,33 @@ def _probe(
     expected = {name: site.shape for name, site in sites.items()}
     if found != expected:
         raise ModelError(f"model {label!r}: `initial` gives sites {found}, but the sites are declared as {expected}")
-    terms = jax.eval_shape(lambda p: log_terms(p, data), position)
-    terms = dict(terms) if isinstance(terms, Mapping) else {DENSITY_TERM: terms}
+    terms = jax.eval_shape(lambda p: _arrays_only(label, as_terms(log_terms(p, data))), position)
     return terms, dict(jax.eval_shape(lambda p: constrain(p, data), position))
+
+
+def as_terms(found: Any) -> dict[str, Any]:
+    """What a user's function gave: terms by name, or the only one."""
+    return dict(found) if isinstance(found, Mapping) else {DENSITY_TERM: found}
+
+
+def what_type(value: Any) -> str:
+    """The type of a value in words, for messages: of its numbers, where it is an array."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return type(value).__name__
+    return {"O": "object", "U": "text", "S": "bytes"}.get(np.dtype(dtype).kind, str(dtype))
+
+
+def _arrays_only(label: str, terms: dict[str, Any]) -> dict[str, Any]:
+    """The terms. Raises ModelError for what is no array of real numbers."""
+    for name, value in terms.items():
+        number = isinstance(value, bool | int | float | np.ndarray | np.generic | jax.Array)
+        if not number or np.result_type(value).kind not in "biuf":
+            raise ModelError(
+                f"model {label!r}: term {name!r} is of type {what_type(value)}: a log density is a real number, an "
+                "array of JAX"
+            )
+    return terms
 
 
 def _term_kinds(label: str, terms: Mapping[str, Any], likelihood: Iterable[str]) -> dict[str, TermKind]:

@@ -154,6 +154,8 @@ def _proposals(summary: Mapping[str, Any]) -> Iterator[Verdict]:
         text = f"{bad:,} proposals had a density that is not a number or infinite{share}; they were rejected."
         advice = " Many of them mean that steps leave the support: check constraints and priors."
         yield Verdict(NOTE, "Non-finite proposals", text + advice if bad else "There were none.")
+    if infinite := summary.get("infinite"):
+        yield Verdict(MISSED, "Density of +inf", f"{infinite[0].upper()}{infinite[1:]}")
     yield from _divergences(summary)
     if relocated := summary.get("relocated"):
         text = f"{relocated:,} were given the place of another replica in scout, before anything was recorded."

@@ -1,4 +1,5 @@
-"""64-bit numbers, on which every density and every draw rests, may be turned off by anybody's code in the process."""
+"""Around all calls of a user's model: 64-bit numbers, on which every density and every draw rests, may be turned off by
+anybody's code in the process, and what that code raises is its user's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from jax import dtypes
 
 from ensemble.errors import MaxwellError
 from ensemble.shard.platform import require_platform
+from ensemble.users_code import told_by_its_lines
 
 
 class PrecisionError(MaxwellError):
@@ -15,13 +17,15 @@ class PrecisionError(MaxwellError):
 
 
 @contextmanager
-def in_double_precision(model: str) -> Iterator[None]:
+def calling_model(model: str) -> Iterator[None]:
     """A block that runs code of a user's model. Raises PrecisionError, also in the place of what went wrong therefore,
-    where 64-bit numbers are off when it begins or ends, and PlatformError where JAX has no device. model: its name."""
+    where 64-bit numbers are off when it begins or ends, PlatformError where JAX has no device, and ModelFailed for what
+    the user's own lines raise. model: its name."""
     require_platform()
     _require(model)
     try:
-        yield
+        with told_by_its_lines(model):
+            yield
     finally:
         _require(model)
 
