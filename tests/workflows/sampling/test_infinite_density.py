@@ -32,6 +32,8 @@ def test_points_of_plus_infinity_are_named_and_never_taken(kernel: str) -> None:
         "kernels": {"whole": "none", "levels": {"global": kernel}},
         "scout": {"max_rounds": 2},
         "equilibrate": {"max_rounds": 4, "refine_rounds": 2},
+        "round": {"sweeps": 4},
+        "sample": {"burn_rounds": 1},
         "limits": {"sweeps": 60},
     }
     run = maxwell.sample(model, local=True, progress=told, **settings)
