@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ensemble.shard.calling_model import calling_model
 from kernels.target import Target
 from workflows.modelling.errors import ModelError
 from workflows.modelling.model import Model
@@ -23,7 +24,9 @@ def fingerprint(model: Model) -> dict[str, Any]:
     Numbers that are not finite appear as text ("nan", "inf"), which JSON can hold.
     """
     sites = {s.name: {"shape": list(s.shape), "plates": list(s.plates)} for s in model.target.sites.values()}
-    sums = jax.jit(lambda position, data: term_sums(model.target, position, data))(probe(model), model.data)
+    with calling_model(model.name):
+        summed = jax.jit(lambda position, data: term_sums(model.target, position, data))(probe(model), model.data)
+        sums = {name: float(value) for name, value in summed.items()}
     return {
         "name": model.name,
         "sites": sites,
@@ -32,7 +35,7 @@ def fingerprint(model: Model) -> dict[str, Any]:
         "kinds": dict(model.target.term_kinds),
         "single": sorted(model.target.single),
         "data": checksums(model.data),
-        "terms": {name: _plain(float(value)) for name, value in sorted(sums.items())},
+        "terms": {name: _plain(value) for name, value in sorted(sums.items())},
     }
 
 
