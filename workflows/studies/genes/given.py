@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from maxwell import open_run
+from workflows.sampling.session import open_run
 
 
 def write(store: str, folder: Path) -> None:
