@@ -89,11 +89,7 @@ class Coordinator:
         while (outcome := self._outcome()) is None:
             plan = self._with_starts(next_plan(self.state, spec, settings))
             results = self.fleet.run(plan)
-            known = bool(self.state.ledger.infinite)
-            self.state = absorb(self.state, plan, results, spec, settings)
-            if self.state.ledger.infinite and not known:
-                self.sitting.progress.message(infinite_sentence(self.state.ledger.infinite, spec.levels))
-            self._require_proper(results)
+            self._absorb(plan, results)
             self._record(results)
             self._advance(plan)
             ledger = self.state.ledger.with_seconds(plan.stage, stopwatch.lap(results))
@@ -105,6 +101,14 @@ class Coordinator:
         if committed < self.state.ledger.epoch:
             self._commit()
         return outcome
+
+    def _absorb(self, plan: RoundPlan, results: list[RoundResult]) -> None:
+        """What the round teaches, with what it shows to be wrong with the model."""
+        known = bool(self.state.ledger.infinite)
+        self.state = absorb(self.state, plan, results, self.spec, self.settings)
+        if self.state.ledger.infinite and not known:
+            self.sitting.progress.message(infinite_sentence(self.state.ledger.infinite, self.spec.levels))
+        self._require_proper(results)
 
     def _advance(self, plan: RoundPlan) -> None:
         """To the next round, which may begin another stage."""

@@ -86,3 +86,25 @@ def _substituted(factor: jax.Array, vectors: jax.Array) -> list[jax.Array]:
         rest = vectors[i] - sum((factor[i, j] * solved[j] for j in range(i)), start=jnp.zeros(()))
         solved.append(rest / factor[i, i])
     return solved
+
+
+def cholesky(matrices: jax.Array) -> jax.Array:
+    """Lower factors of [p, p, B], NaN where a matrix is not positive definite; unrolled, for narrow blocks."""
+    width = len(matrices)
+    rows: list[list[jax.Array]] = [[] for _ in range(width)]
+    for i in range(width):
+        for j in range(i + 1):
+            rest = matrices[i, j] - sum((rows[i][k] * rows[j][k] for k in range(j)), start=jnp.zeros(()))
+            rows[i].append(jnp.sqrt(rest) if i == j else rest / rows[j][j])
+    nothing = jnp.zeros(matrices.shape[2])
+    return jnp.stack([jnp.stack(row + [nothing] * (width - len(row))) for row in rows])
+
+
+def solve_transposed(factor: jax.Array, vectors: jax.Array) -> jax.Array:
+    """L'^-1 x for each block, of a lower triangle, by substitution; vectors [p, B]."""
+    width = len(vectors)
+    solved: dict[int, jax.Array] = {}
+    for i in reversed(range(width)):
+        rest = vectors[i] - sum((factor[j, i] * solved[j] for j in range(i + 1, width)), start=jnp.zeros(()))
+        solved[i] = rest / factor[i, i]
+    return jnp.stack([solved[i] for i in range(width)])

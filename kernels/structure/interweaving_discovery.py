@@ -51,14 +51,14 @@ def find_interweavings(
     def holds(move: Interweaving) -> bool:
         if move.kind == "standardised" and not normal(move.terms, move.child):
             return False
-        return all(_misfit(prober, target, structure, move, point) == 0.0 for point in points)
+        return all(_misfit(prober, structure, move, point) == 0.0 for point in points)
 
     def nearest(moves: list[Interweaving]) -> Interweaving | None:
         exactly = next(filter(holds, moves), None)
         scales = [move for move in moves if move.kind == "scale"]
         if exactly or not scales:
             return exactly
-        misfits = [max(_misfit(prober, target, structure, move, point) for point in points) for move in scales]
+        misfits = [max(_misfit(prober, structure, move, point) for point in points) for move in scales]
         best = int(np.argmin(misfits))
         return scales[best] if misfits[best] < NEARLY else None
 
@@ -120,10 +120,15 @@ def _standardised(target: Target, structure: Structure) -> Iterator[Interweaving
     for child, near in _families(target, structure):
         for parent in near:
             terms = tuple(_law(target, structure, parent, child))
-            shape = target.sites[parent].shape
-            places = range(shape[0]) if shape and shape[0] <= MOST_PLACES else [None] * (not shape)
-            for place in places:
+            for place in _own_places(target.sites[parent]):
                 yield Interweaving("standardised", parent, child, None, place=place, terms=terms)
+
+
+def _own_places(parent: Site) -> list[int] | list[None]:
+    """The coordinates of a parent, each to move on its own; none of a long one."""
+    if not parent.shape:
+        return [None]
+    return list(range(parent.shape[0])) if parent.shape[0] <= MOST_PLACES else []
 
 
 def _places(parent: Site, child: Site) -> list[int] | list[None]:
@@ -159,12 +164,12 @@ def _has_finer_children(target: Target, structure: Structure, child: str) -> boo
     return any(not own.issuperset(target.sites[name].plates) for name in near)
 
 
-def _misfit(prober: Prober, target: Target, structure: Structure, move: Interweaving, point: Point) -> float:
+def _misfit(prober: Prober, structure: Structure, move: Interweaving, point: Point) -> float:
     """By how much the child's law changes beside minus the log Jacobian when the move is made by the point's scale, as
     a share of that Jacobian; 0 for rounding."""
-    moved, log_jacobian = apply(move, point.position, point.scale, target, prober.data)
+    moved, log_jacobian = apply(move, point.position, point.scale, prober.target, prober.data)
     after, terms = prober.terms(moved), point.terms
-    names = _law(target, structure, move.parent, move.child)
+    names = _law(prober.target, structure, move.parent, move.child)
     change = sum(float(np.sum(after[name] - terms[name])) for name in names)
     size = sum(float(np.sum(np.abs(after[name]) + np.abs(terms[name]))) for name in names)
     left = abs(change + log_jacobian)

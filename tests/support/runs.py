@@ -141,6 +141,21 @@ def command(patch: pytest.MonkeyPatch, shown: NullProgress, arguments: list[str]
     return cli.main(arguments)
 
 
+def stopped_run(folder: Path, sweeps: int) -> Path:
+    """The store of a run of `config` that stopped at this many sweeps, its goals unmet."""
+    with pytest.MonkeyPatch.context() as patch:
+        arguments = [
+            "run",
+            str(config(folder)),
+            f"limits.sweeps={sweeps}",
+            "--local",
+            "--out",
+            str(folder / "run.zarr"),
+        ]
+        assert command(patch, NullProgress(), arguments) == 0
+    return folder / "run.zarr"
+
+
 if __name__ == "__main__":
     asked, epoch, *arguments = sys.argv[1:]
     name, _, times = asked.rpartition(":")[2].partition("*")

@@ -3,19 +3,19 @@
 import argparse
 from typing import Any
 
-from workflows.cli.options import add_store, say
+from workflows.cli.options import say, store_command
 
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
-    parser = commands.add_parser(
-        "check",
+    parser = store_command(
+        commands,
+        command,
+        name="check",
         help="say whether the model fits the data",
         description="Draw data sets from the posterior, and say where the data differ from them.",
     )
-    add_store(parser)
     parser.add_argument("--all", action="store_true", help="print every statistic, not the verdicts alone")
-    parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:

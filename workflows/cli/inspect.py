@@ -3,15 +3,13 @@
 import argparse
 from typing import Any
 
-from workflows.cli.options import add_store, say
+from workflows.cli.options import say, store_command
 
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
-    parser = commands.add_parser("inspect", help="say what a store holds and how good it is")
-    add_store(parser)
+    parser = store_command(commands, command, name="inspect", help="say what a store holds and how good it is")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 
 class Print(argparse.Action):
@@ -29,6 +29,14 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
 def add_store(parser: argparse.ArgumentParser, text: str = "the folder of a run, also while it is still going") -> None:
     """The store that a command reads."""
     parser.add_argument("store", metavar="STORE", help=text)
+
+
+def store_command(commands: Any, command: Callable[[argparse.Namespace], int], **text: str) -> argparse.ArgumentParser:
+    """The parser of a command that reads a store. text: its name, help and, where it says more, description."""
+    parser: argparse.ArgumentParser = commands.add_parser(text.pop("name"), **text)
+    add_store(parser)
+    parser.set_defaults(command=command)
+    return parser
 
 
 def say(text: str, stream: TextIO | None = None) -> None:

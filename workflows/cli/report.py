@@ -3,15 +3,15 @@
 import argparse
 from typing import Any
 
-from workflows.cli.options import add_store, say
+from workflows.cli.options import say, store_command
 
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
-    parser = commands.add_parser("report", help="write an HTML page about a store: verdicts, pictures, tables")
-    add_store(parser)
+    parser = store_command(
+        commands, command, name="report", help="write an HTML page about a store: verdicts, pictures, tables"
+    )
     parser.add_argument("--out", metavar="FILE", help="where it is written (default <name of STORE>.html beside it)")
-    parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -4,25 +4,25 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from workflows.cli.options import add_store, say
+from workflows.cli.options import say, store_command
 
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
-    parser = commands.add_parser(
-        "table",
+    parser = store_command(
+        commands,
+        command,
+        name="table",
         help="print the model's own table of its posterior, or write it",
         description="Print the model's own table of its posterior, which a run prints at its end, or write all of it.",
     )
-    add_store(parser)
     parser.add_argument(
         "--out", metavar="FILE", help="write the whole table, to a file ending in .tsv, .csv or .parquet"
     )
-    parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Carry it out. What goes wrong in the model's own lines keeps its traceback."""
+    """Carry it out. What goes wrong in the program's own lines keeps its traceback."""
     from workflows.results.run import Run
 
     run = Run(arguments.store)

@@ -3,21 +3,21 @@
 import argparse
 from typing import Any
 
-from workflows.cli.options import add_store, say
+from workflows.cli.options import say, store_command
 
 
 def add(commands: Any) -> None:
     """Add the command's parser."""
-    parser = commands.add_parser(
-        "verify",
+    parser = store_command(
+        commands,
+        command,
+        name="verify",
         help="say whether every file of a store is as it was written",
         description="Compare every file of a store with its digest. Exit status 0: all sound; 2: some are damaged.",
     )
-    add_store(parser)
     parser.add_argument(
         "--repair", action="store_true", help="go back to the last sound commit, giving up what is damaged and since"
     )
-    parser.set_defaults(command=command)
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -112,7 +112,8 @@ def _goals(settings: Settings, dimension: int) -> Goals:
 def _shard_settings(settings: Settings, problem: Problem, scout: str, generation: int, draws: int) -> ShardSettings:
     """The settings of every runner."""
     ensemble, start, tempering = settings.ensemble, settings.start, settings.tempering
-    moved = _descends(settings, problem), _blockwise(settings, problem)
+    about_modes = _blockwise(settings, problem)
+    moved = _descends(settings, problem, about_modes), about_modes
     stored = ensemble.replicas if settings.store.chains == "all" else settings.store.chains
     return ShardSettings(
         seed=run_seed(settings.seed, generation),
@@ -128,7 +129,7 @@ def _shard_settings(settings: Settings, problem: Problem, scout: str, generation
     )
 
 
-def _descends(settings: Settings, problem: Problem) -> bool:
+def _descends(settings: Settings, problem: Problem, about_modes: bool) -> bool:
     """Whether starts go down the slope first: as the settings say or, of those that a density may be very low at, where
     a level follows the gradient and blocks are not drawn about their modes."""
     if settings.start.descend != "auto":
@@ -136,7 +137,7 @@ def _descends(settings: Settings, problem: Problem) -> bool:
     target, kernels = problem.model.target, level_kernels(problem.spec).values()
     drawn = settings.start.kind in ("prior", "uniform") and settings.start.store is None
     follows = any(kernel.needs.gradient for kernel in kernels)
-    return drawn and follows and not target.auxiliary and not _blockwise(settings, problem)
+    return drawn and follows and not target.auxiliary and not about_modes
 
 
 def _blockwise(settings: Settings, problem: Problem) -> bool:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from kernels.dynamics.metric import WIDEST_DENSE, multiply_transposed, solve
+from kernels.dynamics.metric import WIDEST_DENSE, cholesky, multiply_transposed, solve, solve_transposed
 from kernels.state import LevelView, State, evaluate
 from kernels.structure.levels import Interweaving, Structure
 from kernels.target import Target
@@ -143,7 +143,7 @@ class Levelwise:
         noise = jax.random.normal(noise_key, old.shape)
         noise = noise if self.level.mask is None else noise * self.level.mask
         noise = noise * jnp.sqrt(0.5 * FREEDOM / jax.random.gamma(width_key, 0.5 * FREEDOM, (count,)))
-        new = climb.blocks + transposed_solve(climb.factor, noise)
+        new = climb.blocks + solve_transposed(climb.factor, noise)
         behind = multiply_transposed(climb.factor, old - climb.blocks)
         ratio = potential(old) - potential(new) + self._log_density(behind) - self._log_density(noise)
         accepted = jnp.log(jax.random.uniform(accept_key, (count,))) < jnp.where(jnp.isnan(ratio), -jnp.inf, ratio)
@@ -178,7 +178,7 @@ class Levelwise:
     def _step(self, potential: Callable[[jax.Array], jax.Array], now: Climb) -> Climb:
         bowl = self._bowl(potential, now.blocks)
         factor = self._factor(bowl, now.damping)
-        move = -transposed_solve(factor, solve(factor, jnp.nan_to_num(bowl.gradient)))
+        move = -solve_transposed(factor, solve(factor, jnp.nan_to_num(bowl.gradient)))
         there = now.blocks + jnp.clip(move, -WIDEST, WIDEST)
         value = potential(there)
         # From where the density is not finite, anywhere with one is better.
@@ -189,25 +189,3 @@ class Levelwise:
             jnp.clip(now.damping * jnp.where(lower, SOFTER, HARDER), DAMPING, 1e6),
             self._factor(bowl, jnp.asarray(DAMPING)),
         )
-
-
-def cholesky(matrices: jax.Array) -> jax.Array:
-    """Lower factors of [p, p, B], NaN where a matrix is not positive definite."""
-    width = len(matrices)
-    rows: list[list[jax.Array]] = [[] for _ in range(width)]
-    for i in range(width):
-        for j in range(i + 1):
-            rest = matrices[i, j] - sum((rows[i][k] * rows[j][k] for k in range(j)), start=jnp.zeros(()))
-            rows[i].append(jnp.sqrt(rest) if i == j else rest / rows[j][j])
-    nothing = jnp.zeros(matrices.shape[2])
-    return jnp.stack([jnp.stack(row + [nothing] * (width - len(row))) for row in rows])
-
-
-def transposed_solve(factor: jax.Array, vectors: jax.Array) -> jax.Array:
-    """L'^-1 v for lower factors [p, p, B]; vectors [p, B]."""
-    width = len(vectors)
-    solved: dict[int, jax.Array] = {}
-    for i in reversed(range(width)):
-        rest = vectors[i] - sum((factor[j, i] * solved[j] for j in range(i + 1, width)), start=jnp.zeros(()))
-        solved[i] = rest / factor[i, i]
-    return jnp.stack([solved[i] for i in range(width)])

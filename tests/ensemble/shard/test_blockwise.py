@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ensemble.shard.starts.blockwise import FEWEST, Levelwise, Place, cholesky, misfit, one_turn, suits, turned
+from ensemble.shard.starts.blockwise import FEWEST, Levelwise, Place, misfit, one_turn, suits, turned
+from kernels.dynamics.metric import cholesky, solve_transposed
 from kernels.state import LevelView, evaluate, log_density
 from kernels.structure.discovery import discover
 from kernels.structure.interweaving_discovery import find_interweavings
@@ -77,6 +78,9 @@ def test_cholesky_of_many_small_matrices() -> None:
     matrices = np.einsum("bij,bkj->bik", roots, roots)
     found = np.asarray(cholesky(jnp.asarray(matrices.transpose(1, 2, 0)))).transpose(2, 0, 1)
     np.testing.assert_allclose(found, np.linalg.cholesky(matrices), rtol=1e-9, atol=1e-12)
+    vectors = rng.normal(size=(4, 3))
+    solved = np.asarray(solve_transposed(jnp.asarray(found.transpose(1, 2, 0)), jnp.asarray(vectors.T))).T
+    np.testing.assert_allclose(np.einsum("bji,bj->bi", found, solved), vectors, rtol=1e-9, atol=1e-12)
     assert np.isnan(np.asarray(cholesky(-jnp.ones((1, 1, 1))))).all()
 
 

@@ -15,7 +15,7 @@ from ensemble.protocol.progress import NullProgress
 from ensemble.store import opening as stores
 from maxwell import numpyro_model, open_run
 from tests.support.models import user_model
-from tests.support.runs import SignalAt, command, config, contents, draws, rounds, same
+from tests.support.runs import SignalAt, command, config, contents, draws, rounds, same, stopped_run
 from tests.support.store_roots import edit_root
 from workflows.cli.main import main
 from workflows.modelling import datasets
@@ -84,11 +84,7 @@ def test_a_second_interrupt_ends_the_run_at_once_and_keeps_the_last_commit(
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that has just begun to sample."""
-    folder = tmp_path_factory.mktemp("short")
-    with pytest.MonkeyPatch.context() as patch:
-        arguments = ["run", str(config(folder)), "limits.sweeps=19", "--local", "--out", str(folder / "run.zarr")]
-        assert command(patch, NullProgress(), arguments) == 0
-    return folder / "run.zarr"
+    return stopped_run(tmp_path_factory.mktemp("short"), sweeps=19)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import maxwell
 from ensemble.protocol.progress import NullProgress
 from ensemble.store import opening as stores
 from maxwell import open_run
-from tests.support.runs import command, config, contents, draws, same
+from tests.support.runs import command, contents, draws, same, stopped_run
 from workflows.cli.main import main
 from workflows.sampling import resume, versions
 from workflows.sampling.versions import changed_versions
@@ -31,11 +31,7 @@ class Messages(NullProgress):
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that was stopped in `sample`, with draws since its last checkpoint but one."""
-    folder = tmp_path_factory.mktemp("begun")
-    with pytest.MonkeyPatch.context() as patch:
-        arguments = ["run", str(config(folder)), "limits.sweeps=31", "--local", "--out", str(folder / "run.zarr")]
-        assert command(patch, NullProgress(), arguments) == 0
-    return folder / "run.zarr"
+    return stopped_run(tmp_path_factory.mktemp("begun"), sweeps=31)
 
 
 @pytest.fixture
