@@ -19,9 +19,10 @@ from workflows.sampling.run_settings import run_settings
 from workflows.settings.loading import make_settings
 from workflows.studies import watched
 
-COPIES = 400
-"""Independent scorpios of each replica."""
-REPLICAS, SUPERCHAINS = 16, 8
+COPIES = 160
+"""Independent scorpios of each replica: fewer than share a common law (ensemble.adaptation.common_laws), which would fill
+the modes without temperatures, as it can for blocks that are alike."""
+REPLICAS, SUPERCHAINS = 40, 8
 SWEEPS = 8
 """Of a round."""
 POOLED = 5
