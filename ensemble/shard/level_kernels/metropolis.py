@@ -15,6 +15,11 @@ from kernels.structure.levels import Level, Structure
 from kernels.target import Target
 from kernels.transitions.metropolis import Metropolis, MetropolisInfo, MetropolisParameters
 
+WALK = 0.331
+"""Times 1 / p: the efficiency of the best random walk in p dimensions, independent draws a step (Gelman, Roberts and
+Gilks 1996, Bayesian Statistics 5, 599-607)."""
+SHARES = 0.1, 0.9
+"""Least and largest share of fitted proposals."""
 FITTED_ROUND = 6
 """First round of a phase of `equilibrate` with fitted proposals: before it the covariances are too uncertain."""
 
@@ -27,7 +32,7 @@ def metropolis_parameters(tuning: TuningState, level: str, rung: int, sweep: jax
         return MetropolisParameters(jnp.asarray(tuning.betas[rung]), *shape)
     coordinate = jnp.asarray(tuning.common[level])[sweep]
     knots = known.common.knots[jnp.maximum(coordinate, 0)]
-    return MetropolisParameters(jnp.asarray(tuning.betas[rung]), *shape, coordinate, knots)
+    return MetropolisParameters(jnp.asarray(tuning.betas[rung]), *shape, coordinate, knots, known.common.share)
 
 
 class Kernel(WalkKernel):
@@ -46,7 +51,7 @@ class Kernel(WalkKernel):
     def first(self) -> LevelTuning:
         """With common laws where there are many blocks, all alike."""
         many = self._fits and self.level.mask is None and self.level.n_blocks >= FEWEST
-        return super().first()._replace(common=first_law(self.level.width) if many else None)
+        return super().first()._replace(common=first_law(self.level.width, self.level.n_blocks) if many else None)
 
     def adapted(self, old: LevelTuning, seen: Seen) -> LevelTuning:
         """By acceptances, moments and, for the common laws, quantiles."""
@@ -54,14 +59,15 @@ class Kernel(WalkKernel):
         if old.common is None or not seen.quantiles:
             return found
         acceptance = np.full(self.level.width, np.nan) if seen.common is None else seen.common
-        return found._replace(common=learned(old.common, list(seen.quantiles), acceptance, seen.round_))
+        return found._replace(common=learned(old.common, list(seen.quantiles), acceptance, seen.fitted, seen.round_))
 
     def mix(self, old: np.ndarray, seen: Seen) -> np.ndarray:
-        """Share of fitted proposals: half at first, then more where they are accepted, never without the random
-        walk."""
+        """Share of fitted proposals: half at first, then by their efficiency beside the random walk's, and never
+        without that."""
         if not self._fits or seen.round_ < FITTED_ROUND:
             return np.zeros_like(old)
-        wanted = np.clip(np.where(np.isnan(seen.fitted), 0.5, seen.fitted), 0.1, 0.7)
+        walk = WALK / np.maximum(self.level.sizes, 1)
+        wanted = np.clip(np.where(np.isnan(seen.fitted), 0.5, seen.fitted / (seen.fitted + walk)), *SHARES)
         return np.where(old == 0, 0.5, old + (wanted - old) * min(1.0, gain(seen.round_)))
 
     def transition(self, view: LevelView) -> Metropolis:
