@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,16 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-ROOT = Path(__file__).resolve().parent.parent
-
 # XLA takes its number of CPU threads from PJRT_NPROC, NumPy from the other; the law of equal bits holds for one.
 os.environ["PJRT_NPROC"] = os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 # Tests start Ray on this machine only and must not write a token to the home folder.
 os.environ["RAY_AUTH_MODE"] = "disabled"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Compiled programs are kept between runs and shared with the Ray workers of a test, which inherit this environment.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
+# Compiled programs are kept between runs, for all checkouts, and shared with the Ray workers of a test, which inherit
+# this environment: compiling is most of the work.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "maxwell" / "tests"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
@@ -36,6 +37,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("ray"):
             item.add_marker(pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Programs that were compiled a month ago are let go. One process does it; another's cache is left alone."""
+    if hasattr(session.config, "workerinput") or not CACHE.is_dir():
+        return
+    old = time.time() - 30 * 24 * 3600
+    for program in CACHE.iterdir():
+        if program.stat().st_mtime < old:
+            program.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module", autouse=True)

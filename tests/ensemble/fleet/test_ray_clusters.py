@@ -30,6 +30,7 @@ def has_ended(process: int) -> bool:
     return bool(ready)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux, to wait for processes of others")
 def test_two_fleets_after_jax_with_a_private_token_and_nothing_left_of_a_killed_driver(tmp_path: Path) -> None:
     (tmp_path / "markers").mkdir()
@@ -68,6 +69,7 @@ def cluster() -> Iterator[Cluster]:
         cluster.shutdown()
 
 
+@pytest.mark.slow
 def test_a_lost_machine_leaves_its_shards_to_the_others(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

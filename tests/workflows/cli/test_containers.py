@@ -55,6 +55,7 @@ print(data["posterior"]["mu"].sizes["draw"] > 0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", HOMES)
 @pytest.mark.usefixtures("ran")
 def test_results_need_no_home(home: str, place: Path) -> None:
@@ -67,6 +68,7 @@ def test_results_need_no_home(home: str, place: Path) -> None:
     assert "maxwell: " not in report.stderr  # as errors begin
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ran")
 def test_export_needs_no_home(place: Path) -> None:
     done = maxwell("export", str(place / "run.zarr"), "--out", str(place / "run.nc"), "--draws", "2")
@@ -74,6 +76,7 @@ def test_export_needs_no_home(place: Path) -> None:
     assert (place / "run.nc").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ran")
 def test_an_export_into_a_folder_of_somebody_else_is_refused_before_the_work(place: Path) -> None:
     theirs = place / "theirs"

@@ -153,6 +153,7 @@ def test_term_to_all_processes_of_a_run_at_once_loses_no_round(
     assert same(reference, draws(open_run(store)))
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @READS_PROCESSES
 def test_term_to_a_run_and_to_the_workers_of_its_cluster_ends_at_the_last_commit(

@@ -90,6 +90,7 @@ def test_a_run_ends_where_they_are_turned_off_on_its_way(tmp_path: Path) -> None
     assert maxwell.open_run(store).attributes["maxwell"]["checkpoints"][-1]["epoch"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_worker_that_turns_them_off_is_told_too(tmp_path: Path) -> None:
     name = f"{written(tmp_path, in_builder=IN_WORKERS)}:build"

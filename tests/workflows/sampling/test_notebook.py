@@ -73,6 +73,7 @@ def progress(outputs: list[Any]) -> str:
     return str(shown["data"]["text/plain"])
 
 
+@pytest.mark.slow
 def test_a_notebook(executed: list[list[Any]]) -> None:
     _, sampled, summary, more, stopped, gone_on = executed
     lines = progress(sampled).splitlines()

@@ -343,6 +343,7 @@ def check_of_theta(result: Run) -> None:
     assert {name.rsplit("_", 1)[0] for name in result.diagnostics()} == {"b", "mu", "log_l", "logit_w"}
 
 
+@pytest.mark.slow
 def test_a_run_stopped_and_resumed_is_one_run(tmp_path: Path) -> None:
     settings, store = glmm("pm_hmc", "blocks"), tmp_path / "short.zarr"
     uninterrupted = run(settings, out=tmp_path / "whole.zarr", local=True)

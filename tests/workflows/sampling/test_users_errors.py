@@ -109,7 +109,14 @@ def test_a_change_of_shape_is_a_model_error_in_python_too(marker: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize(("kind", "expected"), [("raises", 2), ("exits", 2), ("interrupts", 130)])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("raises", 2),
+        pytest.param("exits", 2, marks=pytest.mark.slow),
+        pytest.param("interrupts", 130, marks=pytest.mark.slow),
+    ],
+)
 def test_on_workers_it_ends_in_the_same_way(
     kind: str,
     expected: int,

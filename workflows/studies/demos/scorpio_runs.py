@@ -20,8 +20,8 @@ from workflows.settings.loading import make_settings
 from workflows.studies import watched
 
 COPIES = 160
-"""Independent scorpios of each replica: fewer than share a common law (ensemble.adaptation.common_laws), which would fill
-the modes without temperatures, as it can for blocks that are alike."""
+"""Independent scorpios of each replica: fewer than share a common law (ensemble.adaptation.common_laws), which would
+fill the modes without temperatures, as it can for blocks that are alike."""
 REPLICAS, SUPERCHAINS = 40, 8
 SWEEPS = 8
 """Of a round."""
