@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ensemble.adaptation.steering import gain
+from ensemble.adaptation.steering import gain, recent
 from kernels.transitions.common_law import BINS, PROBABILITIES, CommonLaw
 
 HEAVY = 4.5
@@ -29,8 +29,7 @@ def learned(
 ) -> CommonLaw:
     """With the quantiles that each shard saw in a round, the acceptance [p] there, NaN where nothing was drawn, and the
     acceptance of each block's own fit [B], NaN where that was not."""
-    weight = min(1.0, 3.0 / (round_ + 3.0))
-    knots = old.knots + weight * (np.mean(seen, axis=0) - old.knots)
+    knots = old.knots + recent(round_) * (np.mean(seen, axis=0) - old.knots)
     known = np.where(np.isnan(acceptance), old.acceptance, acceptance)
     step = min(1.0, gain(round_))
     wanted = np.where(np.isnan(fitted), old.share, np.clip(FITS / np.maximum(fitted, FITS), RARELY, 1.0))
