@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.fleet.compilation_cache import environment
-from ensemble.surroundings import temporary_folder
+from ensemble.surroundings import SHARED, temporary_folder
 
 OBJECT_STORE_BYTES = 2 << 30
 CODE = ("kernels", "ensemble", "workflows", "configs", "maxwell.py")
@@ -28,9 +28,10 @@ def worker_environment() -> dict[str, str]:
 def shipped_code() -> dict[str, Any]:
     """The part of a runtime environment that makes this code and the modules in the current folder importable.
 
-    Empty in a submitted Ray job, which has shipped its own folder. Installed packages are taken as installed there too.
+    Empty in a submitted Ray job, which has shipped its own folder, and where the environment says (SHARED) that all
+    machines see this one's. Installed packages are taken as installed there too.
     """
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or os.environ.get(SHARED):
         return {}
     here, root = Path.cwd(), Path(__file__).resolve().parents[2]
     found = root == here or str(root) in site.getsitepackages()
