@@ -33,11 +33,17 @@ def shipped_code() -> dict[str, Any]:
     """
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or os.environ.get(SHARED):
         return {}
-    here, root = Path.cwd(), Path(__file__).resolve().parents[2]
-    found = root == here or str(root) in site.getsitepackages()
-    modules = [] if found else [str(root / name) for name in CODE if (root / name).exists()]
+    here = Path.cwd()
+    modules = [str(path) for path in own_code() if path.parent != here]
     # An empty list of modules is one that Ray fails to set up.
     return {"working_dir": str(here), "excludes": NOT_SHIPPED} | ({"py_modules": modules} if modules else {})
+
+
+def own_code() -> list[Path]:
+    """The packages and the face of this program where they are a checkout; none where they are installed."""
+    root = Path(__file__).resolve().parents[2]
+    found = [root / name for name in CODE] if str(root) not in site.getsitepackages() else []
+    return [path for path in found if path.exists()]
 
 
 def private_environment(folder: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ class Job(NamedTuple):
 
     kind: slurm, kubernetes or ray.
     id: its number or name there.
-    store: of its run, absolute; of a job array the first one.
+    store: of its run, absolute, as the machines of the job see it.
     submitted: when, in seconds since 1970.
     place: where it is asked for: the namespace of Kubernetes, the address of a Ray cluster's dashboard; else empty.
     """
@@ -35,9 +35,9 @@ def job_folder(store: Path) -> Path:
     return store.with_name(f"{store.name}{FOLDER}")
 
 
-def record(job: Job) -> None:
-    """Keep what is known of a job, in one step."""
-    target = job_folder(job.store) / RECORD
+def record(job: Job, folder: Path | None = None) -> None:
+    """Keep what is known of a job, in one step. folder: where; None: beside its store."""
+    target = (folder or job_folder(job.store)) / RECORD
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{RECORD}.{os.getpid()}")
     partial.write_text(json.dumps({**job._asdict(), "store": str(job.store)}, indent=1) + "\n", encoding="utf-8")
@@ -57,7 +57,7 @@ def find_job(number: str, folder: Path) -> Job | None:
 
 def submitted_now(kind: str, name: str, store: Path, place: str = "") -> Job:
     """A job submitted at this moment."""
-    return Job(kind, name, store.absolute(), time.time(), place)
+    return Job(kind, name, store, time.time(), place)
 
 
 def _read(path: Path) -> Job | None:

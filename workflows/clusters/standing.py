@@ -24,6 +24,9 @@ DONE, LIMIT, RUNNING, STOPPING, STOPPED, RESTS, BEGINS, UNREADABLE = (
 interrupted, waiting for its job or abandoned; before its first commit; of another version, or damaged."""
 SHOWN = ("ess", "shared_ess", "rhat", "shared_rhat", "draws", "tail_ess", "tail_rhat")
 """Goals that have a number, in the order in which they are told; others follow."""
+TOLD = 3
+"""How many of those that are not met."""
+UNKNOWN = number(None)
 
 
 class Standing(NamedTuple):
@@ -121,15 +124,14 @@ def line(found: Standing) -> str:
 
 
 def goals_text(found: Standing) -> str:
-    """The goals that are not met, with what was reached and what is wanted; or that all are."""
-    if not found.goals:
+    """How many goals are met, and the first of those that are not, with what was reached and what is wanted."""
+    known = {goal: row for goal, row in found.goals.items() if row[1] != UNKNOWN}
+    if not set(known) - {"draws"}:
         return "goals not looked at yet"
-    unmet = [
-        goal if reached == wanted == "-" else f"{goal} {reached} of {wanted}"
-        for goal, (met, reached, wanted) in found.goals.items()
-        if not met
-    ]
-    return f"not yet: {', '.join(unmet)}" if unmet else "all goals met"
+    unmet = [f"{goal} {reached} of {wanted}" for goal, (met, reached, wanted) in known.items() if not met]
+    met = sum(row[0] for row in found.goals.values())
+    more = f": {', '.join(unmet[:TOLD])}{', ...' if len(unmet) > TOLD else ''}" if unmet else ""
+    return "all goals met" if met == len(found.goals) else f"{met} of {len(found.goals)} goals met{more}"
 
 
 def table(found: list[Standing]) -> list[str]:
