@@ -197,6 +197,8 @@ def _joined(folder: str, workers: str, store_bytes: str, address: str) -> str:
     ends this program with it."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}", f"--num-cpus={workers}"]
     command += [f"--object-store-memory={store_bytes}", f"--temp-dir={os.path.join(folder, 'ray')}"]
+    # Fixed ports else, on which two Rays of one machine meet.
+    command += ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
     command += ["--disable-usage-stats", "--include-log-monitor=false", "--log-style=record", "--block"]
     daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     said = []

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 from ensemble.errors import MaxwellError
 
@@ -31,6 +32,8 @@ def answer(command: list[str], text: str | None = None) -> str:
     except subprocess.TimeoutExpired:
         raise SubmitError(f"{command[0]} did not answer within {SECONDS:.0f} seconds: nothing is submitted") from None
     if done.returncode != 0:
-        said = (done.stderr.strip() or done.stdout.strip())[-2000:]
-        raise SubmitError(f"{command[0]} refused the job: {said}")
+        said = done.stderr.strip() or done.stdout.strip()
+        # Of a program's traceback the last line is for people.
+        said = said.splitlines()[-1] if "Traceback" in said else said[-2000:]
+        raise SubmitError(f"{Path(command[0]).name} refused the job: {said}")
     return done.stdout

@@ -11,7 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
+from ensemble.fleet.cluster_address import PATIENCE
 from ensemble.fleet.ray_environment import own_code
 from workflows.clusters.asked import RayJob
 from workflows.clusters.plan import Plan, command_line, settings_text
@@ -71,6 +74,7 @@ def shown(plan: Plan, job: RayJob) -> str:
 def send(plan: Plan, job: RayJob) -> list[Job]:
     """Submit a job; what is recorded of it, for every seed. Raises SubmitError."""
     program = _ray()
+    _require_dashboard(address(job))
     jobs = []
     with _parcel(plan) as folder:
         for (name, command), store in zip(
@@ -81,6 +85,21 @@ def send(plan: Plan, job: RayJob) -> list[Job]:
     for one in jobs:
         record(one, plan.folder)
     return jobs
+
+
+def _require_dashboard(url: str) -> None:
+    """Raise SubmitError, in seconds, where nothing speaks HTTP at `url`: Ray itself tries for longer."""
+    try:
+        with urlopen(f"{url.rstrip('/')}/api/version", timeout=PATIENCE):
+            pass
+    except HTTPError:
+        return  # it wants a token, which `ray job submit` shows
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise SubmitError(
+            f"no dashboard of a Ray cluster answers at {url} ({reason}): give the one that `ray start --head` prints, "
+            "usually of port 8265, through a tunnel where it listens on its own machine only"
+        ) from None
 
 
 def _ray() -> str:

@@ -325,6 +325,7 @@ def test_a_ray_job_takes_its_settings_and_this_program_along(
     seen: list[str] = []
     from workflows.clusters import programs, ray_jobs
 
+    monkeypatch.setattr(ray_jobs, "_require_dashboard", lambda _: None)
     monkeypatch.setattr(ray_jobs, "answer", lambda command: seen.extend(programs.answer(command).split()))
     submitted(*arguments, capsys=capsys)
     assert {"./small.yaml", "./workflows/cli", "./kernels", "./maxwell.py", "./data.bin"} <= set(seen)
@@ -339,6 +340,10 @@ def test_a_ray_job_says_what_is_missing(
     arguments = ["small.yaml", "--on", "ray", "--out", "/data/x.zarr"]
     assert "RAY_API_SERVER_ADDRESS is not set" in refused(*arguments, capsys=capsys)
     assert "given 'head:8265'" in refused(*arguments, "--address", "head:8265", capsys=capsys)
+    monkeypatch.setattr("workflows.clusters.ray_jobs._ray", lambda: "ray")
+    err = refused(*arguments, "--address", "http://127.0.0.1:1", capsys=capsys)
+    assert "no dashboard of a Ray cluster answers at http://127.0.0.1:1 ([Errno 111] Connection refused)" in err
+    monkeypatch.setattr("workflows.clusters.ray_jobs._require_dashboard", lambda _: None)
     monkeypatch.setattr("workflows.clusters.ray_jobs.MEGABYTES", 0)
     err = refused(*arguments, "--address", "http://127.0.0.1:1", capsys=capsys)
     assert "more than the 0 MB that are sent" in err

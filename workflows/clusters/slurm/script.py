@@ -35,7 +35,12 @@ while wait "$step"; status=$?; kill -0 "$step" 2>/dev/null; do :; done
 if [ -e "$sitting/again" ]; then
     rm -r "$sitting"
     echo "maxwell: the job's time is over and all rounds are kept: it is queued again" >&2
-    scontrol requeue "$SLURM_JOB_ID" || sbatch {again}"$folder/{script}"
+    scontrol requeue "$SLURM_JOB_ID"
+    refused=$?
+    # Above 128 a signal has ended it: that of the requeue, which ends this script as well.
+    if [ "$refused" -ne 0 ] && [ "$refused" -lt 128 ]; then
+        sbatch {again}"$folder/{script}"
+    fi
     exit 0
 fi
 rm -rf "$sitting"
