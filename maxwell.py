@@ -1,6 +1,7 @@
 """Sample posteriors from Python: `import maxwell; run = maxwell.sample(model, data); arviz.summary(run.data)`.
 
 sample, resume, open_run, run     runs: of a model, gone on with, opened, of a config file
+submit                            a run of a config file, on a cluster
 verify                            whether a store is as it was written, and repaired where it is not
 numpyro_model, function_model, black_box_model, pseudo_marginal_model     models of NumPyro, JAX and NumPy functions
 pymc_model, bambi_model           models of PyMC and Bambi objects, where these are installed
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ensemble.errors import MaxwellError
+    from workflows.clusters.submit import submit
     from workflows.modelling.frontends.black_box import black_box_model
     from workflows.modelling.frontends.function import function_model
     from workflows.modelling.frontends.numpyro import numpyro_model
@@ -48,6 +50,7 @@ _HOMES = {
     "resume": "workflows.sampling.session:resume",
     "run": "workflows.sampling.session:run",
     "sample": "workflows.sampling.session:sample",
+    "submit": "workflows.clusters.submit:submit",
     "verify": "workflows.results.verification:verify",
 }
 
@@ -67,6 +70,7 @@ __all__ = [
     "resume",
     "run",
     "sample",
+    "submit",
     "verify",
 ]
 

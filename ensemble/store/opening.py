@@ -1,16 +1,19 @@
-"""Stores made, reopened and read: the one place that chooses what keeps them, today Zarr on a local disk."""
+"""Stores made, found, reopened and read: the one place that chooses what keeps them, today Zarr on a local disk."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ensemble.errors import StoreDamaged, StoreError
+from ensemble.errors import StoreDamaged, StoreError, StoreVersion
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.arviz_schema import now, schema_attributes
 from ensemble.store.chunks import require_chunks
 from ensemble.store.contents import Layout, Verification
+from ensemble.store.disk import lock as locks
 from ensemble.store.disk import place
+from ensemble.store.disk import stop as stops
 from ensemble.store.disk.filesystem import DISK, Filesystem
 from ensemble.store.disk.lock import Lock
 from ensemble.store.disk.place import place_errors, require_free, staging
@@ -18,7 +21,7 @@ from ensemble.store.files import build_files
 from ensemble.store.integrity import recovery as recoveries
 from ensemble.store.integrity import verification
 from ensemble.store.integrity.checks import remedy
-from ensemble.store.layout import build
+from ensemble.store.layout import ROOT, build
 from ensemble.store.reader import ZarrReader
 from ensemble.store.root import LOCK, Record, Root, first_root, read_root
 from ensemble.store.root import repair_command as repair_command  # for messages outside
@@ -158,6 +161,56 @@ def repair(path: str | Path, fs: Filesystem = DISK) -> tuple[str, ...]:
 def reader(path: str | Path) -> ZarrReader:
     """The store at `path` as it is committed now. Raises StoreError, StoreDamaged or StoreVersion."""
     return ZarrReader(path)
+
+
+def find(folder: str | Path) -> list[Path]:
+    """The stores below a folder, or the folder itself where it is one, by name. Hidden folders and links to others are
+    left out. Raises StoreError where there is no such folder."""
+    if not Path(folder).is_dir():
+        raise StoreError(f"there is no folder {folder}")
+    found = []
+    for above, folders, _ in os.walk(folder):
+        if is_store(above):
+            found.append(Path(above))
+            folders.clear()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    return found
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether there is a store at `path`, of any version and in any state."""
+    try:
+        read_root(Path(path))
+    except (StoreDamaged, StoreVersion):
+        return True
+    except StoreError:
+        return False
+    return True
+
+
+def committed_at(path: str | Path) -> float:
+    """When the last commit was [seconds since 1970], by the clock of the disk."""
+    with disk_errors(Path(path)):
+        return (Path(path) / ROOT).stat().st_mtime
+
+
+def writer_of(path: str | Path) -> str | None:
+    """Who writes to the store at `path`; None where nobody does, as far as this machine can tell."""
+    return locks.holder(Path(path) / LOCK)
+
+
+def request_stop(path: str | Path, fs: Filesystem = DISK) -> None:
+    """Ask the present writer of the store at `path` to stop after its round. The next one is not meant. Raises
+    StoreError where there is no store, or it cannot be written."""
+    path = Path(path)
+    token = read_root(path).record.writer.token
+    with disk_errors(path):
+        stops.ask(path, token, fs)
+
+
+def stop_asked(path: str | Path) -> str | None:
+    """Who asked the present or last writer of the store at `path` to stop, as user@host; None where nobody did."""
+    return stops.asked(Path(path), read_root(Path(path)).record.writer.token)
 
 
 def _make_folders(fs: Filesystem, path: Path) -> None:

@@ -20,6 +20,7 @@ from ensemble.store.arviz_schema import NAMES
 from ensemble.store.buffers import DrawBuffers
 from ensemble.store.checkpoint import Reference
 from ensemble.store.contents import Checkpoint, Layout
+from ensemble.store.disk import stop
 from ensemble.store.disk.filesystem import Filesystem
 from ensemble.store.disk.lock import Lock
 from ensemble.store.files import StoreFiles
@@ -34,7 +35,7 @@ class ZarrStore:
 
     def __init__(self, path: Path, fs: Filesystem, lock: Lock, root: Root) -> None:
         """Stand at the committed state `root`, that of an empty store, with `lock` held."""
-        self.path = path
+        self.path, self._fs = path, fs
         self._lock = lock
         self._root, self._encoded = root, b""
         self._files = StoreFiles(path, fs, root)
@@ -70,10 +71,15 @@ class ZarrStore:
         record = self._root.record
         return Layout(self._root.variables(), record.shard_chains, record.shards, record.chunk_draws)
 
+    def stop_asked(self) -> str | None:
+        """Who asked this writer to stop, as user@host; None while nobody did."""
+        return stop.asked(self.path, self._root.record.writer.token)
+
     def take_over(self) -> None:
         """Become the writer of a store that was closed, or whose writer died, and trim what was not committed."""
         record = self._root.record
         self._replace_root(self._root.attributes, record._replace(writer=new_writer()))
+        stop.forget(self.path, self._fs)
         self._trim()
         last = record.checkpoints[-1] if record.checkpoints else None
         self._must_rewind = last is not None and last.draws != record.draws

@@ -102,8 +102,8 @@ def _sampled(
         )
         attributes = _attributes(settings, problem, generation, is_object(settings.model.name, given))
         with stores.create(path, arrays, attributes, over=left is not None) as store:
-            kept = drive(fleet, store, problem, chosen, shown, lambda runs: runs.start(begin.handover))
-    return ended(path, given, kept=kept)
+            stop = drive(fleet, store, problem, chosen, shown, lambda runs: runs.start(begin.handover))
+    return ended(path, given, stop=stop)
 
 
 def _attributes(settings: Settings, problem: Problem, generation: int, as_object: bool) -> dict[str, Any]:
