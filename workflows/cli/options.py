@@ -26,7 +26,10 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local", action="store_true", help="run in this process, without Ray")
 
 
-def add_store(parser: argparse.ArgumentParser, text: str = "the folder of a run, also while it is still going") -> None:
+def add_store(
+    parser: argparse.ArgumentParser,
+    text: str = "the folder of a run, also while it is still going, or the file it was packed into",
+) -> None:
     """The store that a command reads."""
     parser.add_argument("store", metavar="STORE", help=text)
 
