@@ -10,7 +10,7 @@ from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.disk.filesystem import DISK, PARTIAL, Filesystem
 from ensemble.store.disk.packed import FROM_A_COPY, Place, is_packed
-from ensemble.store.disk.place import place_errors, require_free, staging
+from ensemble.store.disk.place import place_errors, require_free, require_path, staging
 from ensemble.store.integrity.checks import Checks, remedy
 from ensemble.store.integrity.verification import verify_at
 from ensemble.store.layout import ROOT
@@ -26,8 +26,13 @@ def pack(path: str | Path, out: str | Path | None = None, fs: Filesystem = DISK)
     where the store is being written, StoreDamaged where it, or the file, is not as written, and StoreError.
     """
     path = Path(path)
-    out = Path(out) if out is not None else path.with_name(path.name + ENDING)
+    require_path(path)
     read_root(path)
+    if out is None:
+        out = path if path.name else path.resolve()
+        out = out.with_name(out.name + ENDING)
+    out = Path(out)
+    require_path(out)
     with ExitStack() as stack:
         with place_errors(out):
             require_free(out)
@@ -56,9 +61,11 @@ def unpack(path: str | Path, out: str | Path | None = None, fs: Filesystem = DIS
     written, and StoreError.
     """
     path = Path(path)
+    require_path(path)
     if out is None and path.suffix != ENDING:
         raise StoreError(f"say where {path} is to be unpacked (--out): its name does not end in {ENDING}.")
     out = Path(out) if out is not None else path.with_suffix("")
+    require_path(out)
     if path.exists() and not is_packed(path):
         raise StoreError(f"{path} is no packed store: give the file that `maxwell pack` made.")
     packed = readable(path)

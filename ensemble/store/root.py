@@ -19,6 +19,7 @@ from ensemble.store.checkpoint import FOLDER, Reference
 from ensemble.store.contents import Layout, Variable
 from ensemble.store.disk.digests import WIDTH, Digests, of_bytes
 from ensemble.store.disk.packed import FROM_A_COPY, Packed, Place, is_packed, place_of
+from ensemble.store.disk.place import require_path
 from ensemble.store.layout import CHAIN, DRAW, ROOT
 
 FORMAT_VERSION = 4
@@ -219,6 +220,7 @@ def repair_command(path: Place) -> str:
 
 def readable(path: str | Path) -> Place:
     """Where the files of a store are that is read: its folder, or the archive that it was packed into."""
+    require_path(Path(path))
     try:
         return place_of(path)
     except OSError as error:

@@ -47,7 +47,9 @@ def say(text: str, stream: TextIO | None = None) -> None:
     What a command did is done all the same."""
     stream = stream or sys.stdout
     try:
-        print(text, file=stream, flush=True)
+        # Paths may have bytes that are no text.
+        encoding = stream.encoding or "utf-8"
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.EIO):
             raise

@@ -17,9 +17,9 @@ from workflows.settings.loading import Settings, SettingsError
 FEW = 1000
 """Numbers a draw up to which a variable is in double precision whatever the budget."""
 
-LEAST_CHUNK = 1 << 14
-"""Bytes that a chunk of the largest variable should have. A chunk is encoded and digested anew by every commit until it
-is full, which takes a tenth of a millisecond, and the root has a digest of each."""
+CHUNKS = 1 << 20
+"""Bytes that a chunk of every variable should have together. They are encoded and digested anew by every commit until
+they are full, which takes two milliseconds at most, and the root has a digest of each."""
 
 WAITING = 7
 """Batches of a replica that wait for their halves, at most: as many as the number of rounds has binary digits that are
@@ -93,10 +93,10 @@ def layout(
 
 
 def draws_of_a_chunk(variables: Iterable[Variable], chains: int, commit_draws: int, max_draws: int) -> int:
-    """Draws in a chunk: those of a commit, or of as many commits as stay below LEAST_CHUNK bytes in all variables of
-    the posterior. chains: all that are stored."""
-    largest = max(math.prod(variable.shape) * np.dtype(variable.dtype).itemsize for variable in variables)
-    return min(commit_draws * max(1, LEAST_CHUNK // (chains * largest * commit_draws)), max_draws)
+    """Draws in a chunk: those of a commit, or of as many commits as stay below CHUNKS bytes in all variables of the
+    posterior. chains: all that are stored."""
+    draw = sum(math.prod(variable.shape) * np.dtype(variable.dtype).itemsize for variable in variables)
+    return min(commit_draws * max(1, CHUNKS // (chains * draw * commit_draws)), max_draws)
 
 
 def affordable_draws(settings: Settings, problem: Problem, shard: ShardSettings, chosen: Types) -> int:
