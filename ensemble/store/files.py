@@ -149,8 +149,7 @@ class StoreFiles:
         waiting to be written. `remove_uncondensed` comes after the commit of it."""
         members = dict(root.members)
         for array, times in crowded(self._growing(root)).items():
-            for _ in range(times):
-                members[array] = coarser(members[array])
+            members[array] = coarser(members[array], times)
             self._copy(root, array, Codec(members[array]))
         self.sync()
         return root._replace(members=members) if members != root.members else root

@@ -86,18 +86,23 @@ def chunk_codecs(member: dict[str, Any]) -> list[dict[str, Any]]:
     return list(told["codecs"])
 
 
-def coarser(member: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of the same array in larger files."""
+def coarser(member: dict[str, Any], times: int = 1) -> dict[str, Any]:
+    """The metadata of the same array in files of GROWTH^times as many draws, with other names than before."""
     grid = of_member(member)
-    return _regridded(member, (grid.file[0], GROWTH * grid.file[1], *grid.file[2:]))
+    name = "v2" if member["chunk_key_encoding"]["name"] == "default" else "default"
+    told = _with_files(member, (grid.file[0], GROWTH**times * grid.file[1], *grid.file[2:]))
+    return {**told, "chunk_key_encoding": _naming(name)}
 
 
-def finer(member: dict[str, Any]) -> dict[str, Any] | None:
-    """The metadata that `coarser` made these of; None where there can be none."""
-    grid = of_member(member)
-    if not grid.sharded or grid.chunks % GROWTH:
-        return None
-    return _regridded(member, (grid.file[0], grid.file[1] // GROWTH, *grid.file[2:]))
+def coarsened(member: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether `coarser`, once or several times, may have made the grid of `other` from that of `member`, whatever else
+    they say. Raises KeyError, TypeError or ValueError where `other` tells of no grid."""
+    grid, larger = of_member(member), of_member(other)
+    times, rest = divmod(larger.file[1], grid.file[1])
+    while times > 1 and times % GROWTH == 0:
+        times //= GROWTH
+    same = larger._replace(file=grid.file, prefix=grid.prefix) == grid
+    return grid.sharded and same and rest == 0 and times == 1 and larger.file[1] > grid.file[1]
 
 
 def by_chunk(member: dict[str, Any]) -> dict[str, Any]:
@@ -110,11 +115,6 @@ def by_chunk(member: dict[str, Any]) -> dict[str, Any]:
 def with_grid(member: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """The metadata with the grid of `other`, which are those of the same array."""
     return {**member, **{key: other[key] for key in ("chunk_grid", "chunk_key_encoding")}}
-
-
-def _regridded(member: dict[str, Any], file: tuple[int, ...]) -> dict[str, Any]:
-    name = "v2" if member["chunk_key_encoding"]["name"] == "default" else "default"
-    return {**_with_files(member, file), "chunk_key_encoding": _naming(name)}
 
 
 def _with_files(member: dict[str, Any], file: tuple[int, ...]) -> dict[str, Any]:

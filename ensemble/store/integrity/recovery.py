@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.checkpoint import Reference
-from ensemble.store.chunking.grid import coarser, of_member, with_grid
+from ensemble.store.chunking.grid import coarsened, with_grid
 from ensemble.store.contents import Damage
 from ensemble.store.disk.digests import group_of
 from ensemble.store.disk.filesystem import Filesystem
@@ -77,10 +77,8 @@ def _in_files_since(path: Path, root: Root) -> Root:
             array = f"{group}/{name}"
             with suppress(ValueError, KeyError, TypeError):
                 told = json.loads(bytes_of(path / array / ROOT))
-                larger = root.members[array]
-                while with_grid(larger, told) != larger and of_member(larger).file[1] < of_member(told).file[1]:
-                    larger = coarser(larger)
-                members[array] = larger if with_grid(larger, told) == larger else root.members[array]
+                if coarsened(root.members[array], told):
+                    members[array] = with_grid(root.members[array], told)
     return root._replace(members=members)
 
 

@@ -16,6 +16,7 @@ from ensemble.store.chunking.grid import Grid, Place
 from ensemble.store.chunking.sharded import join, split
 from ensemble.store.contents import Checkpoint, Layout, Variable
 from ensemble.store.writer import ZarrStore
+from tests.support.faulty_filesystem import Crash, FaultyFilesystem, snapshot
 
 SHARDS, CHAINS = 2, 2
 GROUPS = {
@@ -122,6 +123,49 @@ def test_a_lost_root_is_made_up_for_after_draws_were_moved(tmp_path: Path) -> No
                 assert_holds(stores.reader(copy).groups(), 14 * number)
                 repaired.append(number)
     assert len(repaired) >= 2
+
+
+@pytest.mark.parametrize("power", ["stays", "cut", "flickers"])
+@pytest.mark.usefixtures("crowded_soon")
+def test_a_crash_anywhere_as_draws_move_leaves_them_all(
+    tmp_path: Path, power: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into files sixteen times as large, at once."""
+    monkeypatch.setattr(condensing, "MOST_FILES", 3)
+    base = tmp_path / "base.zarr"
+    with stores.create(base, Layout(GROUPS, CHAINS, SHARDS, chunk_draws=14), {}) as store:
+        add(store, range(14))
+    whole = tmp_path / "whole.zarr"
+    shutil.copytree(base, whole)
+    number = range(14, 8 * 14)
+    with stores.reopen(whole) as store:
+        assert names(whole) == {"c.0.0.0"}
+        add(store, number)
+    # Of 16 chunks; under the old name it would have taken the place of draws before the commit.
+    assert names(whole) == {"0.0.0"}
+    outcomes = set()
+    for limit in itertools.count():
+        path, fs = tmp_path / f"{limit}.zarr", FaultyFilesystem(limit, power, seed=limit)
+        shutil.copytree(base, path)
+        try:
+            add(stores.reopen(path, fs), number)
+        except Crash:
+            pass
+        else:
+            fs.die()
+            break
+        assert not stores.verify(path).damaged
+        count = stores.reader(path).groups()["posterior"].sizes["draw"]
+        assert count in (number.start, number.stop)
+        assert_holds(stores.reader(path).groups(), count)
+        assert_holds(xarray.open_datatree(path, engine="zarr"), count)
+        outcomes.add((count, names(path) == names(whole)))
+        with stores.reopen(path) as store:
+            if count == number.start:
+                add(store, number)
+        assert snapshot(path) == snapshot(whole)
+        shutil.rmtree(path)
+    assert outcomes >= {(number.start, False), (number.stop, False), (number.stop, True)}
 
 
 @pytest.mark.parametrize("cut", [1, 200, 4000])
