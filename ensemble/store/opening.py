@@ -9,21 +9,25 @@ from typing import Any
 from ensemble.errors import StoreDamaged, StoreError, StoreVersion
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.arviz_schema import now, schema_attributes
-from ensemble.store.chunks import require_chunks
+from ensemble.store.chunking.codec import require_files
 from ensemble.store.contents import Layout, Verification
 from ensemble.store.disk import lock as locks
 from ensemble.store.disk import place
 from ensemble.store.disk import stop as stops
 from ensemble.store.disk.filesystem import DISK, Filesystem
 from ensemble.store.disk.lock import Lock
+from ensemble.store.disk.packed import FROM_A_COPY as FROM_A_COPY
+from ensemble.store.disk.packed import is_packed
 from ensemble.store.disk.place import place_errors, require_free, staging
 from ensemble.store.files import build_files
 from ensemble.store.integrity import recovery as recoveries
 from ensemble.store.integrity import verification
 from ensemble.store.integrity.checks import remedy
 from ensemble.store.layout import ROOT, build
+from ensemble.store.packing import pack as pack  # for commands
+from ensemble.store.packing import unpack as unpack
 from ensemble.store.reader import ZarrReader
-from ensemble.store.root import LOCK, Record, Root, first_root, read_root
+from ensemble.store.root import LOCK, Record, Root, first_root, read_root, readable
 from ensemble.store.root import repair_command as repair_command  # for messages outside
 from ensemble.store.writer import ZarrStore, disk_errors, run_attributes
 
@@ -136,7 +140,7 @@ def _taken_over(path: Path, fs: Filesystem, lock: Lock, root: Root) -> ZarrStore
 
 def verify(path: str | Path) -> Verification:
     """Look at every committed file of a store, also while it is being written. Raises StoreError, StoreVersion."""
-    return verification.verify(Path(path))
+    return verification.verify(readable(path))
 
 
 def repair(path: str | Path, fs: Filesystem = DISK) -> tuple[str, ...]:
@@ -149,6 +153,8 @@ def repair(path: str | Path, fs: Filesystem = DISK) -> tuple[str, ...]:
     found = verify(path)
     if not found.damaged:
         return ()
+    if is_packed(path):
+        raise StoreError(f"{path} is an archive, which is not repaired. {FROM_A_COPY}")
     with ExitStack() as stack, disk_errors(path):
         lock = fs.lock(path / LOCK)
         stack.callback(lock.release)
@@ -223,7 +229,7 @@ def _make_folders(fs: Filesystem, path: Path) -> None:
 
 def _verify(path: Path, root: Root) -> None:
     """StoreDamaged where committed draws or the last checkpoint are not as written; says whether the other one is."""
-    require_chunks(path, root)
+    require_files(path, root)
     for file, _, why in verification.files_of(path, root):
         if why:
             raise StoreDamaged(f"the file {path / file} is damaged: {why}. {remedy(path)}")

@@ -20,7 +20,7 @@ from workflows.sampling.drive import drive, ended
 from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
 from workflows.sampling.problem import Problem, find_problem, without_structure
 from workflows.sampling.run_settings import run_settings
-from workflows.sampling.store_plan import layout, narrowed, types
+from workflows.sampling.store_plan import draws_of_a_chunk, layout, narrowed, types, variables
 from workflows.sampling.versions import versions
 from workflows.settings.loading import Settings
 
@@ -97,7 +97,12 @@ def _sampled(
             problem,
             chosen.shard,
             chosen.superchains,
-            min(settings.store.commit_rounds * chosen.shard.draws, chosen.record.max_draws),
+            draws_of_a_chunk(
+                variables(problem, stored)["posterior"].values(),
+                chosen.superchains * chosen.shard.stored,
+                settings.store.commit_rounds * chosen.shard.draws,
+                chosen.record.max_draws,
+            ),
             stored,
         )
         attributes = _attributes(settings, problem, generation, is_object(settings.model.name, given))
