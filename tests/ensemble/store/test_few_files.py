@@ -165,7 +165,8 @@ def test_a_crash_anywhere_as_draws_move_leaves_them_all(
                 add(store, number)
         assert snapshot(path) == snapshot(whole)
         shutil.rmtree(path)
-    assert outcomes >= {(number.start, False), (number.stop, False), (number.stop, True)}
+    # Whether the last operation, a removal, was done before the crash is the power's choice.
+    assert outcomes >= {(number.start, False), (number.stop, False)}
 
 
 @pytest.mark.parametrize("cut", [1, 200, 4000])
