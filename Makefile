@@ -81,9 +81,10 @@ bench: setup ## the benchmarks of docs/benchmarks.md
 	$(BIN)/python -m workflows.studies.benchmarks.kernels $(ARGS)
 	$(BIN)/python -m workflows.studies.benchmarks.nuts
 
-lock: setup ## renew both lock files; ARGS=--upgrade takes the newest versions
+lock: setup ## renew the lock files; ARGS=--upgrade takes the newest versions
 	$(UV_COMPILE) $(ARGS) --output-file requirements.lock
 	$(UV_COMPILE) $(ARGS) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(UV_COMPILE) $(ARGS) --extra cluster --constraint requirements.lock --output-file requirements-cluster.lock
 
 # The wheel as a user has it: outside the checkout, on this Python and on the newest one installed beside it, with the
 # locked packages and with the newest that pyproject.toml allows.

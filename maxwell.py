@@ -1,7 +1,9 @@
 """Sample posteriors from Python: `import maxwell; run = maxwell.sample(model, data); arviz.summary(run.data)`.
 
 sample, resume, open_run, run     runs: of a model, gone on with, opened, of a config file
+submit                            a run of a config file, on a cluster
 verify                            whether a store is as it was written, and repaired where it is not
+pack, unpack                      a store put into one file, which open_run takes too, and made a folder again
 numpyro_model, function_model, black_box_model, pseudo_marginal_model     models of NumPyro, JAX and NumPy functions
 pymc_model, bambi_model           models of PyMC and Bambi objects, where these are installed
 models                            those that come with the program: models() lists them, models.genes(...) builds one
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ensemble.errors import MaxwellError
+    from ensemble.store.opening import pack, unpack
+    from workflows.clusters.submit import submit
     from workflows.modelling.frontends.black_box import black_box_model
     from workflows.modelling.frontends.function import function_model
     from workflows.modelling.frontends.numpyro import numpyro_model
@@ -43,11 +47,14 @@ _HOMES = {
     "models": "workflows.modelling.shelf:models",
     "numpyro_model": "workflows.modelling.frontends.numpyro:numpyro_model",
     "open_run": "workflows.sampling.session:open_run",
+    "pack": "ensemble.store.opening:pack",
     "pseudo_marginal_model": "workflows.modelling.frontends.pseudo_marginal:pseudo_marginal_model",
     "pymc_model": "workflows.modelling.frontends.pymc.entry:pymc_model",
     "resume": "workflows.sampling.session:resume",
     "run": "workflows.sampling.session:run",
     "sample": "workflows.sampling.session:sample",
+    "submit": "workflows.clusters.submit:submit",
+    "unpack": "ensemble.store.opening:unpack",
     "verify": "workflows.results.verification:verify",
 }
 
@@ -62,11 +69,14 @@ __all__ = [
     "models",
     "numpyro_model",
     "open_run",
+    "pack",
     "pseudo_marginal_model",
     "pymc_model",
     "resume",
     "run",
     "sample",
+    "submit",
+    "unpack",
     "verify",
 ]
 

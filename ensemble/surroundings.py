@@ -12,6 +12,10 @@ ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")
 """Where else, on most machines; the last is memory."""
 
 
+SHARED = "MAXWELL_SHARED_FOLDERS"
+"""The variable that is set to 1 where the machines of a cluster share their disks and import paths: no code is sent."""
+
+
 class NoTemporaryFolder(MaxwellError):
     """No place takes temporary files."""
 

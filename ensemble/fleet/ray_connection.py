@@ -1,8 +1,8 @@
 """This process connected to a Ray: that of a running cluster, or a private one that is started here and ended again.
 
-Run as a program (`python -m ensemble.fleet.ray_connection FOLDER WORKERS BYTES`) this file holds a private Ray on this
-machine until its standard input closes. It is a process of its own because Ray forks to start its processes, which a
-driver that has used JAX must not do; and so that nothing of Ray outlives a killed driver and no Ctrl-C reaches the
+Run as a program (`python -m ensemble.fleet.ray_connection FOLDER WORKERS BYTES PLACE`) this file holds a private Ray on
+this machine until its standard input closes. It is a process of its own because Ray forks to start its processes, which
+a driver that has used JAX must not do; and so that nothing of Ray outlives a killed driver and no Ctrl-C reaches the
 workers.
 """
 
@@ -30,7 +30,11 @@ from ensemble.surroundings import set_environment
 
 AUTO = "auto"
 READY = "ray address "
+STARTED = "Ray runtime started"
+"""What `ray start` prints once its daemon is up."""
 REMEDY = "Start one (ray start --head) and give the host:port that it prints, or leave the address out to run here."
+OWN = "own"
+"""The address by which other machines reach this one, as Ray finds it."""
 LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Ray on Linux puts an address that other machines reach in the place of 127.0.0.1; it leaves 127.0.0.2 alone."""
 
@@ -122,14 +126,18 @@ def _own_handler() -> Iterator[None]:
 
 
 @contextmanager
-def private_ray(workers: int) -> Iterator[str]:
-    """A Ray of this machine's own, on a loopback address, ended with the block; yields its address."""
+def private_ray(workers: int, place: str = LOOPBACK) -> Iterator[str]:
+    """A Ray of this machine's own, ended with the block; yields its address.
+
+    place: LOOPBACK; OWN, so that other machines can join it; or host:port of one that this machine joins, with places
+    for so many workers.
+    """
     folder = short_folder()
     with set_environment(private_environment(folder)), open(folder / "errors", "w+") as errors:
         # Ray read its configuration when it was imported, before RAY_AUTH_MODE was settled.
         Config.initialize("")
         module = "ensemble.fleet.ray_connection"
-        command = [sys.executable, "-m", module, str(folder), str(workers), str(store_bytes())]
+        command = [sys.executable, "-m", module, str(folder), str(workers), str(store_bytes()), place]
         pipe = subprocess.PIPE
         with held_back():
             holder = subprocess.Popen(
@@ -153,26 +161,66 @@ def _address(holder: "subprocess.Popen[str]", errors: IO[str]) -> str:
     return address
 
 
-def _hold_ray(folder: str, workers: str, store_bytes: str) -> None:
+def _hold_ray(folder: str, workers: str, store_bytes: str, place: str) -> None:
     """Start Ray, write its address, and end it when the standard input closes, as it does when the driver dies."""
     try:
-        context: Any = ray.init(
-            address="local",
-            num_cpus=int(workers),
-            object_store_memory=int(store_bytes),
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-            _node_ip_address=LOOPBACK,
-            # Ray opens its folder to everyone, hence one more inside the private one.
-            _temp_dir=os.path.join(folder, "ray"),
-        )
-        sys.stdout.write(f"{READY}{context.address_info['gcs_address']}\n")
+        if place in (LOOPBACK, OWN):
+            address = _begun(folder, int(workers), int(store_bytes), LOOPBACK if place == LOOPBACK else _own_host())
+        else:
+            address = _joined(folder, workers, store_bytes, place)
+        sys.stdout.write(f"{READY}{address}\n")
         sys.stdout.flush()
         sys.stdin.read()
     finally:
         _end_processes()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _begun(folder: str, workers: int, store_bytes: int, host: str) -> str:
+    """A new Ray at `host`; its address."""
+    context: Any = ray.init(
+        address="local",
+        num_cpus=workers,
+        object_store_memory=store_bytes,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+        _node_ip_address=host,
+        # Ray opens its folder to everyone, hence one more inside the private one.
+        _temp_dir=os.path.join(folder, "ray"),
+    )
+    return str(context.address_info["gcs_address"])
+
+
+def _joined(folder: str, workers: str, store_bytes: str, address: str) -> str:
+    """This machine joined to the Ray at `address`, with ports that are free; that address. A daemon that ends later
+    ends this program with it."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}", f"--num-cpus={workers}"]
+    command += [f"--object-store-memory={store_bytes}", f"--temp-dir={os.path.join(folder, 'ray')}"]
+    # Fixed ports else, on which two Rays of one machine meet.
+    command += ["--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"]
+    command += ["--disable-usage-stats", "--include-log-monitor=false", "--log-style=record", "--block"]
+    daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    said = []
+    for line in daemon.stdout or ():
+        said.append(line)
+        if STARTED in line:
+            break
+    else:
+        raise RuntimeError(f"`ray start` ended with status {daemon.wait()}: {''.join(said)}")
+    threading.Thread(target=_end_with, args=(daemon, folder), daemon=True).start()
+    return address
+
+
+def _end_with(daemon: "subprocess.Popen[str]", folder: str) -> None:
+    sys.stderr.write(daemon.communicate()[0] or "")
+    _end_processes()
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
+def _own_host() -> str:
+    return str(ray.util.get_node_ip_address())
 
 
 def _end_processes() -> None:

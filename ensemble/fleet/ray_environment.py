@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble.fleet.compilation_cache import environment
-from ensemble.surroundings import temporary_folder
+from ensemble.surroundings import SHARED, temporary_folder
 
 OBJECT_STORE_BYTES = 2 << 30
 CODE = ("kernels", "ensemble", "workflows", "configs", "maxwell.py")
@@ -28,15 +28,22 @@ def worker_environment() -> dict[str, str]:
 def shipped_code() -> dict[str, Any]:
     """The part of a runtime environment that makes this code and the modules in the current folder importable.
 
-    Empty in a submitted Ray job, which has shipped its own folder. Installed packages are taken as installed there too.
+    Empty in a submitted Ray job, which has shipped its own folder, and where the environment says (SHARED) that all
+    machines see this one's. Installed packages are taken as installed there too.
     """
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ or os.environ.get(SHARED):
         return {}
-    here, root = Path.cwd(), Path(__file__).resolve().parents[2]
-    found = root == here or str(root) in site.getsitepackages()
-    modules = [] if found else [str(root / name) for name in CODE if (root / name).exists()]
+    here = Path.cwd()
+    modules = [str(path) for path in own_code() if path.parent != here]
     # An empty list of modules is one that Ray fails to set up.
     return {"working_dir": str(here), "excludes": NOT_SHIPPED} | ({"py_modules": modules} if modules else {})
+
+
+def own_code() -> list[Path]:
+    """The packages and the face of this program where they are a checkout; none where they are installed."""
+    root = Path(__file__).resolve().parents[2]
+    found = [root / name for name in CODE] if str(root) not in site.getsitepackages() else []
+    return [path for path in found if path.exists()]
 
 
 def private_environment(folder: Path) -> dict[str, str]:

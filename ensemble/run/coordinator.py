@@ -32,11 +32,13 @@ class Outcome(NamedTuple):
     done: every goal is met.
     limit: the limit that stopped it, if one did.
     interrupted: the user asked it to stop.
+    by: who asked through the store, as user@host; None for a signal.
     """
 
     done: bool
     limit: str | None
     interrupted: bool
+    by: str | None = None
 
 
 class Coordinator:
@@ -142,8 +144,9 @@ class Coordinator:
         ledger = self.state.ledger
         done = all(goals_met(ledger.goals, ledger.draws, ledger.stray_rounds, self.settings).values())
         limit = policies.limit_reached(ledger, self.settings)
-        interrupted = self.sitting.stop_requested()
-        return Outcome(done, limit, interrupted) if done or limit or interrupted else None
+        by = self.store.stop_asked()
+        interrupted = by is not None or self.sitting.stop_requested()
+        return Outcome(done, limit, interrupted, by) if done or limit or interrupted else None
 
     def _record(self, results: list[RoundResult]) -> None:
         """Hand the draws to the store, whose next commit makes them count."""

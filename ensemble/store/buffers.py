@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from ensemble.errors import StoreError
-from ensemble.store.chunks import Blocks, Codec
+from ensemble.store.chunking.codec import Blocks, Codec
 from ensemble.store.contents import Variable
 from ensemble.store.root import Record
 

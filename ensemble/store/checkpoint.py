@@ -1,7 +1,8 @@
 """Checkpoints: the complete state of a run, in files whose hashes form a chain up to the root of the store.
 
 checkpoint/<epoch>/shard-<i>.npz and coordinator.npz hold arrays; manifest.json, written last, holds their hashes; the
-root attributes hold the hash of the manifest. A checkpoint that the root names is therefore whole or found out.
+root attributes hold the hash of the manifest. A checkpoint that the root names is therefore whole or found out. Where
+there are more than MOST_FILES shards, a file has several.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ import numpy as np
 from ensemble.errors import StoreDamaged, StoreError, StoreVersion
 from ensemble.store.contents import Checkpoint, CoordinatorState
 from ensemble.store.disk.filesystem import Filesystem
+from ensemble.store.disk.packed import FROM_A_COPY, Packed, Place
 from ensemble.store.plain import plain
 
 FOLDER = "checkpoint"
@@ -26,8 +28,15 @@ MANIFEST = "manifest.json"
 COORDINATOR = "coordinator.npz"
 BEFORE = "root_before"
 """The key of a manifest that has the root of the commit before as text; checkpoints of old stores have none."""
-FORMAT_VERSION = 7
+FORMAT_VERSION = 8
 """Of what a checkpoint holds; the draws beside it are read whatever it is."""
+READABLE = (7, FORMAT_VERSION)
+"""7 had a file for every shard."""
+TOGETHER = "shards_per_file"
+"""The key of a manifest that says how many shards a file has; where it is more than one, names of arrays begin with the
+shard's number and a slash."""
+MOST_FILES = 8
+"""Files of shards in a checkpoint."""
 ALLOWED_KINDS = "biufcSU"
 
 
@@ -88,15 +97,15 @@ def is_written(root: Path, reference: Reference, checkpoint: Checkpoint) -> bool
     return _hash(_manifest(checkpoint, files, written.get(BEFORE))) == reference.manifest
 
 
-def roots_before(root: Path) -> Iterator[bytes]:
+def roots_before(root: Place) -> Iterator[bytes]:
     """The roots that the manifests keep of the commits before them, the latest first; they verify themselves."""
-    folders = (root / FOLDER).glob("*") if (root / FOLDER).is_dir() else ()
+    folders: list[Place] = [*(root / FOLDER).iterdir()] if (root / FOLDER).is_dir() else []
     for folder in sorted(folders, key=lambda f: int(f.name) if f.name.isdecimal() else -1, reverse=True):
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             yield json.loads((folder / MANIFEST).read_bytes())[BEFORE].encode()
 
 
-def files_of(root: Path, reference: Reference) -> Iterator[tuple[Path, bytes | None, str]]:
+def files_of(root: Place, reference: Reference) -> Iterator[tuple[Place, bytes | None, str]]:
     """Every file of a checkpoint, whatever its format: its path, its bytes where it is as written, else what is wrong.
     Where the manifest is not, the others cannot be told."""
     folder = root / FOLDER / str(reference.epoch)
@@ -106,21 +115,21 @@ def files_of(root: Path, reference: Reference) -> Iterator[tuple[Path, bytes | N
         yield folder / file, *_looked_at(folder / file, recorded)
 
 
-def _looked_at(path: Path, expected: str) -> tuple[bytes | None, str]:
+def _looked_at(path: Place, expected: str) -> tuple[bytes | None, str]:
     try:
         return _intact(path, expected), ""
     except StoreDamaged as error:
         return None, str(error)
 
 
-def verify(root: Path, reference: Reference) -> None:
+def verify(root: Place, reference: Reference) -> None:
     """Read every file of a checkpoint and compare its hash; StoreDamaged names the first that is not as written."""
     for _ in _verified(root, reference):
         pass
 
 
 @contextmanager
-def with_remedy(root: Path, named: Sequence[Reference]) -> Iterator[Reference]:
+def with_remedy(root: Place, named: Sequence[Reference]) -> Iterator[Reference]:
     """The last of the checkpoints that a root names, oldest first. StoreDamaged that is raised in the block says what
     to do about it, and whether the checkpoint before is intact."""
     *earlier, last = named
@@ -130,7 +139,9 @@ def with_remedy(root: Path, named: Sequence[Reference]) -> Iterator[Reference]:
         raise StoreDamaged(f"{error} {_remedy(root, earlier)}") from error
 
 
-def _remedy(root: Path, earlier: list[Reference]) -> str:
+def _remedy(root: Place, earlier: list[Reference]) -> str:
+    if isinstance(root, Packed):
+        return FROM_A_COPY
     restore = "Restore that file from a copy of the store"
     if not earlier:
         return f"{restore}: there is no earlier checkpoint."
@@ -147,15 +158,16 @@ def _remedy(root: Path, earlier: list[Reference]) -> str:
     )
 
 
-def read(root: Path, reference: Reference) -> Checkpoint:
+def read(root: Place, reference: Reference) -> Checkpoint:
     """Load a checkpoint, every hash verified."""
     files = dict(_verified(root, reference))
-    info = json.loads(files.pop(MANIFEST))["info"]
+    manifest = json.loads(files.pop(MANIFEST))
+    info, together = manifest["info"], manifest.get(TOGETHER, 1)
     coordinator = _unpack(files.pop(COORDINATOR))
-    return Checkpoint(reference.epoch, [_unpack(files[_shard(i)]) for i in range(len(files))], coordinator, info)
+    return Checkpoint(reference.epoch, list(_shards(files, together)), coordinator, info)
 
 
-def read_coordinator(root: Path, reference: Reference) -> CoordinatorState:
+def read_coordinator(root: Place, reference: Reference) -> CoordinatorState:
     """Load the coordinator's part alone, its hashes verified, whatever format the shards beside it have."""
     folder = root / FOLDER / str(reference.epoch)
     manifest = json.loads(_intact(folder / MANIFEST, reference.manifest))
@@ -172,9 +184,36 @@ def prune(fs: Filesystem, root: Path, keep: tuple[Reference, ...]) -> None:
 
 
 def _parts(checkpoint: Checkpoint) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
-    for i, arrays in enumerate(checkpoint.shards):
-        yield _shard(i), arrays
+    together = _together(checkpoint)
+    for i, first in enumerate(range(0, len(checkpoint.shards), together)):
+        yield _shard(i), _joined(checkpoint.shards[first : first + together], first, together)
     yield COORDINATOR, checkpoint.coordinator
+
+
+def _together(checkpoint: Checkpoint) -> int:
+    """How many shards a file has."""
+    return max(1, -(-len(checkpoint.shards) // MOST_FILES))
+
+
+def _joined(shards: list[dict[str, np.ndarray]], first: int, together: int) -> Mapping[str, np.ndarray]:
+    """The arrays of a file, with the shards from number `first` on."""
+    if together == 1:
+        return shards[0]
+    return {f"{first + i}/{name}": array for i, arrays in enumerate(shards) for name, array in arrays.items()}
+
+
+def _shards(files: Mapping[str, bytes], together: int) -> Iterator[dict[str, np.ndarray]]:
+    """The shards that `_joined` put into files."""
+    for i in range(len(files)):
+        arrays = _unpack(files[_shard(i)])
+        if together == 1:
+            yield arrays
+            continue
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for key, array in arrays.items():
+            shard, _, name = key.partition("/")
+            found.setdefault(shard, {})[name] = array
+        yield from found.values()
 
 
 def _shard(i: int) -> str:
@@ -185,6 +224,7 @@ def _manifest(checkpoint: Checkpoint, files: dict[str, str], before: str | None)
     manifest: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "epoch": int(checkpoint.epoch),
+        TOGETHER: _together(checkpoint),
         "sha256": files,
         "info": plain(checkpoint.info, "the checkpoint's info"),
     }
@@ -193,13 +233,13 @@ def _manifest(checkpoint: Checkpoint, files: dict[str, str], before: str | None)
     return json.dumps(manifest, indent=1).encode()
 
 
-def _verified(root: Path, reference: Reference) -> Iterator[tuple[str, bytes]]:
+def _verified(root: Place, reference: Reference) -> Iterator[tuple[str, bytes]]:
     """The files of a checkpoint, the manifest first: its own hash vouches for the hashes in it."""
     folder = root / FOLDER / str(reference.epoch)
     manifest = _intact(folder / MANIFEST, reference.manifest)
     yield MANIFEST, manifest
     content = json.loads(manifest)
-    if content["format_version"] != FORMAT_VERSION:
+    if content["format_version"] not in READABLE:
         raise StoreVersion(
             f"the checkpoint {folder} has format {content['format_version']} and this version goes on from format "
             f"{FORMAT_VERSION}: resume with the version that wrote it (inspect names it), or start a new run. "
@@ -209,7 +249,7 @@ def _verified(root: Path, reference: Reference) -> Iterator[tuple[str, bytes]]:
         yield file, _intact(folder / file, expected)
 
 
-def _intact(path: Path, expected: str) -> bytes:
+def _intact(path: Place, expected: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -25,7 +25,7 @@ class Layout(NamedTuple):
     groups: variables by ArviZ group, stored as [shards * shard_chains, draws, *shape]; a group grows as one.
     shard_chains: stored chains a shard; shard i has the chains i * shard_chains to (i + 1) * shard_chains - 1.
     shards: how many there are.
-    chunk_draws: draws in one chunk; a chunk of a variable is one file, of a shard's chains or of all where it is small.
+    chunk_draws: draws in one chunk, of a shard's chains or of all where it is small; a file has one chunk or many.
     coords: coordinate values by dimension, strings or numbers; a dimension without any counts from 0.
     static: {group: {name: (dims, values)}}, written once.
     """

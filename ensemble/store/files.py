@@ -9,9 +9,12 @@ import numpy as np
 
 from ensemble.errors import StoreDamaged
 from ensemble.store import checkpoint
-from ensemble.store.chunks import Blocks, Codec, chunk_name, committed_chunks, spans_shards
+from ensemble.store.chunking.codec import Blocks, Codec, committed_files, spans_shards
+from ensemble.store.chunking.condensing import Growing, crowded
+from ensemble.store.chunking.grid import Grid, Place, coarser
+from ensemble.store.chunking.sharded import join, split
 from ensemble.store.contents import Checkpoint
-from ensemble.store.disk.digests import DigestBook, Digests
+from ensemble.store.disk.digests import DigestBook, Digests, group_of
 from ensemble.store.disk.filesystem import PARTIAL, Filesystem
 from ensemble.store.layout import ROOT
 from ensemble.store.root import LOCK, Root, by_nobody, encode_member, encode_root
@@ -28,11 +31,26 @@ class Spanning(NamedTuple):
     blocks: Blocks
 
 
+class OpenFile(NamedTuple):
+    """A file of draws that is not full.
+
+    chunks: those in it, encoded.
+    full: the places of those that will not be written over.
+    """
+
+    chunks: dict[Place, bytes]
+    full: set[Place]
+
+
+FileKey = tuple[str, int, int]
+"""An array's path in the store, and the place of one of its files."""
+
+
 class StoreFiles:
     """The files below `path`, through the file system `fs`."""
 
     def __init__(self, path: Path, fs: Filesystem, root: Root) -> None:
-        """`root` tells the variables and their codecs, which never change."""
+        """`root` tells the variables and their codecs."""
         self._path, self._fs = path, fs
         self.variables = root.variables()
         self.codecs = {
@@ -43,16 +61,18 @@ class StoreFiles:
         self._book = DigestBook(root.record.digests)
         self._unsynced: set[Path] = set()
         self._spanning: dict[tuple[str, int], Spanning] = {}
+        self._open: dict[FileKey, OpenFile] = {}
+        self._changed: set[FileKey] = set()
 
-    def write_chunks(self, group: str, shard: int, chunks: list[tuple[int, Blocks]], count: int) -> None:
-        """Write one shard's part of numbered chunks, of their first `count` draws; `sync` makes them durable. A chunk
-        that spans all shards is written with the last of them."""
+    def add_chunks(self, group: str, shard: int, chunks: list[tuple[int, Blocks]], count: int) -> None:
+        """Take one shard's part of numbered chunks with their first `count` draws, and write the files they fill;
+        `flush` writes the others. A chunk that spans all shards is there with the last of them."""
         for chunk, blocks in chunks:
             waiting = self._spanning.setdefault((group, chunk), Spanning(set(), {}))
             for name, block in blocks.items():
                 codec = self.codecs[group][name]
                 if not spans_shards(self._record, codec):
-                    self._write_chunk(f"{group}/{name}", shard, chunk, block, count)
+                    self._add_chunk(f"{group}/{name}", shard, chunk, block, count)
                     continue
                 whole = waiting.blocks.setdefault(name, codec.blank())
                 whole[shard * len(block) : (shard + 1) * len(block)] = block
@@ -60,13 +80,37 @@ class StoreFiles:
             if len(waiting.shards) == self._record.shards:
                 del self._spanning[group, chunk]
                 for name, whole in waiting.blocks.items():
-                    self._write_chunk(f"{group}/{name}", 0, chunk, whole, count)
+                    self._add_chunk(f"{group}/{name}", 0, chunk, whole, count)
 
-    def _write_chunk(self, array: str, row: int, chunk: int, block: np.ndarray, count: int) -> None:
-        group, _, name = array.partition("/")
-        file = chunk_name(self.variables[group][name], row, chunk)
-        self._put(self._path / array / file, self.codecs[group][name].encode(block))
+    def _add_chunk(self, array: str, row: int, chunk: int, block: np.ndarray, count: int) -> None:
+        codec = self._codec(array)
+        key, place = (array, *codec.grid.file_of(row, chunk)), codec.grid.place_of(row, chunk)
+        file = self._open.setdefault(key, OpenFile({}, set()))
+        file.chunks[place] = codec.encode(block)
         self._book.note(array, row, chunk, block, count)
+        self._changed.add(key)
+        if count == self._record.chunk_draws:
+            file.full.add(place)
+            if len(file.full) == codec.grid.rows * codec.grid.chunks:
+                self._write_file(key)
+
+    def _write_file(self, key: FileKey) -> None:
+        """Write a file of draws as it is now; one that is full is forgotten."""
+        array, *place = key
+        grid, file = self._codec(array).grid, self._open[key]
+        self._put(self._path / array / grid.name(*place), join(file.chunks, grid))
+        self._changed.discard(key)
+        if len(file.full) == grid.rows * grid.chunks:
+            del self._open[key]
+
+    def _codec(self, array: str) -> Codec:
+        group, _, name = array.partition("/")
+        return self.codecs[group][name]
+
+    def flush(self) -> None:
+        """Write all files with draws that were not written yet; `sync` makes them durable."""
+        for key in sorted(self._changed):
+            self._write_file(key)
 
     def digests(self) -> Digests | None:
         """Of all that is written; committed are those that the root has."""
@@ -99,6 +143,56 @@ class StoreFiles:
         except FileNotFoundError:
             return False
 
+    def condense(self, root: Root) -> Root:
+        """Where there are many files of draws, put those that `root` has committed into fewer, durably and beside the
+        old ones; returns the root that tells of them, which is `root` itself where files are few. Nothing else is
+        waiting to be written. `remove_uncondensed` comes after the commit of it."""
+        members = dict(root.members)
+        for array, times in crowded(self._growing(root)).items():
+            members[array] = coarser(members[array], times)
+            self._copy(root, array, Codec(members[array]))
+        self.sync()
+        return root._replace(members=members) if members != root.members else root
+
+    def _growing(self, root: Root) -> dict[str, Growing]:
+        record = root.record
+        chains = record.shards * record.shard_chains
+        return {
+            f"{group}/{name}": Growing(codec.grid, chains, record.draws[group], codec.dtype.itemsize)
+            for group, codecs in self.codecs.items()
+            for name, codec in codecs.items()
+        }
+
+    def _copy(self, root: Root, array: str, into: Codec) -> None:
+        """Write all files of an array anew in a coarser grid, a file at a time, and go on in it."""
+        before, group, name = self._codec(array).grid, *array.split("/")
+        chains, draws = root.record.shards * root.record.shard_chains, root.record.draws[group]
+        times = into.grid.chunks // before.chunks
+        self.codecs[group][name] = into
+        for row, number in into.grid.files(chains, draws):
+            file = OpenFile({}, set())
+            for part in range(min(times, -(-draws // before.file[1]) - number * times)):
+                key = (array, row, number * times + part)
+                opened = self._open.pop(key, None) or self._full_file(before, *key)
+                behind = part * before.chunks
+                file.chunks.update({Place(at.row, behind + at.chunk): data for at, data in opened.chunks.items()})
+                file.full.update(Place(at.row, behind + at.chunk) for at in opened.full)
+            self._open[array, row, number] = file
+            self._write_file((array, row, number))
+
+    def _full_file(self, grid: Grid, array: str, row: int, number: int) -> OpenFile:
+        path = self._path / array / grid.name(row, number)
+        chunks = _split(path.read_bytes(), grid, path)
+        return OpenFile(chunks, set(chunks))
+
+    def remove_uncondensed(self, before: Root, now: Root) -> None:
+        """Remove the files of arrays that `condense` has put into larger ones."""
+        for array in now.members:
+            if now.members[array] != before.members[array]:
+                group, _, name = array.partition("/")
+                kept = committed_files(now.record, group, self.codecs[group][name])
+                self._remove_all_but(self._path / array, {ROOT, *kept})
+
     def write_checkpoint(self, given: Checkpoint, committed: Root) -> str:
         """Write a checkpoint durably; returns its manifest's hash. committed: the root as it is now."""
         return checkpoint.write(self._fs, self._path, given, encode_root(by_nobody(committed), indent=None))
@@ -114,16 +208,19 @@ class StoreFiles:
         """
         unfinished: dict[tuple[str, int], Blocks] = {}
         self._spanning.clear()
+        self._open.clear()
+        self._changed.clear()
         self._book = DigestBook(root.record.digests)
         for group, variables in self.variables.items():
-            for name, variable in variables.items():
-                kept = committed_chunks(root.record, group, variable, self.codecs[group][name])
-                self._remove_all_but(self._path / group / name, {ROOT, *kept})
-                for shard, block in self._unfinished(root, group, name):
-                    unfinished.setdefault((group, shard), {})[name] = block
+            for name in variables:
                 self._mend_length(root, f"{group}/{name}")
+                kept = committed_files(root.record, group, self.codecs[group][name])
+                self._remove_all_but(self._path / group / name, {ROOT, *kept})
+                for shard, block in self._reopened(root, f"{group}/{name}"):
+                    unfinished.setdefault((group, shard), {})[name] = block
         for entry in sorted(self._path.glob(f".*{PARTIAL}")):
             self._fs.remove(entry)
+        self.flush()
         self.sync()
         self.prune_checkpoints(root)
         return unfinished
@@ -136,21 +233,36 @@ class StoreFiles:
         for name in sorted(set(os.listdir(folder)) - kept):
             self._fs.remove(folder / name)
 
-    def _unfinished(self, root: Root, group: str, name: str) -> Iterator[tuple[int, np.ndarray]]:
-        """The last chunk of every shard where it is not full, on the disk too without draws beyond the committed."""
-        chunk, draws = divmod(root.record.draws[group], root.record.chunk_draws)
-        if draws == 0:
+    def _reopened(self, root: Root, array: str) -> Iterator[tuple[int, np.ndarray]]:
+        """Open the last files of an array where they are not full, without draws beyond those committed, and hand out
+        the chunks that are not full, by shard."""
+        codec, record = self._codec(array), root.record
+        draws, grid = record.draws[group_of(array)], codec.grid
+        last, rest = divmod(draws, record.chunk_draws)
+        if draws % grid.file[1] == 0:
             return
-        codec, chains = self.codecs[group][name], root.record.shard_chains
-        for row in range(root.record.shards * chains // codec.shape[0]):
-            path = self._path / group / name / chunk_name(self.variables[group][name], row, chunk)
+        for row, number in grid.files(record.shards * record.shard_chains, draws):
+            if number != draws // grid.file[1]:
+                continue
+            path = self._path / array / grid.name(row, number)
             data = path.read_bytes()
-            block = _decoded(codec, data, path)
-            block[:, draws:] = codec.blank()[:, draws:]
-            if (clean := codec.encode(block)) != data:
-                self._put(path, clean)
-            for part, first in enumerate(range(0, codec.shape[0], chains)):
-                yield row * (codec.shape[0] // chains) + part, block[first : first + chains].copy()
+            full = last % grid.chunks
+            found = _split(data, grid, path)
+            kept = {place: found[place] for place in found if place.chunk < full}
+            self._open[array, row, number] = file = OpenFile(kept, set(kept))
+            for place in sorted(place for place in found if place.chunk == full and rest):
+                block = _decoded(codec, found[place], path)
+                block[:, rest:] = codec.blank()[:, rest:]
+                file.chunks[place] = codec.encode(block)
+                yield from self._by_shard(block, row * grid.rows + place.row)
+            if join(file.chunks, grid) != data:
+                self._changed.add((array, row, number))
+
+    def _by_shard(self, block: np.ndarray, row: int) -> Iterator[tuple[int, np.ndarray]]:
+        """A chunk of an array's row of chunks, cut by shards."""
+        chains = self._record.shard_chains
+        for part, first in enumerate(range(0, len(block), chains)):
+            yield row * (len(block) // chains) + part, block[first : first + chains].copy()
 
     def _mend_length(self, root: Root, member: str) -> None:
         path, data = self._path / member / ROOT, encode_member(root.members[member])
@@ -182,6 +294,17 @@ def _decoded(codec: Codec, data: bytes, path: Path) -> np.ndarray:
     try:
         return codec.decode(data)
     except (ValueError, RuntimeError) as error:
-        raise StoreDamaged(
-            f"the file {path} with committed draws is damaged ({error}). Restore it from a copy of the store."
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _split(data: bytes, grid: Grid, path: Path) -> dict[Place, bytes]:
+    try:
+        return split(data, grid)
+    except ValueError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> StoreDamaged:
+    return StoreDamaged(
+        f"the file {path} with committed draws is damaged ({error}). Restore it from a copy of the store."
+    )

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.abc.buffer import Buffer
-from zarr.codecs import ZstdCodec
+from zarr.codecs import ShardingCodecIndexLocation, ZstdCodec
+from zarr.core.array import ShardsConfigParam
 from zarr.storage import MemoryStore
 
 from ensemble.errors import StoreError
@@ -19,6 +20,11 @@ RESERVED_GROUPS = ("checkpoint",)
 
 SMALL_CHUNK = 1 << 20
 """Bytes of a chunk (not compressed) up to which it has the chains of all shards."""
+FIRST_FILE = 1 << 16
+"""Bytes of draws (not compressed) up to which a file has those of several chunks from the beginning: it is written over
+by every commit until it is full."""
+WIDE_FILE = 1 << 26
+"""Bytes up to which a file has the chunks of several shards."""
 
 # A flat folder per array: one folder sync makes all its new chunks durable.
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}
@@ -56,6 +62,7 @@ def _create_growing(group: zarr.Group, name: str, variable: Variable, layout: La
         name,
         shape=(layout.shards * layout.shard_chains, 0, *variable.shape),
         chunks=(_chunk_chains(layout, variable), layout.chunk_draws, *variable.shape),
+        shards=ShardsConfigParam(shape=_file_shape(layout, variable), index_location=ShardingCodecIndexLocation.start),
         dtype=dtype,
         fill_value=fill_value(dtype),
         compressors=ZstdCodec(level=1, checksum=True),
@@ -65,10 +72,23 @@ def _create_growing(group: zarr.Group, name: str, variable: Variable, layout: La
 
 
 def _chunk_chains(layout: Layout, variable: Variable) -> int:
-    """The chains in one chunk: all of them where that is a small file still, so that a commit writes few."""
+    """The chains in one chunk: all of them where that is a small chunk still, so that a commit encodes few."""
     chains = layout.shards * layout.shard_chains
-    size = chains * layout.chunk_draws * int(np.prod(variable.shape)) * np.dtype(variable.dtype).itemsize
-    return chains if size <= SMALL_CHUNK else layout.shard_chains
+    return chains if _bytes(layout, variable, chains) <= SMALL_CHUNK else layout.shard_chains
+
+
+def _file_shape(layout: Layout, variable: Variable) -> tuple[int, ...]:
+    """The shape of a file: all chains but for the largest, and several chunks of draws of the smallest."""
+    chains = _chunk_chains(layout, variable)
+    size = _bytes(layout, variable, chains)
+    repeats = layout.shards * layout.shard_chains // chains
+    wide = max((n for n in range(1, repeats + 1) if repeats % n == 0 and n * size <= WIDE_FILE), default=1)
+    return chains * wide, layout.chunk_draws * max(1, FIRST_FILE // (wide * size)), *variable.shape
+
+
+def _bytes(layout: Layout, variable: Variable, chains: int) -> int:
+    """Of a chunk with so many chains."""
+    return chains * layout.chunk_draws * int(np.prod(variable.shape)) * np.dtype(variable.dtype).itemsize
 
 
 def _create_coordinates(group: zarr.Group, sizes: Mapping[str, int], layout: Layout) -> None:

@@ -1,26 +1,33 @@
-"""Stores made, reopened and read: the one place that chooses what keeps them, today Zarr on a local disk."""
+"""Stores made, found, reopened and read: the one place that chooses what keeps them, today Zarr on a local disk."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from ensemble.errors import StoreDamaged, StoreError
+from ensemble.errors import StoreDamaged, StoreError, StoreVersion
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.arviz_schema import now, schema_attributes
-from ensemble.store.chunks import require_chunks
+from ensemble.store.chunking.codec import require_files
 from ensemble.store.contents import Layout, Verification
+from ensemble.store.disk import lock as locks
 from ensemble.store.disk import place
+from ensemble.store.disk import stop as stops
 from ensemble.store.disk.filesystem import DISK, Filesystem
 from ensemble.store.disk.lock import Lock
+from ensemble.store.disk.packed import FROM_A_COPY as FROM_A_COPY
+from ensemble.store.disk.packed import is_packed
 from ensemble.store.disk.place import place_errors, require_free, staging
 from ensemble.store.files import build_files
 from ensemble.store.integrity import recovery as recoveries
 from ensemble.store.integrity import verification
 from ensemble.store.integrity.checks import remedy
-from ensemble.store.layout import build
+from ensemble.store.layout import ROOT, build
+from ensemble.store.packing import pack as pack  # for commands
+from ensemble.store.packing import unpack as unpack
 from ensemble.store.reader import ZarrReader
-from ensemble.store.root import LOCK, Record, Root, first_root, read_root
+from ensemble.store.root import LOCK, Record, Root, first_root, read_root, readable
 from ensemble.store.root import repair_command as repair_command  # for messages outside
 from ensemble.store.writer import ZarrStore, disk_errors, run_attributes
 
@@ -133,7 +140,7 @@ def _taken_over(path: Path, fs: Filesystem, lock: Lock, root: Root) -> ZarrStore
 
 def verify(path: str | Path) -> Verification:
     """Look at every committed file of a store, also while it is being written. Raises StoreError, StoreVersion."""
-    return verification.verify(Path(path))
+    return verification.verify(readable(path))
 
 
 def repair(path: str | Path, fs: Filesystem = DISK) -> tuple[str, ...]:
@@ -146,6 +153,8 @@ def repair(path: str | Path, fs: Filesystem = DISK) -> tuple[str, ...]:
     found = verify(path)
     if not found.damaged:
         return ()
+    if is_packed(path):
+        raise StoreError(f"{path} is an archive, which is not repaired. {FROM_A_COPY}")
     with ExitStack() as stack, disk_errors(path):
         lock = fs.lock(path / LOCK)
         stack.callback(lock.release)
@@ -160,6 +169,56 @@ def reader(path: str | Path) -> ZarrReader:
     return ZarrReader(path)
 
 
+def find(folder: str | Path) -> list[Path]:
+    """The stores below a folder, or the folder itself where it is one, by name. Hidden folders and links to others are
+    left out. Raises StoreError where there is no such folder."""
+    if not Path(folder).is_dir():
+        raise StoreError(f"there is no folder {folder}")
+    found = []
+    for above, folders, _ in os.walk(folder):
+        if is_store(above):
+            found.append(Path(above))
+            folders.clear()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    return found
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether there is a store at `path`, of any version and in any state."""
+    try:
+        read_root(Path(path))
+    except (StoreDamaged, StoreVersion):
+        return True
+    except StoreError:
+        return False
+    return True
+
+
+def committed_at(path: str | Path) -> float:
+    """When the last commit was [seconds since 1970], by the clock of the disk."""
+    with disk_errors(Path(path)):
+        return (Path(path) / ROOT).stat().st_mtime
+
+
+def writer_of(path: str | Path) -> str | None:
+    """Who writes to the store at `path`; None where nobody does, as far as this machine can tell."""
+    return locks.holder(Path(path) / LOCK)
+
+
+def request_stop(path: str | Path, fs: Filesystem = DISK) -> None:
+    """Ask the present writer of the store at `path` to stop after its round. The next one is not meant. Raises
+    StoreError where there is no store, or it cannot be written."""
+    path = Path(path)
+    token = read_root(path).record.writer.token
+    with disk_errors(path):
+        stops.ask(path, token, fs)
+
+
+def stop_asked(path: str | Path) -> str | None:
+    """Who asked the present or last writer of the store at `path` to stop, as user@host; None where nobody did."""
+    return stops.asked(Path(path), read_root(Path(path)).record.writer.token)
+
+
 def _make_folders(fs: Filesystem, path: Path) -> None:
     """Make `path` and the folders above it where missing, durably."""
     if not path.exists():
@@ -170,7 +229,7 @@ def _make_folders(fs: Filesystem, path: Path) -> None:
 
 def _verify(path: Path, root: Root) -> None:
     """StoreDamaged where committed draws or the last checkpoint are not as written; says whether the other one is."""
-    require_chunks(path, root)
+    require_files(path, root)
     for file, _, why in verification.files_of(path, root):
         if why:
             raise StoreDamaged(f"the file {path / file} is damaged: {why}. {remedy(path)}")

@@ -37,6 +37,9 @@ class RunStore(Protocol):
     def layout(self) -> Layout:
         """The recorded variables and the shape of the shards, without coordinates and static arrays."""
 
+    def stop_asked(self) -> str | None:
+        """Who asked this writer to stop, as user@host; None while nobody did. Cheap: asked in every round."""
+
     def require(self, expected: Mapping[str, Any]) -> None:
         """StoreMismatch where an attribute of the run (its model's fingerprint, say) is not as expected."""
 

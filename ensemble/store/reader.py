@@ -10,23 +10,25 @@ from ensemble.errors import StoreError
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.arviz_object import for_arviz
 from ensemble.store.arviz_schema import sampling_time
-from ensemble.store.chunks import require_chunks
+from ensemble.store.chunking.codec import require_files
 from ensemble.store.contents import Checkpoint, CoordinatorState
+from ensemble.store.disk.packed import Packed
 from ensemble.store.integrity.verification import read_verified_root
 from ensemble.store.layout import DRAW
 from ensemble.store.plain import plain
-from ensemble.store.root import told_attributes
+from ensemble.store.root import readable, told_attributes
 
 if TYPE_CHECKING:
     import xarray
 
 
 class ZarrReader:
-    """A `RunReader` of a store on a disk: the root is read once, when it is made, and says all that is committed."""
+    """A `RunReader` of a store in a folder or packed into a file: the root is read once, when it is made, and says all
+    that is committed."""
 
     def __init__(self, path: str | Path) -> None:
         """Raises StoreError, StoreDamaged or StoreVersion where there is nothing to read."""
-        self._path = Path(path)
+        self._path = readable(path)
         self._root = read_verified_root(self._path)
 
     @property
@@ -49,7 +51,7 @@ class ZarrReader:
 
         from ensemble.store.integrity.source import VerifiedSource
 
-        require_chunks(self._path, self._root)
+        require_files(self._path, self._root)
         source: Any = VerifiedSource(self._path, self._root)  # xarray takes stores of Zarr, and does not say so
         tree = xarray.open_datatree(source, engine="zarr", consolidated=True)
         found = {group: node.to_dataset() for group, node in tree.children.items()}
@@ -84,6 +86,8 @@ class ZarrReader:
 
     def size(self) -> int:
         """The size of all files of the store now, in bytes."""
+        if isinstance(self._path, Packed):
+            return self._path.archive_size()
         total = 0
         for file in self._path.rglob("*"):
             # A writer replaces and prunes files meanwhile.

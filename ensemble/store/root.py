@@ -18,10 +18,13 @@ from ensemble.store.arviz_schema import NAMES, sampling_time
 from ensemble.store.checkpoint import FOLDER, Reference
 from ensemble.store.contents import Layout, Variable
 from ensemble.store.disk.digests import WIDTH, Digests, of_bytes
+from ensemble.store.disk.packed import FROM_A_COPY, Packed, Place, is_packed, place_of
+from ensemble.store.disk.place import require_path
 from ensemble.store.layout import CHAIN, DRAW, ROOT
 
-FORMAT_VERSION = 3
-"""1 had a file for each shard's chunk of every variable; each array tells how its own are. 2 had no digests."""
+FORMAT_VERSION = 4
+"""1 had a file for each shard's chunk of every variable; each array tells how its own are. 2 had no digests. 3 had a
+file for every chunk."""
 SEALED = 3
 """From this format on the root has a digest of itself."""
 RECORD = "maxwell"
@@ -124,7 +127,8 @@ def first_root(layout: Layout, keys: dict[str, bytes], attributes: dict[str, Any
     fixed = {key: of_bytes(data) for key, data in keys.items() if not key.endswith(suffix)}
     chains = layout.shards * layout.shard_chains
     arrays = [f"{group}/{name}" for group, variables in layout.groups.items() for name in variables]
-    chunks = {array: members[array]["chunk_grid"]["configuration"]["chunk_shape"] for array in arrays}
+    # Of the sharding codec, which all arrays of draws begin with.
+    chunks = {array: members[array]["codecs"][0]["configuration"]["chunk_shape"] for array in arrays}
     rows = {array: [""] * (chains // shape[0]) for array, shape in chunks.items()}
     digests = Digests(fixed, rows)
     record = Record(new_writer(), layout.shards, layout.shard_chains, layout.chunk_draws, draws, (), digests)
@@ -173,7 +177,7 @@ def record_as_json(record: Record) -> dict[str, Any]:
     return {"format_version": FORMAT_VERSION, "digest": UNSEALED, **record._asdict(), **nested}
 
 
-def read_root(path: Path) -> Root:
+def read_root(path: Place) -> Root:
     """Read and check the root metadata of the store at `path`; needs no lock.
 
     Raises StoreError where there is no store, StoreVersion where it is newer than this program, StoreDamaged.
@@ -185,7 +189,7 @@ def read_root(path: Path) -> Root:
     return parse_root(path, data)
 
 
-def parse_root(path: Path, data: bytes) -> Root:
+def parse_root(path: Place, data: bytes) -> Root:
     """The root whose file has these bytes; `path` is that of the store, for messages. Raises as `read_root`."""
     document = _parse(path, data)
     attributes = dict(document["attributes"])
@@ -209,9 +213,23 @@ def parse_root(path: Path, data: bytes) -> Root:
     return root
 
 
-def repair_command(path: Path) -> str:
+def repair_command(path: Place) -> str:
     """The command that goes back to the last sound commit of the store at `path`."""
     return shlex.join(["maxwell", "verify", str(path), "--repair"])
+
+
+def readable(path: str | Path) -> Place:
+    """Where the files of a store are that is read: its folder, or the archive that it was packed into."""
+    require_path(Path(path))
+    try:
+        return place_of(path)
+    except OSError as error:
+        raise StoreDamaged(f"the archive {path} is damaged: {error.strerror}. {FROM_A_COPY}") from error
+
+
+def unpack_command(path: Path) -> str:
+    """The command that makes a folder of a packed store."""
+    return shlex.join(["maxwell", "pack", str(path), "--unpack"])
 
 
 def _consolidated(member: dict[str, Any]) -> dict[str, Any]:
@@ -224,7 +242,7 @@ def _inline(metadata: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "inline", "must_understand": False, "metadata": metadata}
 
 
-def _parse(path: Path, data: bytes) -> dict[str, Any]:
+def _parse(path: Place, data: bytes) -> dict[str, Any]:
     try:
         document = json.loads(data)
     except ValueError as error:
@@ -255,7 +273,7 @@ def _seal(data: bytes | bytearray) -> slice:
     return slice(start, start + WIDTH)
 
 
-def _check_seal(path: Path, record: Any, data: bytes) -> None:
+def _check_seal(path: Place, record: Any, data: bytes) -> None:
     """StoreDamaged where the root is not as written; those of old formats cannot tell."""
     version, found = (record.get("format_version"), record.get("digest")) if isinstance(record, dict) else (None, None)
     if found is None and isinstance(version, int) and version < SEALED:
@@ -266,7 +284,7 @@ def _check_seal(path: Path, record: Any, data: bytes) -> None:
         raise _damaged(path, "its digest is not the one recorded")
 
 
-def _check_version(path: Path, record: Any) -> None:
+def _check_version(path: Place, record: Any) -> None:
     version = record.get("format_version") if isinstance(record, dict) else None
     if not isinstance(version, int):
         raise _damaged(path, "it has no format version")
@@ -276,7 +294,9 @@ def _check_version(path: Path, record: Any) -> None:
         )
 
 
-def _damaged(path: Path, why: str) -> StoreDamaged:
+def _damaged(path: Place, why: str) -> StoreDamaged:
+    if isinstance(path, Packed):
+        return StoreDamaged(f"the root metadata {path / ROOT} are damaged: {why}. {FROM_A_COPY}")
     return StoreDamaged(
         f"the root metadata {path / ROOT} are damaged: {why}. "
         "Restore that one file from a copy of the store, or go back to the commit before: "
@@ -284,9 +304,15 @@ def _damaged(path: Path, why: str) -> StoreDamaged:
     )
 
 
-def _unreadable(path: Path, error: OSError) -> StoreError:
+def _unreadable(path: Place, error: OSError) -> StoreError:
     if not path.exists():
         return StoreError(f"there is no store at {path}: check the path; a new run makes a store.")
+    if isinstance(path, Path) and is_packed(path):
+        return StoreError(
+            f"{path} is a packed store, which is read and not written: `{unpack_command(path)}` makes a folder of it."
+        )
+    if isinstance(path, Packed):
+        return StoreError(f"{path} is an archive, but not a maxwell store: it has no {ROOT}. Give the path of a run.")
     if not path.is_dir():
         return StoreError(f"{path} is a file, not a maxwell store: a store is a folder. Give the path of a run.")
     if (path / ROOT).exists():

@@ -1,7 +1,9 @@
 """The one writer of a store, whose every commit is one atomic replacement of the root metadata.
 
-Order of a commit: chunks, shard files, manifest, array lengths, root metadata, each on the disk before the next. The
-root has the digests of all that is committed, taken as it is written. What
+Order of a commit: files of draws, shard files, manifest, array lengths, root metadata, each on the disk before the
+next. The root has the digests of all that is committed, taken as it is written. Where files of draws have become many,
+another commit follows, of the same draws in larger files, which are written beside the old ones: larger files, root,
+the arrays' own metadata, removal of the old. What
 lies beyond the committed lengths is invisible to readers, and is removed or overwritten by the next writer; so a crash
 between any two operations leaves the last committed state, or the new one.
 """
@@ -20,6 +22,7 @@ from ensemble.store.arviz_schema import NAMES
 from ensemble.store.buffers import DrawBuffers
 from ensemble.store.checkpoint import Reference
 from ensemble.store.contents import Checkpoint, Layout
+from ensemble.store.disk import stop
 from ensemble.store.disk.filesystem import Filesystem
 from ensemble.store.disk.lock import Lock
 from ensemble.store.files import StoreFiles
@@ -34,7 +37,7 @@ class ZarrStore:
 
     def __init__(self, path: Path, fs: Filesystem, lock: Lock, root: Root) -> None:
         """Stand at the committed state `root`, that of an empty store, with `lock` held."""
-        self.path = path
+        self.path, self._fs = path, fs
         self._lock = lock
         self._root, self._encoded = root, b""
         self._files = StoreFiles(path, fs, root)
@@ -70,13 +73,19 @@ class ZarrStore:
         record = self._root.record
         return Layout(self._root.variables(), record.shard_chains, record.shards, record.chunk_draws)
 
+    def stop_asked(self) -> str | None:
+        """Who asked this writer to stop, as user@host; None while nobody did."""
+        return stop.asked(self.path, self._root.record.writer.token)
+
     def take_over(self) -> None:
         """Become the writer of a store that was closed, or whose writer died, and trim what was not committed."""
         record = self._root.record
         self._replace_root(self._root.attributes, record._replace(writer=new_writer()))
+        stop.forget(self.path, self._fs)
         self._trim()
         last = record.checkpoints[-1] if record.checkpoints else None
         self._must_rewind = last is not None and last.draws != record.draws
+        self._condense()
 
     def require(self, expected: Mapping[str, Any]) -> None:
         """StoreMismatch where an attribute of the run (its model's fingerprint, say) is not as expected."""
@@ -90,8 +99,8 @@ class ZarrStore:
     def append(self, shard: int, group: str, draws: Mapping[str, np.ndarray]) -> None:
         """Add draws of one shard to a group: {variable: [n, shard_chains, *shape]}, all variables at once.
 
-        They count from the next commit on. Finished chunks are written at once, beyond the committed length; the rest
-        is kept in memory. Values are copied; floats may be narrowed to the variable's dtype.
+        They count from the next commit on. Full files are written at once, beyond the committed length; the rest is
+        kept in memory. Values are copied; floats may be narrowed to the variable's dtype.
         """
         self._require_usable()
         if self._must_rewind:
@@ -101,7 +110,7 @@ class ZarrStore:
             )
         if finished := self._buffers.add(shard, group, draws):
             with self._writing():
-                self._files.write_chunks(group, shard, finished, self._root.record.chunk_draws)
+                self._files.add_chunks(group, shard, finished, self._root.record.chunk_draws)
 
     def commit(self, checkpoint: Checkpoint | None = None, attributes: Mapping[str, Any] | None = None) -> None:
         """Make all appended draws, a checkpoint and changed attributes of the run count, all of them or none.
@@ -116,7 +125,8 @@ class ZarrStore:
         repeated = checkpoint is not None and self._is_repeated(checkpoint)
         with self._writing():
             for group, shard, unfinished in self._buffers.take_unfinished():
-                self._files.write_chunks(group, shard, unfinished, draws[group] % self._root.record.chunk_draws)
+                self._files.add_chunks(group, shard, unfinished, draws[group] % self._root.record.chunk_draws)
+            self._files.flush()
             self._files.sync()
             named, digests = self._root.record.checkpoints, self._files.digests()
             tails = digests.tails(draws, self._root.record.chunk_draws) if digests else {}
@@ -129,6 +139,7 @@ class ZarrStore:
             self._files.write_lengths(self._root, self._root.at({}, record))
             self._replace_root(merged, record)
             self._files.prune_checkpoints(self._root)
+            self._condense()
 
     def load_checkpoint(self) -> Checkpoint:
         """The last committed checkpoint, every hash verified. StoreError where there is none, StoreDamaged."""
@@ -203,6 +214,16 @@ class ZarrStore:
         root = self._root.at(attributes, record)
         self._encoded = self._files.replace_root(root)
         self._root = root
+
+    def _condense(self) -> None:
+        """Put draws into fewer and larger files where there are many: a commit of its own, of the same draws."""
+        before, condensed = self._root, self._files.condense(self._root)
+        if condensed is before:
+            return
+        self._root = condensed
+        self._replace_root(before.attributes, before.record)
+        self._files.write_lengths(before, self._root)
+        self._files.remove_uncondensed(before, self._root)
 
     def _trim(self) -> None:
         """Remove what is not committed, and stand at the committed draws."""

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FACE = "maxwell.py"
 PACKAGES = ("kernels", "ensemble", "workflows", "configs")
 SHIPPED = {".py", ".gz", ".tsv", ".json", ".md", ".yaml"}
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-cluster.lock")
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +71,21 @@ def test_every_pin_of_a_lock_has_hashes_and_no_address(lock: str) -> None:
 
 
 def test_the_locks_agree_and_cover_the_declared_dependencies() -> None:
-    runtime, dev = (pins(lock) for lock in LOCKS)
+    runtime, dev, cluster = (pins(lock) for lock in LOCKS)
     assert runtime <= dev
+    assert runtime <= cluster
     tables = project()
     for declared, locked in ((tables["project"]["dependencies"], runtime), (tables["dependency-groups"]["dev"], dev)):
         names = {re.split(r"[^A-Za-z0-9-]", requirement)[0].lower() for requirement in declared}
         assert names - {pin.split("==")[0] for pin in locked} == set()
+
+
+def test_the_image_is_made_of_the_wheel_and_the_lock_and_does_not_run_as_root() -> None:
+    lines = [line for line in (ROOT / "Dockerfile").read_text("utf-8").splitlines() if not line.startswith("#")]
+    copied = {name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]}
+    assert {FACE, *PACKAGES, "pyproject.toml", "requirements-cluster.lock"} <= copied
+    assert {name for name in copied if not name.startswith("-")} - {"/wheels"} <= {
+        line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    }
+    assert [line for line in lines if line.startswith("USER")] == ["USER 1000"]
+    assert any("--require-hashes --requirement /tmp/requirements-cluster.lock" in line for line in lines)

@@ -42,6 +42,9 @@ class MemoryStore:
             for group, variables in self.layout.groups.items()
         }
 
+    def stop_asked(self) -> str | None:
+        return None
+
     def require(self, expected: Mapping[str, Any]) -> None:
         if any(self._attributes.get(name) != value for name, value in expected.items()):
             raise StoreMismatch("the attributes are others")

@@ -12,11 +12,13 @@ from importlib import metadata
 
 from ensemble.errors import MaxwellError
 from ensemble.users_code import told_by_its_lines
-from workflows.cli import check, export, inspect, models, report, resume, run, table, verify
+from workflows.cli import check, export, inspect, models, pack, report, resume, run, table, verify
+from workflows.cli.jobs import list as listing
+from workflows.cli.jobs import stop, submit, watch
 from workflows.cli.options import Print, say
 from workflows.sampling.signals import signals_interrupt
 
-COMMANDS = (run, resume, inspect, check, report, table, export, verify, models)
+COMMANDS = (run, resume, inspect, check, report, table, export, verify, pack, models, submit, watch, stop, listing)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -26,7 +26,10 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local", action="store_true", help="run in this process, without Ray")
 
 
-def add_store(parser: argparse.ArgumentParser, text: str = "the folder of a run, also while it is still going") -> None:
+def add_store(
+    parser: argparse.ArgumentParser,
+    text: str = "the folder of a run, also while it is still going, or the file it was packed into",
+) -> None:
     """The store that a command reads."""
     parser.add_argument("store", metavar="STORE", help=text)
 
@@ -44,7 +47,9 @@ def say(text: str, stream: TextIO | None = None) -> None:
     What a command did is done all the same."""
     stream = stream or sys.stdout
     try:
-        print(text, file=stream, flush=True)
+        # Paths may have bytes that are no text.
+        encoding = stream.encoding or "utf-8"
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.EIO):
             raise

@@ -16,6 +16,11 @@ def add(commands: Any) -> None:
     )
     add_sampling(parser)
     parser.add_argument("--out", metavar="STORE", help="where the run is stored (default runs/<name of CONFIG>.zarr)")
+    parser.add_argument(
+        "--go-on",
+        action="store_true",
+        help="go on with STORE if the run is there, else begin it: what a job calls that may be started again",
+    )
     parser.add_argument("--help-settings", action=Print, text=_describe, help="list every key of CONFIG and exit")
     parser.set_defaults(command=command)
 
@@ -38,11 +43,14 @@ def command(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out) if arguments.out else settings.default_store
 
     def start(progress: Any) -> Any:
+        from workflows.clusters.go_on import go_on_or_begin
         from workflows.sampling.sample import sample
 
-        return sample(settings, out, local=arguments.local, progress=progress)
+        begin = go_on_or_begin if arguments.go_on else sample
+        return begin(settings, out, local=arguments.local, progress=progress)
 
-    return to_the_end(start, out, arguments.local)
+    # A job that `maxwell stop` ended is done: with another status a scheduler would start it again.
+    return to_the_end(start, out, arguments.local, asked=0 if arguments.go_on else 130)
 
 
 def _describe() -> str:

@@ -3,26 +3,32 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ensemble.errors import MaxwellError
 from ensemble.protocol.progress import Progress
 from workflows.cli.options import say
 
+if TYPE_CHECKING:
+    from workflows.sampling.interrupt import Stop
 
-def to_the_end(start: Callable[[Progress], Any], store: Path, local: bool) -> int:
-    """Start a run, stored at `store`, and print its end; the exit status."""
+
+def to_the_end(start: Callable[[Progress], Any], store: Path, local: bool, asked: int = 130) -> int:
+    """Start a run, stored at `store`, and print its end; the exit status. asked: that of a run that was stopped by
+    `maxwell stop`."""
     from workflows.results.inspect import resume_command
     from workflows.results.inspect_text import closing_lines
     from workflows.results.progress import make_progress
-    from workflows.sampling.interrupt import LAST_COMMIT, Interrupted
+    from workflows.sampling.interrupt import LAST_COMMIT, Interrupted, Stop
 
     progress = make_progress()
     try:
         run = start(progress)
-    except (Interrupted, KeyboardInterrupt) as stop:
+    except (Interrupted, KeyboardInterrupt) as interrupted:
         progress.close()
-        return _interrupted(store, stop.kept if isinstance(stop, Interrupted) else LAST_COMMIT, local)
+        stop = interrupted.stop if isinstance(interrupted, Interrupted) else Stop(LAST_COMMIT)
+        _say_how_to_go_on(store, stop, local)
+        return 130 if stop.by is None else asked
     except MaxwellError as error:
         if not error.began:
             raise
@@ -67,12 +73,11 @@ def _fit_lines(run: Any) -> list[str]:
     return lines
 
 
-def _interrupted(store: Path, kept: str, local: bool) -> int:
+def _say_how_to_go_on(store: Path, stop: "Stop", local: bool) -> None:
     from workflows.results.inspect import resume_command
 
     if store.exists():
-        advice = f"{kept} can be found in {store}. Go on with:\n  {resume_command(store, local)}"
+        advice = f"{stop.kept} can be found in {store}. Go on with:\n  {resume_command(store, local)}"
     else:
         advice = "there was nothing to keep yet"
-    say(f"maxwell: interrupted; {advice}", sys.stderr)
-    return 130
+    say(f"maxwell: {stop}; {advice}", sys.stderr)

@@ -57,6 +57,8 @@ def _lines(found: Verified) -> list[str]:
         return [head, "All are as they were written." if found.digests else "All can be read."]
     lines = [head, f"{len(found.damaged)} damaged:", *(f"  {damage.file}: {damage.why}" for damage in found.damaged)]
     if found.lost is None:
+        if found.path.is_file():
+            return [*lines, stores.FROM_A_COPY]
         return [
             *lines,
             "Restore them from a copy of the store, or go back to the last sound commit: "

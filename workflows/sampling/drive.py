@@ -14,7 +14,7 @@ from ensemble.run.sitting import Sitting
 from ensemble.store.protocol import RunStore
 from workflows.modelling.model import Model
 from workflows.results.run import Run
-from workflows.sampling.interrupt import EVERY_ROUND, LAST_COMMIT, Interrupted
+from workflows.sampling.interrupt import EVERY_ROUND, LAST_COMMIT, Interrupted, Stop
 from workflows.sampling.problem import Problem
 from workflows.sampling.signals import StopOnSignal
 
@@ -27,11 +27,11 @@ def drive(
     progress: Progress,
     begin: Callable[[Coordinator], None],
     attributes: Mapping[str, Any] = MappingProxyType({}),
-) -> str | None:
+) -> Stop | None:
     """Run to the end; the first Ctrl-C (or SIGTERM, SIGHUP, SIGUSR1, ...) stops after the round, the second at once.
 
-    begin: starts or resumes the coordinator. attributes: of the store, committed with all else. Returns what is kept
-    (see Interrupted) where the user stopped it before its goals were met, else None. MaxwellErrors say that it began.
+    begin: starts or resumes the coordinator. attributes: of the store, committed with all else. Returns how the
+    user stopped it before its goals were met, else None. MaxwellErrors say that it began.
     """
     for sentence in problem.spec.structure.joined:
         progress.message(sentence)
@@ -43,16 +43,16 @@ def drive(
             begin(coordinator)
             outcome = coordinator.run()
         except WorkersLost:
-            return LAST_COMMIT
+            return Stop(LAST_COMMIT)
         except MaxwellError as error:
             error.began = True
             raise
-    return EVERY_ROUND if outcome.interrupted and not outcome.done else None
+    return Stop(EVERY_ROUND, outcome.by) if outcome.interrupted and not outcome.done else None
 
 
-def ended(path: Path, given: Model | None, *, kept: str | None) -> Run:
-    """The run at `path`. Raises Interrupted where the user stopped it; kept: what is kept then."""
+def ended(path: Path, given: Model | None, *, stop: Stop | None) -> Run:
+    """The run at `path`. Raises Interrupted where the user stopped it."""
     run = Run(path, given)
-    if kept is not None:
-        raise Interrupted(run, kept)
+    if stop is not None:
+        raise Interrupted(run, stop)
     return run

@@ -78,6 +78,11 @@ def without_structure(settings: Settings, given: Model | None) -> Settings | Non
     fits = target.has_gradient and not target.auxiliary and target.dimension <= WIDEST_JOINT
     if settings.kernels.levels or settings.start.store is not None or not fits:
         return None
+    return in_one_block(settings)
+
+
+def in_one_block(settings: Settings) -> Settings:
+    """The settings with all parameters in one block, moved by the gradient."""
     kernels = settings.kernels.model_copy(update={"levels": {ALL_SITES: JOINT}})
     return settings.model_copy(update={"kernels": kernels})
 

@@ -12,6 +12,7 @@ from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
 from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
+from workflows.sampling.interrupt import Stop
 from workflows.sampling.problem import Problem, find_problem
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.sample import sample
@@ -50,13 +51,13 @@ def resume(
             shown.message(changed)
         problem = find_problem(recorded_model(path, attributes, given), settings)
         with take_over() as store:
-            kept = _gone_on(store, problem, settings, given, local, shown)
-    return ended(path, given, kept=kept)
+            stop = _gone_on(store, problem, settings, given, local, shown)
+    return ended(path, given, stop=stop)
 
 
 def _gone_on(
     store: RunStore, problem: Problem, settings: Settings, given: Model | None, local: bool | None, shown: Progress
-) -> str | None:
+) -> Stop | None:
     """One sitting of a run, from its last checkpoint on; see `drive`."""
     stored = {name: variable.dtype for name, variable in store.layout.groups["posterior"].items()}
     chosen = run_settings(settings, problem, store.attributes.get(starts.GENERATION, 0), stored)

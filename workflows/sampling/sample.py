@@ -20,7 +20,7 @@ from workflows.sampling.drive import drive, ended
 from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
 from workflows.sampling.problem import Problem, find_problem, without_structure
 from workflows.sampling.run_settings import run_settings
-from workflows.sampling.store_plan import layout, narrowed, types
+from workflows.sampling.store_plan import draws_of_a_chunk, layout, narrowed, types, variables
 from workflows.sampling.versions import versions
 from workflows.settings.loading import Settings
 
@@ -97,13 +97,18 @@ def _sampled(
             problem,
             chosen.shard,
             chosen.superchains,
-            min(settings.store.commit_rounds * chosen.shard.draws, chosen.record.max_draws),
+            draws_of_a_chunk(
+                variables(problem, stored)["posterior"].values(),
+                chosen.superchains * chosen.shard.stored,
+                settings.store.commit_rounds * chosen.shard.draws,
+                chosen.record.max_draws,
+            ),
             stored,
         )
         attributes = _attributes(settings, problem, generation, is_object(settings.model.name, given))
         with stores.create(path, arrays, attributes, over=left is not None) as store:
-            kept = drive(fleet, store, problem, chosen, shown, lambda runs: runs.start(begin.handover))
-    return ended(path, given, kept=kept)
+            stop = drive(fleet, store, problem, chosen, shown, lambda runs: runs.start(begin.handover))
+    return ended(path, given, stop=stop)
 
 
 def _attributes(settings: Settings, problem: Problem, generation: int, as_object: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from workflows.results.temporary import TemporaryFolder
 from workflows.sampling import resume as resuming
 from workflows.sampling import sample as sampling
 from workflows.sampling.configuration import named_settings
-from workflows.sampling.interrupt import Interrupted
+from workflows.sampling.interrupt import Interrupted, Stop
 from workflows.settings.loading import Settings, make_settings
 from workflows.settings.source import Changes
 
@@ -166,8 +166,8 @@ def _in_hand(work: Callable[[Progress], Run], found: Callable[[], OwnRun], progr
     shown = _display(progress)
     try:
         work(shown)
-    except Interrupted:
-        return _stopped(found(), shown)
+    except Interrupted as interrupted:
+        return _stopped(found(), shown, interrupted.stop)
     except KeyboardInterrupt:
         # The second one, or one before the first round: what was committed stays in a session's hands.
         if not is_interactive() or (kept := _committed(found)) is None:
@@ -193,12 +193,14 @@ def _committed(found: Callable[[], OwnRun]) -> OwnRun | None:
         return None
 
 
-def _stopped(run: OwnRun, shown: Progress) -> OwnRun:
+def _stopped(run: OwnRun, shown: Progress, stop: Stop | None = None) -> OwnRun:
     """Return the run in a session that goes on anyway; a script must not go on as if the run were finished."""
-    stop = Interrupted(run)
     if not is_interactive():
-        raise stop from None
-    shown.message("Interrupted: what was sampled so far is in the run that was returned. Its resume() goes on.")
+        raise Interrupted(run, stop) from None
+    shown.message(
+        f"{str(stop or Stop()).capitalize()}: what was sampled so far is in the run that was returned. Its resume() "
+        "goes on."
+    )
     return run
 
 

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -11,6 +12,21 @@ from ensemble.fleet.stop_signals import STOP_SIGNALS
 
 ALWAYS = (signal.SIGINT, signal.SIGTERM)
 """Taken whatever was done about them; the others are left to who handles or ignores them (nohup; a user's script)."""
+
+
+_patience = ContextVar("patience", default=False)
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """In this block, a run that was asked to stop does nothing about further signals. A scheduler sends one to the
+    program, to those around it, which pass it on, and to all of a job at once: a second one says nothing new, and what
+    takes too long is killed."""
+    before = _patience.set(True)
+    try:
+        yield
+    finally:
+        _patience.reset(before)
 
 
 class StopOnSignal:
@@ -39,6 +55,8 @@ class StopOnSignal:
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self._received = True
+        if _patience.get():
+            return
         _restored({n: interrupt if handler == signal.SIG_DFL else handler for n, handler in self._before.items()})
 
 

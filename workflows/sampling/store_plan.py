@@ -1,7 +1,7 @@
 """What the store of a run holds: its variables and arrays, and how many draws its budget has room for."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import jax
@@ -16,6 +16,10 @@ from workflows.settings.loading import Settings, SettingsError
 
 FEW = 1000
 """Numbers a draw up to which a variable is in double precision whatever the budget."""
+
+CHUNKS = 1 << 20
+"""Bytes that a chunk of every variable should have together. They are encoded and digested anew by every commit until
+they are full, which takes two milliseconds at most, and the root has a digest of each."""
 
 WAITING = 7
 """Batches of a replica that wait for their halves, at most: as many as the number of rounds has binary digits that are
@@ -74,7 +78,7 @@ def variables(problem: Problem, chosen: Types = DOUBLE) -> dict[str, dict[str, V
 def layout(
     problem: Problem, shard: ShardSettings, superchains: int, chunk_draws: int, chosen: Types = DOUBLE
 ) -> Layout:
-    """The arrays of the store. chunk_draws: draws in a chunk of a file."""
+    """The arrays of the store. chunk_draws: draws in a chunk."""
     model = problem.model
     static = {
         group: {name: (tuple(model.dims.get(name, ())), np.asarray(values)) for name, values in arrays.items()}
@@ -86,6 +90,13 @@ def layout(
     used |= {dim for arrays in static.values() for names, _ in arrays.values() for dim in names}
     coords = {dim: labels for dim, labels in model.coords.items() if dim in used}
     return Layout(groups, shard.stored, superchains, chunk_draws, coords, static)
+
+
+def draws_of_a_chunk(variables: Iterable[Variable], chains: int, commit_draws: int, max_draws: int) -> int:
+    """Draws in a chunk: those of a commit, or of as many commits as stay below CHUNKS bytes in all variables of the
+    posterior. chains: all that are stored."""
+    draw = sum(math.prod(variable.shape) * np.dtype(variable.dtype).itemsize for variable in variables)
+    return min(commit_draws * max(1, CHUNKS // (chains * draw * commit_draws)), max_draws)
 
 
 def affordable_draws(settings: Settings, problem: Problem, shard: ShardSettings, chosen: Types) -> int:

@@ -59,7 +59,7 @@ def section_of(field: FieldInfo) -> type[BaseModel] | None:
 
 def _sentence(schema: type[BaseModel], content: dict[str, Any], item: Any) -> str:
     location = tuple(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
+    if item["type"] in ("extra_forbidden", "invalid_key"):
         return _unknown(schema, location)
     reason = None
     if item["type"] == "value_error":

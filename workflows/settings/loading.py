@@ -10,7 +10,7 @@ from workflows.settings.errors import SettingsError, allowed, section_of
 from workflows.settings.schema import Settings
 from workflows.settings.source import Changes, KeyPath, lookup, merge, read_config, read_overrides, short
 
-__all__ = ["Settings", "SettingsError", "describe", "load_settings", "make_settings", "resume_settings"]
+__all__ = ["Settings", "SettingsError", "describe", "load_settings", "make_settings", "require_same", "resume_settings"]
 
 RESUMABLE = ("goals", "limits", "ensemble.workers", "ensemble.address", "ensemble.start_seconds")
 """What a resumed run may change: when to stop, and on what to run; never what is drawn."""
@@ -56,6 +56,32 @@ def resume_settings(stored: Mapping[str, Any], overrides: Changes = (), name: st
     if after is None or problems:
         raise SettingsError(f"the changes for a resumed run, which may set only {MAY_CHANGE}", problems + faults)
     return after
+
+
+def require_same(stored: Mapping[str, Any], wanted: Settings) -> None:
+    """Raise SettingsError unless the run that began with the settings `stored` draws what `wanted` asks for, so that it
+    may go on with them: only goals, limits and workers may differ."""
+    before, after = _fixed(stored), _fixed(wanted.model_dump(mode="json"))
+    differing = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if differing:
+        said = [f"{name}: the run has {_given(before, name)}, now {_given(after, name)}" for name in differing]
+        advice = f"go on with the settings that it began with (only {MAY_CHANGE} may differ), or name another place"
+        raise SettingsError("the settings, for a run that has begun", [*said, advice])
+
+
+def _fixed(content: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """What a run must keep, flat: values by dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        name = f"{above}{key}"
+        if any(name == free or name.startswith(f"{free}.") for free in RESUMABLE):
+            continue
+        found.update(_fixed(value, f"{name}.") if isinstance(value, Mapping) else {name: value})
+    return found
+
+
+def _given(flat: Mapping[str, Any], name: str) -> str:
+    return short(flat[name]) if name in flat else "nothing"
 
 
 def _may_change(content: dict[str, Any], path: KeyPath, value: Any) -> bool:

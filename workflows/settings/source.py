@@ -61,7 +61,7 @@ def read_config(path: Path) -> tuple[dict[str, Any], list[str]]:
         content = parse_yaml(text)
     except FileNotFoundError:
         return {}, [_missing(path)]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         return {}, [f"{path} cannot be read as text: {error}"]
     except yaml.YAMLError as error:
         return {}, [f"{path} is not valid YAML: {yaml_problem(error)}"]

@@ -12,6 +12,16 @@ from ensemble.store.disk.filesystem import Filesystem
 ELSEWHERE = "name another place (--out, in Python out=...)"
 
 
+def require_path(path: Path) -> None:
+    """StoreError for a text that names no file on any disk."""
+    try:
+        named = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        named = False
+    if not named:
+        raise StoreError(f"{str(path)!r} is no path: it has characters that no name of a file can have.")
+
+
 def staging(path: Path) -> Path:
     """Where the store at `path` is built, to be renamed once it is whole."""
     return path.with_name(f".{path.name}.creating")
@@ -36,6 +46,7 @@ def require_place(path: Path, fs: Filesystem, *, free: bool = True) -> None:
 
     free: whether nothing may be there yet.
     """
+    require_path(path)
     with place_errors(path):
         if free:
             require_free(path)

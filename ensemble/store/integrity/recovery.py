@@ -1,16 +1,19 @@
 """The last sound commit of a store that is damaged, and what is lost by going back to it."""
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.checkpoint import Reference
+from ensemble.store.chunking.grid import coarsened, with_grid
 from ensemble.store.contents import Damage
 from ensemble.store.disk.digests import group_of
 from ensemble.store.disk.filesystem import Filesystem
-from ensemble.store.integrity.checks import Checks, is_foreign
+from ensemble.store.integrity.checks import Checks, bytes_of, is_foreign
 from ensemble.store.integrity.verification import checkpoint_files, files_of
 from ensemble.store.layout import ROOT
 from ensemble.store.root import Record, Root, encode_member, encode_root, parse_root, read_root
@@ -55,7 +58,7 @@ def _root(path: Path) -> tuple[Root, tuple[str, ...]]:
     except StoreDamaged:
         for earlier in _earlier_roots(path):
             if not is_foreign(path, earlier):
-                return _without_pruned(path, earlier), (f"what was committed last, with {ROOT}",)
+                return _without_pruned(path, _in_files_since(path, earlier)), (f"what was committed last, with {ROOT}",)
         raise
     return root, ()
 
@@ -64,6 +67,19 @@ def _without_pruned(path: Path, root: Root) -> Root:
     """An earlier root without the checkpoints that the commit after it removed."""
     kept = (named for named in root.record.checkpoints if (path / checkpoints.FOLDER / str(named.epoch)).is_dir())
     return root._replace(record=root.record._replace(checkpoints=tuple(kept)))
+
+
+def _in_files_since(path: Path, root: Root) -> Root:
+    """An earlier root with its draws in the files that they were put into since, as the arrays' own metadata tell."""
+    members = dict(root.members)
+    for group, variables in root.variables().items():
+        for name in variables:
+            array = f"{group}/{name}"
+            with suppress(ValueError, KeyError, TypeError):
+                told = json.loads(bytes_of(path / array / ROOT))
+                if coarsened(root.members[array], told):
+                    members[array] = with_grid(root.members[array], told)
+    return root._replace(members=members)
 
 
 def mend(path: Path, fs: Filesystem, recovery: Recovery) -> None:
@@ -111,14 +127,14 @@ def _states(path: Path, root: Root, damaged: set[str]) -> Iterator[Root]:
     """Sound states, the latest first: that of the root, those of its checkpoints, and draws without a checkpoint."""
     record = root.record
     whole = [named for named in record.checkpoints if not _damaged_checkpoint(named.epoch, damaged)]
-    if not _damaged_draws(root, damaged) and (not record.checkpoints or record.checkpoints[-1] in whole):
+    if not _damaged_draws(path, root, damaged) and (not record.checkpoints or record.checkpoints[-1] in whole):
         yield root.at(root.attributes, record._replace(checkpoints=tuple(whole)))
     for named in reversed(whole):
         back = record.back_at(named)
         state = _as_committed(path, root, back._replace(checkpoints=tuple(c for c in whole if c.epoch <= named.epoch)))
-        if not _damaged_draws(state, damaged):
+        if not _damaged_draws(path, state, damaged):
             yield state
-    yield _before_the_damage(root, damaged, whole)
+    yield _before_the_damage(path, root, damaged, whole)
 
 
 def _as_committed(path: Path, root: Root, record: Record) -> Root:
@@ -130,16 +146,16 @@ def _as_committed(path: Path, root: Root, record: Record) -> Root:
     return root.at(_uncounted(root), record)
 
 
-def _before_the_damage(root: Root, damaged: set[str], whole: list[Reference]) -> Root:
+def _before_the_damage(path: Path, root: Root, damaged: set[str], whole: list[Reference]) -> Root:
     """All full chunks before the first damaged one, in it and in all groups that grow along with it, and the last
     checkpoint that is whole: the run goes on from there, after a gap."""
     record = root.record.back_at(whole[-1]) if whole else root.record
-    chunks = Checks(root).chunks
-    hit = [chunks[file] for file in damaged if file in chunks]
+    checks = Checks(root)
+    sound = [(file, checks.sound_draws(file, bytes_of(path / file))) for file in damaged if file in checks.files]
     draws = dict(record.draws)
     for group, committed in record.draws.items():
-        alike = [chunk for chunk in hit if record.draws[group_of(chunk.array)] == committed]
-        draws[group] = min([committed, *(chunk.chunk * record.chunk_draws for chunk in alike)])
+        alike = [count for file, count in sound if record.draws[group_of(file)] == committed]
+        draws[group] = min([committed, *alike])
     tails = record.digests.tails(record.draws, record.chunk_draws) if record.digests else {}
     kept = {array: tail for array, tail in tails.items() if draws[group_of(array)] == record.draws[group_of(array)]}
     named = (whole[-1]._replace(draws=draws, tails=kept),) if whole else ()
@@ -155,9 +171,10 @@ def _damaged_checkpoint(epoch: int, damaged: set[str]) -> bool:
     return any(file.startswith(f"{checkpoints.FOLDER}/{epoch}/") for file in damaged)
 
 
-def _damaged_draws(root: Root, damaged: set[str]) -> bool:
-    """Whether a chunk with draws of this state is damaged."""
-    return not damaged.isdisjoint(Checks(root).chunks)
+def _damaged_draws(path: Path, root: Root, damaged: set[str]) -> bool:
+    """Whether draws of this state are damaged: a file has those of many states."""
+    checks = Checks(root)
+    return any(checks.draws_file(file, bytes_of(path / file)) for file in damaged.intersection(checks.files))
 
 
 def _losses(before: Record, after: Record) -> Iterator[str]:

@@ -1,11 +1,11 @@
 """Every file of a store looked at, and what is damaged."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from ensemble.errors import StoreDamaged
 from ensemble.store import checkpoint as checkpoints
 from ensemble.store.contents import Damage, Verification
+from ensemble.store.disk.packed import Place
 from ensemble.store.integrity.checks import Checks, is_foreign, remedy
 from ensemble.store.layout import ROOT
 from ensemble.store.root import Root, read_root
@@ -20,7 +20,7 @@ Looked = tuple[str, int, str]
 """A file's path in the store, its size, and what is wrong with it."""
 
 
-def verify(path: Path) -> Verification:
+def verify(path: Place) -> Verification:
     """Look at every committed file of a store, also while it is being written: then at one committed state.
 
     Raises StoreError where there is no store, StoreVersion where it is newer than this program.
@@ -30,10 +30,9 @@ def verify(path: Path) -> Verification:
         try:
             root = read_root(path)
         except StoreDamaged as error:
-            size = (path / ROOT).stat().st_size if (path / ROOT).exists() else 0
-            return Verification(1, size, (Damage(ROOT, str(error)),), digests=True)
+            return Verification(1, _root_size(path), (Damage(ROOT, str(error)),), digests=True)
         if is_foreign(path, root):
-            return Verification(1, (path / ROOT).stat().st_size, (Damage(ROOT, FOREIGN),), digests=True)
+            return Verification(1, _root_size(path), (Damage(ROOT, FOREIGN),), digests=True)
         found = verify_at(path, root)
         # A writer prunes checkpoints and gives up draws: what is amiss must be so at the state that is committed, or,
         # where commits come faster than files can be looked at, at several states.
@@ -43,7 +42,7 @@ def verify(path: Path) -> Verification:
             return found._replace(damaged=tuple(damage for damage in found.damaged if damage.file in lasting))
 
 
-def read_verified_root(path: Path) -> Root:
+def read_verified_root(path: Place) -> Root:
     """The root, and all metadata below it as it says. Raises as `read_root`."""
     for state in range(STATES):
         root = read_root(path)
@@ -59,33 +58,33 @@ def read_verified_root(path: Path) -> Root:
     return root
 
 
-def verify_at(path: Path, root: Root) -> Verification:
+def verify_at(path: Place, root: Root) -> Verification:
     """Look at every file of one committed state, the root's own aside."""
     looked = [*files_of(path, root), *checkpoint_files(path, root)]
-    size = (path / ROOT).stat().st_size
+    size = _root_size(path)
     damaged = tuple(Damage(file, why) for file, _, why in looked if why)
     return Verification(1 + len(looked), size + sum(n for _, n, _ in looked), damaged, root.record.digests is not None)
 
 
-def files_of(path: Path, root: Root) -> Iterator[Looked]:
+def files_of(path: Place, root: Root) -> Iterator[Looked]:
     """Metadata, coordinates, static arrays and chunks."""
     checks = Checks(root)
     for member in root.members:
         yield _look(path, f"{member}/{ROOT}", checks.member)
     for file in checks.fixed:
         yield _look(path, file, checks.fixed_file)
-    for file in checks.chunks:
-        yield _look(path, file, checks.chunk)
+    for file in checks.files:
+        yield _look(path, file, checks.draws_file)
 
 
-def checkpoint_files(path: Path, root: Root) -> Iterator[Looked]:
+def checkpoint_files(path: Place, root: Root) -> Iterator[Looked]:
     """Those of all checkpoints that the root names."""
     for reference in root.record.checkpoints:
         for file, data, why in checkpoints.files_of(path, reference):
-            yield str(file.relative_to(path)), len(data or b""), why
+            yield f"{checkpoints.FOLDER}/{reference.epoch}/{file.name}", len(data or b""), why
 
 
-def _look(path: Path, file: str, check: Callable[[str, bytes], str]) -> Looked:
+def _look(path: Place, file: str, check: Callable[[str, bytes], str]) -> Looked:
     try:
         data = (path / file).read_bytes()
     except FileNotFoundError:
@@ -95,8 +94,15 @@ def _look(path: Path, file: str, check: Callable[[str, bytes], str]) -> Looked:
     return file, len(data), check(file, data)
 
 
-def _same(path: Path, root: Root) -> bool:
+def _same(path: Place, root: Root) -> bool:
     try:
         return read_root(path) == root
     except StoreDamaged:
         return False
+
+
+def _root_size(path: Place) -> int:
+    try:
+        return len((path / ROOT).read_bytes())
+    except OSError:
+        return 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +21,14 @@ from ensemble.store import arviz_object
 from ensemble.store import layout as layouts
 from ensemble.store import opening as stores
 from ensemble.store.checkpoint import FORMAT_VERSION
-from ensemble.store.chunks import Codec
+from ensemble.store.chunking.codec import Codec
+from ensemble.store.chunking.grid import Place, of_member
+from ensemble.store.chunking.sharded import split
 from ensemble.store.contents import Checkpoint, Layout, Variable
 from ensemble.store.writer import ZarrStore
 from tests.support.store_roots import as_before_digests, edit_root
 
+DATA = Path(__file__).parents[2] / "data"
 SHARDS, CHAINS = 3, 2
 LAYOUT = Layout(
     groups={
@@ -122,9 +126,10 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def both_kinds_of_chunks() -> Iterator[None]:
-    """The chunks of `a` and `L` have one shard's chains, those of scalars all chains."""
+    """The chunks of `a` and `L` have one shard's chains, those of scalars all chains, each in a file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layouts, "SMALL_CHUNK", 200)
+        patch.setattr(layouts, "FIRST_FILE", 0)
         yield
 
 
@@ -305,23 +310,33 @@ def test_small_chunks_have_the_chains_of_all_shards(store: ZarrStore) -> None:
     store.commit()
     folders = {name: store.path / "posterior" / name for name in ("mu", "a")}
     assert sorted(file.name for file in folders["mu"].glob("c.*")) == ["c.0.0", "c.0.1"]
-    assert sorted(file.name for file in folders["a"].glob("c.*")) == [f"c.{s}.{c}.0" for s in range(3) for c in (0, 1)]
+    assert sorted(file.name for file in folders["a"].glob("c.*")) == ["c.0.0.0", "c.0.1.0"]
+    chunks = split(
+        (folders["a"] / "c.0.0.0").read_bytes(), of_member(json.loads((folders["a"] / "zarr.json").read_text()))
+    )
+    assert set(chunks) == {Place(shard, 0) for shard in range(SHARDS)}
 
 
-def test_a_store_of_the_first_format_is_gone_on_with(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its chunks were all of one shard each."""
-    monkeypatch.setattr(layouts, "SMALL_CHUNK", 0)
-    with stores.create(path, LAYOUT, ATTRIBUTES) as store:
-        append(store, {"posterior": 6, "sample_stats": 3})
-        store.commit(checkpoint(1))
-    monkeypatch.undo()
-    edit_root(path, lambda d: as_before_digests(d, 1))
-    assert_holds(stores.reader(path).groups(), {"posterior": 6, "sample_stats": 3})
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_store_of_an_earlier_format_is_gone_on_with(path: Path, version: int) -> None:
+    """Each of its chunks was a file, in the first format of one shard each; 1 and 2 had no digests."""
+    shutil.unpack_archive(DATA / f"store_format_{1 if version == 1 else 3}.zip", path)
+    if version == 2:
+        edit_root(path, lambda d: as_before_digests(d, 2))
+    counts = {"posterior": 6, "sample_stats": 4, "warmup_sample_stats": 4}
+    assert_holds(stores.reader(path).groups(), counts)
+    assert stores.reader(path).groups()["constant_data"]["cell"].values.tolist() == ["p", "q", "r"]
+    assert not stores.verify(path).damaged
+    assert_same(stores.reader(path).last_checkpoint(), checkpoint(1))
     with stores.reopen(path) as store:
+        assert_same(store.load_checkpoint(), checkpoint(1))
         append(store, {"posterior": 7, "sample_stats": 2})
         store.commit(checkpoint(2))
-    assert_holds(stores.reader(path).groups(), {"posterior": 13, "sample_stats": 5})
-    assert (path / "posterior" / "mu" / "c.2.3").exists()
+    counts |= {"posterior": 13, "sample_stats": 6}
+    assert_holds(stores.reader(path).groups(), counts)
+    assert_holds(xarray.open_datatree(path, engine="zarr"), counts)
+    assert not stores.verify(path).damaged
+    assert (path / "posterior" / "mu" / ("c.2.3" if version == 1 else "c.0.3")).exists()
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int8", "int32", "int64", "float32", "float64"])
@@ -334,11 +349,11 @@ def test_chunks_are_the_bytes_that_zarr_writes(dtype: str, tmp_path: Path) -> No
         store.commit()
     array = zarr.open_array(tmp_path / "run.zarr" / "posterior" / "x", mode="r+")
     own = {file.name: file.read_bytes() for file in array.store.root.glob("c.*")}
-    codec = Codec(array.metadata.to_dict() | {"data_type": dtype})
+    codec = Codec(member := array.metadata.to_dict() | {"data_type": dtype})
     np.testing.assert_array_equal(array[...], values)
     array[...] = values
     assert own == {file.name: file.read_bytes() for file in array.store.root.glob("c.*")}
-    first = own["c.0.0.0"]
+    first = split(own["c.0.0.0"], of_member(member))[Place(0, 0)]
     assert codec.encode(codec.decode(first)) == first
 
 
@@ -515,6 +530,7 @@ def finished(store: ZarrStore) -> Path:
 
 def test_a_checkpoint_of_another_version_is_not_gone_on_from(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ensemble.store.checkpoint.FORMAT_VERSION", 99)
+    monkeypatch.setattr("ensemble.store.checkpoint.READABLE", (99,))
     with (
         pytest.raises(
             StoreVersion, match=rf"has format {FORMAT_VERSION} and this version goes on from format 99: resume with"
@@ -530,7 +546,7 @@ def test_a_checkpoint_of_another_version_is_not_gone_on_from(finished: Path, mon
 @pytest.mark.parametrize("reader", READERS)
 def test_a_newer_format_is_said_so(reader, finished: Path) -> None:
     edit_root(finished, lambda d: d["attributes"]["maxwell"].update(format_version=99))
-    with pytest.raises(StoreVersion, match="format 99; this program reads formats up to 3: update maxwell"):
+    with pytest.raises(StoreVersion, match="format 99; this program reads formats up to 4: update maxwell"):
         reader(finished)
 
 
@@ -558,21 +574,21 @@ def test_a_damaged_root_is_said_so(reader, damage, finished: Path) -> None:
 
 @pytest.mark.parametrize("reader", [lambda path: stores.reader(path).groups(), stores.reopen])
 def test_lost_draws_are_said_so(reader, finished: Path) -> None:
-    (finished / "posterior" / "a" / "c.1.0.0").unlink()
+    (finished / "posterior" / "a" / "c.0.0.0").unlink()
     with pytest.raises(
-        StoreDamaged, match=r"1 files with committed draws are missing from .*/a, the first is c\.1\.0\.0"
+        StoreDamaged, match=r"1 files with committed draws are missing from .*/a, the first is c\.0\.0\.0"
     ):
         reader(finished)
 
 
 def test_changed_draws_are_noticed(finished: Path) -> None:
-    file = finished / "posterior" / "a" / "c.1.1.0"
+    file = finished / "posterior" / "a" / "c.0.1.0"
     data = bytearray(file.read_bytes())
     data[-6] ^= 1
     file.write_bytes(data)
-    with pytest.raises(StoreDamaged, match=r"c\.1\.1\.0 is damaged: it cannot be decoded.*verify .* --repair"):
+    with pytest.raises(StoreDamaged, match=r"c\.0\.1\.0 is damaged: it cannot be decoded.*verify .* --repair"):
         stores.reopen(finished)
-    with pytest.raises(StoreDamaged, match=r"c\.1\.1\.0 is damaged"):
+    with pytest.raises(StoreDamaged, match=r"c\.0\.1\.0 is damaged"):
         _ = stores.reader(finished).arviz().posterior["a"].values
 
 

@@ -24,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ensemble.errors import StoreDamaged, StoreError
 from ensemble.store import layout as layouts
 from ensemble.store import opening as stores
+from ensemble.store.chunking import condensing
 from ensemble.store.contents import Checkpoint, Layout, Variable
 from ensemble.store.disk.filesystem import DISK, Filesystem
 from ensemble.store.writer import ZarrStore
@@ -40,9 +41,13 @@ POWERS = ["stays", "cut", "flickers"]
 
 @pytest.fixture(scope="module", autouse=True)
 def both_kinds_of_chunks() -> Iterator[None]:
-    """The chunks of `a` have one shard's chains, those of the others all chains."""
+    """The chunks of `a` have one shard's chains, those of the others all chains; the next round puts `a` into larger
+    files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layouts, "SMALL_CHUNK", 100)
+        patch.setattr(layouts, "FIRST_FILE", 200)
+        patch.setattr(condensing, "MOST_FILES", 4)
+        patch.setattr(condensing, "LEAST_EACH", 1)
         yield
 
 
@@ -228,11 +233,14 @@ def test_a_crash_anywhere_in_a_creation_leaves_a_whole_store_or_none(tmp_path: P
 
 @pytest.mark.parametrize("power", ["stays", "cut"])
 def test_a_crash_anywhere_in_a_rewind_leaves_before_or_after(base: Path, tmp_path: Path, power: str) -> None:
-    after = moment(base)
     with stores.reopen(base) as store:
         add(store, {"posterior": [90, 91, 92, 93], "sample_stats": [90]})
         store.commit()
-    before = contents(base)
+    before, rewound = contents(base), tmp_path / "rewound"
+    shutil.copytree(base, rewound)
+    with stores.reopen(rewound) as store:
+        store.rewind()
+    after = moment(rewound)
     for fs in crashes(power):
         path = tmp_path / f"run-{fs.limit}"
         shutil.copytree(base, path)

@@ -16,6 +16,7 @@ from workflows.cli.main import main
 from workflows.modelling import registry as models
 from workflows.results.fit.check import FitError
 from workflows.results.inspect import SUMMARY_KEYS, summarise
+from workflows.sampling.interrupt import Stop
 from workflows.settings.loading import make_settings, resume_settings
 
 STORED = make_settings({"model": {"name": "airway"}}).model_dump(mode="json")
@@ -28,7 +29,7 @@ def fakes_are_of_the_program(monkeypatch):
 
 
 class Interrupted(MaxwellError):
-    kept = "every finished round"
+    stop = Stop()
 
 
 class StoreDamaged(MaxwellError):
@@ -81,7 +82,9 @@ def sampling(monkeypatch):
     package = "workflows.sampling"
     stand_in_module(monkeypatch, package, "sample", sample=stand_in.sample)
     stand_in_module(monkeypatch, package, "resume", resume=stand_in.resume)
-    stand_in_module(monkeypatch, package, "interrupt", Interrupted=Interrupted, LAST_COMMIT="the last commit")
+    stand_in_module(
+        monkeypatch, package, "interrupt", Interrupted=Interrupted, LAST_COMMIT="the last commit", Stop=Stop
+    )
     return stand_in
 
 

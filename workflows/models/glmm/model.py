@@ -102,7 +102,7 @@ def _check(
 ) -> None:
     """Raise ModelError for a setting that makes no model; names of precisions are the front end's to check."""
     for name, chosen, allowed in (("estimator", estimator, (*ESTIMATORS, EXACT)), ("start", start, STARTS)):
-        if chosen not in allowed:
+        if chosen not in tuple(allowed):  # a dictionary asks for a hash, which a list given has not
             raise ModelError(f"glmm: {name} = {chosen!r}; allowed are {', '.join(allowed)}")
     for name, value in (("samples", samples), ("individuals", individuals)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -15,7 +15,7 @@ class ReportError(MaxwellError):
 def default_output(store: str | Path) -> Path:
     """Beside the store, under its name: runs/airway.html for runs/airway.zarr."""
     path = Path(store).resolve()
-    return path.with_name(f"{path.name.removesuffix('.zarr')}.html")
+    return path.with_name(f"{path.name.removesuffix('.zip').removesuffix('.zarr')}.html")
 
 
 def write_report(store: str | Path, out: str | Path | None = None) -> Path:
@@ -24,8 +24,8 @@ def write_report(store: str | Path, out: str | Path | None = None) -> Path:
     A file that is there already is replaced, as a whole. Raises StoreError where there is no store, ReportError where
     `out` cannot be written; that is found out before the work, not after it.
     """
-    path = Path(out) if out is not None else default_output(store)
     facts = Facts(store)
+    path = Path(out) if out is not None else default_output(store)
     draft = _writable(path)
     try:
         text = page(facts)

@@ -1,0 +1,1 @@
+"""The commands on runs that go on elsewhere: submitted, listed, watched, stopped."""

@@ -1,0 +1,1 @@
+"""Jobs of Kubernetes, by the KubeRay operator."""
