@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ensemble.adaptation.steering import gain
+from ensemble.adaptation.steering import gain, recent
 from kernels.transitions.common_law import BINS, PROBABILITIES, CommonLaw
 
 HEAVY = 4.5
@@ -14,17 +14,26 @@ FEWEST = 200
 """Blocks of a level that has common laws."""
 
 
-def first_law(width: int) -> CommonLaw:
+RARELY, FITS = 0.25, 0.2
+"""A block whose fit is accepted with probability a draws from the common law in a share FITS / a of the sweeps that
+offer it, at least RARELY (a rare mode is not seen in a), at most 1."""
+
+
+def first_law(width: int, blocks: int) -> CommonLaw:
     """Nothing known: of a normal law none has far values, so nothing is drawn from it."""
-    return CommonLaw(np.tile(np.linspace(-1.0, 1.0, BINS + 1), (width, 1)), np.ones(width))
+    return CommonLaw(np.tile(np.linspace(-1.0, 1.0, BINS + 1), (width, 1)), np.ones(width), np.ones(blocks))
 
 
-def learned(old: CommonLaw, seen: list[np.ndarray], acceptance: np.ndarray, round_: int) -> CommonLaw:
-    """With the quantiles that each shard saw in a round, and the acceptance there, NaN where nothing was drawn."""
-    weight = min(1.0, 3.0 / (round_ + 3.0))
-    knots = old.knots + weight * (np.mean(seen, axis=0) - old.knots)
+def learned(
+    old: CommonLaw, seen: list[np.ndarray], acceptance: np.ndarray, fitted: np.ndarray, round_: int
+) -> CommonLaw:
+    """With the quantiles that each shard saw in a round, the acceptance [p] there, NaN where nothing was drawn, and the
+    acceptance of each block's own fit [B], NaN where that was not."""
+    knots = old.knots + recent(round_) * (np.mean(seen, axis=0) - old.knots)
     known = np.where(np.isnan(acceptance), old.acceptance, acceptance)
-    return CommonLaw(knots, old.acceptance + min(1.0, gain(round_)) * (known - old.acceptance))
+    step = min(1.0, gain(round_))
+    wanted = np.where(np.isnan(fitted), old.share, np.clip(FITS / np.maximum(fitted, FITS), RARELY, 1.0))
+    return CommonLaw(knots, old.acceptance + step * (known - old.acceptance), old.share + step * (wanted - old.share))
 
 
 def in_use(law: CommonLaw) -> np.ndarray:

@@ -24,6 +24,23 @@ def covariance_factor(moments: Moments, previous: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(factor).all(axis=(0, 1)), factor, previous)
 
 
+def conditional_factor(information: np.ndarray, weight: np.ndarray | float, previous: np.ndarray) -> np.ndarray:
+    """Factor of the inverse of each block's information [p, p, B], its correlations shrunk for so many states: the
+    covariance of its law given the other levels; a block that this is not known of keeps its previous factor."""
+    width = len(information)
+    precision = np.einsum("iib->ib", information)
+    known = np.isfinite(information).all(axis=(0, 1)) & (precision > 0).any(axis=0)
+    # In units of the conditional standard deviations; padding of narrow blocks has no slope, and a unit here.
+    scale = np.sqrt(np.where(precision > 0, precision, 1.0))
+    share = np.where(np.eye(width)[:, :, None] > 0, 1.0, weight / (weight + SHRINKAGE))
+    correlation = np.where(precision > 0, 0.0, 1.0)[:, None] * np.eye(width)[:, :, None]
+    correlation = correlation + share * information / (scale[:, None] * scale[None, :])
+    usable = np.where(known, correlation, np.eye(width)[:, :, None])
+    inverse = np.moveaxis(np.linalg.inv(np.moveaxis(usable, -1, 0)), 0, -1)
+    factor = cholesky(inverse) / scale[:, None]
+    return np.where(known & np.isfinite(factor).all(axis=(0, 1)), factor, previous)
+
+
 def cholesky(matrices: np.ndarray) -> np.ndarray:
     """Lower factors of [p, p, B] matrices, NaN where one is not positive definite; no threads, no LAPACK."""
     width = len(matrices)

@@ -17,6 +17,11 @@ def gain(round_: int) -> float:
     return 3.0 / (1.0 + round_) ** 0.6
 
 
+def recent(round_: int) -> float:
+    """Weight of a round in a mean of which about the last third of the rounds counts."""
+    return min(1.0, 3.0 / (round_ + 3.0))
+
+
 def steered(
     log_value: np.ndarray, seen: np.ndarray, wanted: np.ndarray | float, round_: int, share: float = 1.0
 ) -> np.ndarray:

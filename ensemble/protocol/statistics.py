@@ -102,11 +102,14 @@ class LevelSums(NamedTuple):
     states: of x - the tuning's mean.
     gradients: where the level follows them.
     quantiles: of each coordinate across blocks and replicas, where the level has common laws.
+    information: mean over replicas of g g', [p, p, B], of the gradient g of the level's density given all other levels,
+        where a walk asks for it.
     """
 
     states: MomentSums
     gradients: GradientSums | None = None
     quantiles: Values | None = None
+    information: Values | None = None
 
 
 class LadderSums(NamedTuple):

@@ -16,6 +16,7 @@ class LevelTuning(NamedTuple):
     factor: of their covariance or metric, see kernels.dynamics.metric.
     mix: [B], the share of fitted proposals, see kernels.transitions.metropolis.
     common: what the blocks have in common; None where that is not proposed.
+    given: the law of a parent's blocks given all other levels; None where that is not proposed.
     """
 
     log_scale: np.ndarray
@@ -23,6 +24,18 @@ class LevelTuning(NamedTuple):
     factor: np.ndarray | LowRank
     mix: np.ndarray
     common: CommonLaw | None = None
+    given: "GivenOthers | None" = None
+
+
+class GivenOthers(NamedTuple):
+    """The law of a level's blocks given all other levels, on average.
+
+    information: [p, p, B], E g g' of the gradient g of its log density, which is its mean precision; 0 before any.
+    factor: [p, p, B], of the inverse.
+    """
+
+    information: np.ndarray
+    factor: np.ndarray
 
 
 class TuningState(NamedTuple):

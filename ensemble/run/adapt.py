@@ -73,15 +73,16 @@ def _seen(
     name = kernel.level.name
     rates = _rates(statistics, name, rung)
     gradients = moments.gradients[name][rung] if kernel.needs.gradient else None
-    quantiles = [shard.moments[name][rung].quantiles for shard in statistics if name in shard.moments]
+    sums = [shard.moments[name][rung] for shard in statistics if name in shard.moments]
     return Seen(
         rates["walk"],
         rates["fitted"],
         moments.states[name][rung],
         gradients,
         round_,
-        quantiles=tuple(np.asarray(values) for values in quantiles if values is not None),
+        quantiles=tuple(np.asarray(seen.quantiles) for seen in sums if seen.quantiles is not None),
         common=rates.get("common"),
+        information=tuple(np.asarray(seen.information) for seen in sums if seen.information is not None),
     )
 
 

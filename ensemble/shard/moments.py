@@ -10,7 +10,9 @@ from ensemble.protocol.statistics import GradientSums, LevelSums, MomentSums, Sk
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.trajectories import TrajectoryKernel
+from kernels.dynamics.forces import log_density_gradient
 from kernels.dynamics.metric import Factor, LowRank, multiply_transposed
+from kernels.numerics.batching import over_replicas
 from kernels.state import LevelView, State
 from kernels.transitions.common_law import quantiles
 from kernels.types import Data, Position
@@ -48,7 +50,9 @@ def _level_sums(
     x = jax.vmap(level.gather)(states.position) - known.mean
     if not isinstance(kernel, TrajectoryKernel):
         seen = None if known.common is None else quantiles(x + known.mean)
-        return LevelSums(_sums(x, kernel), quantiles=seen)
+        asked = known.given is not None and view.target.has_gradient
+        information = _information(view, states, known, jnp.asarray(tuning.betas)[rung], data) if asked else None
+        return LevelSums(_sums(x, kernel), quantiles=seen, information=information)
     slopes, beside = kernel.slopes(view, states, data, tuning.betas[rung])
     weights, steepness = _weights(slopes, known.factor)
     sketched = kernel.told.metric == "low_rank"
@@ -59,6 +63,14 @@ def _level_sums(
         sketch=_sketched(x, slopes, known, jnp.asarray(tuning.sketch[level.name])[rung]) if sketched else None,
     )
     return LevelSums(_sums(x, kernel, weights), gradients)
+
+
+def _information(view: LevelView, states: State, known: LevelTuning, beta: jax.Array, data: Data) -> jax.Array:
+    """Mean over replicas of g g' [p, p, B], those far out counting for less."""
+    slope = partial(log_density_gradient, view, data=data, beta=beta)
+    slopes = over_replicas(slope, view.target.dimension)(states.position)
+    weights = _weights(slopes, known.factor)[0]
+    return jnp.einsum("rib,rjb->ijb", weights[:, None] * slopes, slopes) / len(slopes)
 
 
 def _sums(x: jax.Array, kernel: LevelKernel, weights: jax.Array | None = None) -> MomentSums:

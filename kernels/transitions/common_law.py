@@ -32,10 +32,12 @@ class CommonLaw(NamedTuple):
 
     knots: [p, BINS + 1], quantiles across blocks and replicas at PROBABILITIES.
     acceptance: [p], mean acceptance of its proposals, 1 before any.
+    share: [B], of the sweeps that offer a draw, those in which a block takes one.
     """
 
     knots: jax.Array | np.ndarray
     acceptance: jax.Array | np.ndarray
+    share: jax.Array | np.ndarray
 
 
 def quantiles(values: jax.Array) -> jax.Array:

@@ -29,6 +29,9 @@ class MetropolisParameters(NamedTuple):
     mix: [B], the probability of the fitted proposal instead of a random-walk step.
     coordinate: that this step draws from what all blocks have in common, one number; negative for none.
     knots: of that coordinate's common law, see kernels.transitions.common_law; None where there is none.
+    share: [B], the probability that a block does so in such a step; None where there is no common law.
+    given: [p, p, B] or [p, B], factor of the covariance given all other levels: fitted proposals are then steps in its
+        units; None: independent draws.
     """
 
     beta: jax.Array
@@ -38,15 +41,17 @@ class MetropolisParameters(NamedTuple):
     mix: jax.Array
     coordinate: jax.Array | None = None
     knots: jax.Array | None = None
+    share: jax.Array | None = None
+    given: jax.Array | None = None
 
 
 class MetropolisInfo(NamedTuple):
     """What a step of a replica reports.
 
     acceptance_probability: of each block's decision, [B].
-    use_fit: whether the proposal was drawn from the fit, [B] bool.
+    use_fit: whether the proposal was a fitted one, [B] bool.
     nonfinite: proposals rejected because their log density was not finite, a count.
-    common: whether the proposals were drawn from a coordinate's common law, one for all blocks.
+    common: whether the proposal was drawn from a coordinate's common law, [B] bool.
     infinite: those rejected where the log density was +inf, a count.
     """
 
@@ -59,7 +64,7 @@ class MetropolisInfo(NamedTuple):
     @property
     def walk(self) -> tuple[jax.Array, jax.Array]:
         """(acceptance probability where a random-walk step was proposed, else 0; whether it was)."""
-        walked = ~self.use_fit & ~self.common[..., None]
+        walked = ~self.use_fit & ~self.common
         return jnp.where(walked, self.acceptance_probability, 0.0), walked
 
     @property
@@ -69,8 +74,8 @@ class MetropolisInfo(NamedTuple):
 
     @property
     def drawn(self) -> tuple[jax.Array, jax.Array]:
-        """(mean acceptance probability over the blocks where the common law was drawn from, else 0; whether it was)."""
-        return jnp.where(self.common, jnp.mean(self.acceptance_probability, axis=-1), 0.0), self.common
+        """(acceptance probability where the common law was drawn from, else 0; whether it was)."""
+        return jnp.where(self.common, self.acceptance_probability, 0.0), self.common
 
 
 def fitted_log_density(square: jax.Array, sizes: np.ndarray) -> jax.Array:
@@ -93,8 +98,11 @@ class Metropolis(PerReplica):
     With probability mix_b, x' is drawn from the frozen heavy-tailed fit of that block's marginal across the ensemble
     (independence sampler, log ratio f(x') - f(x) + log q(x) - log q(x')); otherwise x' = x + s_b L_b z (diffusive
     Metropolis, log ratio f(x') - f(x)). f = beta * (terms of the block). The choice is drawn before x is looked at,
-    so the kernel is a mixture of two reversible kernels. A step that is told a coordinate draws that one of every block
-    from its frozen law across the blocks instead, another independence sampler.
+    so the kernel is a mixture of two reversible kernels. Of parents, which their children hold far tighter in some
+    directions than the ensemble varies, the second kernel is a walk too, x' = x + 2.38 / sqrt(p) M_b z, M M' their
+    covariance given the children. A step that is told a coordinate draws that one of some
+    blocks, each with its frozen probability share_b, from its frozen law across the blocks instead, another
+    independence sampler.
     Source: Hastings (1970), Biometrika 57, 97-109; Tierney (1994), Annals of Statistics 22, 1701-1762 (independence
     samplers and mixtures of kernels). Proposals fitted to an ensemble: Gilks, Roberts and George (1994), The
     Statistician 43, 179-189 (adaptive direction sampling); Andrieu and Thoms (2008), Statistics and Computing 18,
@@ -117,37 +125,46 @@ class Metropolis(PerReplica):
         noise = jax.random.normal(noise_key, (level.width, level.n_blocks), jnp.float32).astype(jnp.float64)
         if level.mask is not None:
             noise = noise * level.mask
-        choice = jax.random.uniform(choice_key, (level.n_blocks,), jnp.float32)
+        choices = 1 if parameters.coordinate is None else 2
+        choice = jax.random.uniform(choice_key, (choices, level.n_blocks), jnp.float32)
         old = self.view.blocks(state.position)
-        new, use_fit, correction = self._propose(old, noise, choice, parameters)
+        new, use_fit, common, correction = self._propose(old, noise, choice, parameters)
         cells = self.view.cells_at(level.scatter(state.position, new), data)
         change = self.view.change(state.cells, cells, parameters.beta) + correction
         accepted, info = decide(accept_key, change)
         state = self.view.select(accepted, state, new, old, cells)
-        common = jnp.asarray(False) if parameters.coordinate is None else parameters.coordinate >= 0
         return state, MetropolisInfo(info.acceptance_probability, use_fit, info.nonfinite, common, info.infinite)
 
     def _propose(
         self, old: jax.Array, noise: jax.Array, choice: jax.Array, parameters: MetropolisParameters
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Proposals [p, B], which of them are fitted [B], and log q(x) - log q(x') [B] for those that are drawn."""
+    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        """Proposals [p, B], which of them are fitted and which from a common law [B], and log q(x) - log q(x') [B] for
+        those that are drawn. choice: [1 or 2, B], uniform."""
+        new, use_fit, correction = self._local(old, noise, choice[0], parameters)
+        none = jnp.zeros(use_fit.shape, bool)
         if parameters.coordinate is None:
-            return self._local(old, noise, choice, parameters)
+            return new, use_fit, none, correction
+
+        def some_common() -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+            assert parameters.share is not None
+            common = choice[1] < parameters.share
+            drawn, ratio = self._common(old, choice[1] / parameters.share, parameters)
+            mixed = jnp.where(common, drawn, new), use_fit & ~common, common, jnp.where(common, ratio, correction)
+            return mixed
+
         return jax.lax.cond(  # type: ignore[no-any-return]
-            parameters.coordinate >= 0,
-            lambda: self._common(old, choice, parameters),
-            lambda: self._local(old, noise, choice, parameters),
+            parameters.coordinate >= 0, some_common, lambda: (new, use_fit, none, correction)
         )
 
     def _common(
-        self, old: jax.Array, choice: jax.Array, parameters: MetropolisParameters
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """One coordinate from its common law."""
+        self, old: jax.Array, uniform: jax.Array, parameters: MetropolisParameters
+    ) -> tuple[jax.Array, jax.Array]:
+        """One coordinate of every block from its common law, [p, B], and log q(x) - log q(x') [B]. uniform: [B], in
+        [0, 1) where it is used."""
         assert parameters.knots is not None
-        before, after = old[parameters.coordinate], common_law.draw(parameters.knots, choice)
+        before, after = old[parameters.coordinate], common_law.draw(parameters.knots, uniform)
         density = partial(common_law.log_density, parameters.knots)
-        new = old.at[parameters.coordinate].set(after)
-        return new, jnp.zeros(choice.shape, bool), density(before) - density(after)
+        return old.at[parameters.coordinate].set(after), density(before) - density(after)
 
     def _local(
         self, old: jax.Array, noise: jax.Array, choice: jax.Array, parameters: MetropolisParameters
@@ -162,6 +179,9 @@ class Metropolis(PerReplica):
         walked = old + jnp.exp(parameters.log_scale) * step
         drawn = parameters.mean + spread * step
         sizes = self.view.level.sizes
+        if parameters.given is not None:
+            near = old + 2.38 / np.sqrt(np.maximum(sizes, 1)) * multiply(parameters.given, noise)
+            return jnp.where(use_fit, near, walked), use_fit, jnp.zeros(choice.shape)
         before = fitted_log_density(squared_norm(parameters.factor, old - parameters.mean), sizes)
         after = fitted_log_density(spread**2 * jnp.sum(noise**2, axis=0), sizes)
         return jnp.where(use_fit, drawn, walked), use_fit, jnp.where(use_fit, before - after, 0.0)

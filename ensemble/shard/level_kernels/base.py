@@ -86,6 +86,7 @@ class Seen(NamedTuple):
     round_: number of the round in its phase.
     care: how often trajectories were found to diverge in a settled ensemble.
     quantiles: that each shard saw, where the level has common laws. common: acceptance of draws from these, [p].
+    information: that each shard saw, where the level asks for it.
     """
 
     walk: np.ndarray
@@ -96,6 +97,7 @@ class Seen(NamedTuple):
     care: int = 0
     quantiles: tuple[np.ndarray, ...] = ()
     common: np.ndarray | None = None
+    information: tuple[np.ndarray, ...] = ()
 
 
 class Transition(Protocol):

@@ -26,7 +26,7 @@ class WalkKernel(LevelKernel, ABC):
         """The scale by the acceptance, the shape by the pooled covariance."""
         scale = steered(old.log_scale, seen.walk, self.target_acceptance(), seen.round_)
         factor = covariance_factor(seen.states, np.asarray(old.factor))
-        return LevelTuning(scale, seen.states.mean, factor, self.mix(old.mix, seen), old.common)
+        return old._replace(log_scale=scale, mean=seen.states.mean, factor=factor, mix=self.mix(old.mix, seen))
 
     def mix(self, old: np.ndarray, seen: Seen) -> np.ndarray:
         """Share of fitted proposals, [B]."""

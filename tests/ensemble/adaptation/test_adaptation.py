@@ -206,7 +206,8 @@ def test_equilibrate_adapts_scale_mean_factor_and_interweaving():
 
 
 def test_fitted_proposals_start_late_with_half_and_follow_their_acceptance():
-    """Only leaf levels; never less than a tenth nor more than seven tenths, so that the walk remains."""
+    """Only leaf levels; never less than a tenth nor more than nine tenths, so that the walk remains. Between, shares
+    are as efficiencies: 1 of draws that are all accepted, .331 / p of a walk in p = 2 dimensions."""
     start = tuning()
     assert not adapted(start, 0.4, None, FITTED_ROUND - 1).levels["g"][0].mix.any()
     begun = adapted(start, 0.4, None, FITTED_ROUND)
@@ -215,9 +216,9 @@ def test_fitted_proposals_start_late_with_half_and_follow_their_acceptance():
     liked, disliked = begun, begun
     for round_ in range(FITTED_ROUND + 1, FITTED_ROUND + 60):
         liked, disliked = adapted(liked, 0.4, 1.0, round_), adapted(disliked, 0.4, 0.0, round_)
-        assert (liked.levels["g"][0].mix <= 0.7).all()
+        assert (liked.levels["g"][0].mix <= 0.9).all()
         assert (disliked.levels["g"][0].mix >= 0.1).all()
-    np.testing.assert_allclose(liked.levels["g"][0].mix, 0.7, atol=1e-6)
+    np.testing.assert_allclose(liked.levels["g"][0].mix, 1.0 / 1.1655, atol=1e-6)
     np.testing.assert_allclose(disliked.levels["g"][0].mix, 0.1, atol=1e-6)
 
 

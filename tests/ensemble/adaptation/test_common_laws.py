@@ -18,7 +18,7 @@ INNER = np.clip(PROBABILITIES, 1e-5, 1 - 1e-5)
 def law(*distributions, acceptance=1.0):
     """Learned from exact quantiles of these distributions, one for each coordinate."""
     knots = np.stack([one.ppf(INNER) for one in distributions])
-    return learned(first_law(len(knots)), [knots], np.full(len(knots), acceptance), 0)
+    return learned(first_law(len(knots), 4), [knots], np.full(len(knots), acceptance), np.full(4, 0.5), 0)
 
 
 def test_a_spike_with_far_values_is_drawn_and_a_normal_law_is_not():
@@ -31,8 +31,8 @@ def test_what_the_blocks_refuse_is_not_drawn():
 
 
 def test_nothing_is_drawn_before_anything_is_known():
-    assert in_use(first_law(3)).size == 0
-    assert (schedule(first_law(3), 8, 5) == -1).all()
+    assert in_use(first_law(3, 4)).size == 0
+    assert (schedule(first_law(3, 4), 8, 5) == -1).all()
 
 
 def test_every_second_sweep_draws_the_coordinates_in_turn():
@@ -44,10 +44,18 @@ def test_every_second_sweep_draws_the_coordinates_in_turn():
 
 def test_acceptance_of_what_was_not_tried_stays():
     before = law(stats.t(2.0), stats.t(2.0), acceptance=0.4)
-    after = learned(before, [np.asarray(before.knots)] * 3, np.array([0.0, np.nan]), 2)
+    after = learned(before, [np.asarray(before.knots)] * 3, np.array([0.0, np.nan]), np.full(4, 0.5), 2)
     assert after.acceptance[0] < 0.4
     assert after.acceptance[1] == 0.4
     np.testing.assert_allclose(after.knots, before.knots)
+
+
+def test_blocks_draw_more_often_the_less_their_own_fits_are_accepted():
+    """Always where a fit is accepted less than one time in five, in a quarter of the sweeps from four in five."""
+    found = first_law(1, 4)
+    for _ in range(3):
+        found = learned(found, [np.asarray(found.knots)], np.ones(1), np.array([0.0, 0.4, 0.8, np.nan]), 0)
+    np.testing.assert_allclose(found.share, [1.0, 0.5, 0.25, 1.0])
 
 
 @pytest.mark.parametrize(("blocks", "has"), [(FEWEST, True), (FEWEST - 1, False)])

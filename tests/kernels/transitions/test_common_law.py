@@ -38,9 +38,10 @@ def test_knots_are_quantiles_over_replicas_and_blocks() -> None:
     np.testing.assert_allclose(quantiles(jnp.asarray(values)), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("coordinate", [-1, 0, 1])
-def test_a_step_that_draws_a_coordinate_is_exact(coordinate: int) -> None:
-    """Metropolis on the groups of the harness's hierarchy, with a law of coordinates that is nothing like theirs."""
+@pytest.mark.parametrize(("coordinate", "share"), [(-1, 1.0), (0, 1.0), (1, 0.6)])
+def test_a_step_that_draws_a_coordinate_is_exact(coordinate: int, share: float) -> None:
+    """Metropolis on the groups of the harness's hierarchy, with a law of coordinates that is nothing like theirs, and
+    in some groups their own moves."""
     shape = view("group").level.width, view("group").level.n_blocks
     knots = jnp.linspace(-2.0, 3.0, BINS + 1) ** 3 / 4.0
     parameters = MetropolisParameters(
@@ -51,6 +52,7 @@ def test_a_step_that_draws_a_coordinate_is_exact(coordinate: int) -> None:
         jnp.full(shape[1], 0.4),
         jnp.asarray(coordinate),
         knots,
+        jnp.full(shape[1], share),
     )
     report = check_kernel(f"common law {coordinate}", Metropolis(view("group")), parameters)
     assert report.passed, report

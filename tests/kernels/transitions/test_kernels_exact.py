@@ -44,6 +44,15 @@ def test_metropolis(level: str, mix: float) -> None:
     assert report.passed, report
 
 
+@pytest.mark.parametrize("level", ["global", "group"])
+def test_metropolis_of_parents(level: str) -> None:
+    """Steps in units of a factor of their own beside those in units of the ensemble's."""
+    parameters = metropolis_parameters(level, 0.5)
+    parameters = parameters._replace(given=0.2 * parameters.factor + 0.1 * jnp.eye(len(parameters.factor))[:, :, None])
+    report = check_kernel(f"metropolis of parents {level}", metropolis_kernel(level), parameters)
+    assert report.passed, report
+
+
 @pytest.mark.parametrize("mix", [0.0, 1.0, 0.4], ids=["walk", "fitted", "mixed"])
 def test_tempered_metropolis(mix: float) -> None:
     samples = draw_tempered(f"half {mix}", 0.5), draw_tempered(f"half still {mix}", 0.5)
