@@ -72,7 +72,7 @@ def make_plan(settings: Settings, job: AnyJob, out: str | Path | None = None, *,
     problems = [*_model_problems(settings), *_room_problems(plan, job, wanted)]
     for path in plan.stores(job.seeds) if here else ():
         problems += _store_problems(path, settings, seeded=bool(job.seeds))
-        if (last := last_job(path)) is not None and _can_be_asked(last.kind) and pending(last):
+        if (last := last_job(path)) is not None and pending(last):
             problems.append(f"{last} is queued or at work already for the store {path}: watch it, or end it first")
     if problems:
         raise SettingsError("the job", problems)
@@ -163,9 +163,3 @@ def _store_problems(store: Path, settings: Settings, *, seeded: bool) -> list[st
     except StoreError as error:
         return [str(error)]
     return []
-
-
-def _can_be_asked(kind: str) -> bool:
-    from workflows.clusters.programs import found
-
-    return found({"slurm": "squeue", "kubernetes": "kubectl"}.get(kind, kind))

@@ -26,20 +26,21 @@ def question(job: Job) -> list[str]:
     return ["ray", "job", "status", "--address", job.place, "--log-style", "record", job.id]
 
 
-def pending(job: Job) -> bool:
-    """Whether a job is still queued or at work; True where its scheduler cannot be asked from here."""
+def pending(job: Job) -> bool | None:
+    """Whether a job is still queued or at work; None where its scheduler cannot be asked from here."""
     command = question(job)
     if shutil.which(command[0]) is None:
-        return True
+        return None
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return True
+        return None
     if job.kind == "slurm":
         # A job that is long over is no longer known, which is an error of squeue.
         return done.returncode == 0 and bool(set(done.stdout.split()) & AT_WORK["slurm"])
     if done.returncode != 0:
-        return "NotFound" not in done.stderr and "does not exist" not in done.stderr + done.stdout
+        said = done.stderr + done.stdout
+        return False if "NotFound" in said or "does not exist" in said else None
     if job.kind == "ray":
         return bool(set(done.stdout.replace("'", " ").replace(":", " ").split()) & AT_WORK["ray"])
     return done.stdout.strip() in AT_WORK["kubernetes"]

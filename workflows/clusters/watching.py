@@ -12,8 +12,8 @@ from workflows.clusters.standing import Standing, standing
 POLL = 2.0
 """Seconds between two looks at a store; a commit is seen by the time of its file alone."""
 
-Pending = Callable[[Job], bool]
-"""Whether a job is still queued or at work, as its scheduler says; True where it cannot be asked."""
+Pending = Callable[[Job], bool | None]
+"""Whether a job is still queued or at work, as its scheduler says; None where it cannot be asked."""
 
 
 def watched_store(name: str) -> Path:
@@ -36,7 +36,7 @@ def follow(path: Path, pending: Pending, pause: Callable[[float], None] = time.s
     while True:
         job = last_job(path)
         if not stores.is_store(path):
-            if job is None or not pending(job):
+            if job is None or pending(job) is False:
                 raise StoreError(f"there is no run at {path}, and no job that is to begin it")
             if not waiting:
                 yield None
@@ -47,6 +47,15 @@ def follow(path: Path, pending: Pending, pause: Callable[[float], None] = time.s
             if known != last:
                 yield found
             last = known
-            if found.writer is None and (found.ended or job is None or not pending(job)):
+            if found.writer is None and not _goes_on(found, job, pending):
                 return
         pause(POLL)
+
+
+def _goes_on(found: Standing, job: Job | None, pending: Pending) -> bool:
+    """Whether a job is to write to the store that nobody writes to now. A run that has ended may have been submitted
+    once more, with other limits."""
+    if job is None:
+        return False
+    asked = pending(job)
+    return not found.ended if asked is None else asked

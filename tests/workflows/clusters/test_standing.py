@@ -122,6 +122,15 @@ def test_a_job_that_is_to_go_on_with_a_run_is_waited_for(store: Path, monkeypatc
     assert answers == []
 
 
+def test_a_run_that_has_ended_and_was_submitted_once_more_is_followed(store: Path) -> None:
+    """At its limit until the job begins; where nobody can say whether one does, that is the end."""
+    submitted(store)
+    assert len(list(follow(store, lambda _: None, lambda _: None))) == 1
+    answers = [True, True, False]
+    assert [one and one.state for one in follow(store, lambda _: answers.pop(0), lambda _: None)] == [LIMIT]
+    assert answers == []
+
+
 def test_a_job_that_has_not_begun_is_waited_for_and_one_that_never_will_is_not(tmp_path: Path) -> None:
     store = tmp_path / "run.zarr"
     with pytest.raises(maxwell.MaxwellError, match="no job that is to begin it"):
@@ -167,4 +176,4 @@ def test_schedulers_are_asked_in_their_words(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert schedulers.pending(job) is expected
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    assert schedulers.pending(job)
+    assert schedulers.pending(job) is None
