@@ -165,7 +165,7 @@ def test_a_crash_anywhere_as_draws_move_leaves_them_all(
                 add(store, number)
         assert snapshot(path) == snapshot(whole)
         shutil.rmtree(path)
-    assert outcomes >= {(number.start, False), (number.stop, False), (number.stop, True)}
+    assert outcomes == {(number.start, False), (number.stop, False)}
 
 
 @pytest.mark.parametrize("cut", [1, 200, 4000])
