@@ -22,7 +22,7 @@ from tests.support.faulty_filesystem import Crash, FaultyFilesystem
 from tests.support.runs import SETTINGS, config, draws, parts, same
 
 ROOT = Path(__file__).resolve().parents[3]
-PROCESSES, DEATHS = 3, 15
+PROCESSES, DEATHS = 24, 300
 pytestmark = pytest.mark.slow
 
 
@@ -46,8 +46,8 @@ class Killer:
         return told.readline().strip()
 
     def close(self) -> None:
-        cast(IO[str], self._process.stdin).close()
-        self._process.wait()
+        with self._process:
+            cast(IO[str], self._process.stdin).close()
 
 
 @pytest.fixture
