@@ -10,6 +10,7 @@ from ensemble.adaptation.moments import EnsembleMoments, first_moments
 from ensemble.diagnostics.accumulators import NOTHING, DiagnosticSums, pack_sums, unpack_sums
 from ensemble.diagnostics.convergence import Diagnostics
 from ensemble.diagnostics.coordinates import pack_by_site, unpack_by_site
+from ensemble.errors import StoreVersion
 from ensemble.protocol.flat import flatten, prefixed, under, unflatten
 from ensemble.protocol.plans import Arrays
 from ensemble.protocol.stages import Stage
@@ -76,9 +77,17 @@ def unpack(
     spec: SweepSpec,
     settings: RunSettings,
 ) -> RunState:
-    """The state that `pack` gave arrays and JSON of, bit for bit."""
+    """The state that `pack` gave arrays and JSON of, bit for bit. Raises StoreVersion where kernels have learned to tune
+    what they had not when it was packed."""
     ledger = Ledger.from_json(info)
-    tuning = unflatten(stage_tuning(ledger.stage, spec, settings), under("tuning", arrays))
+    blank, learned = stage_tuning(ledger.stage, spec, settings), under("tuning", arrays)
+    if lacking := sorted(flatten(blank).keys() - learned.keys()):
+        raise StoreVersion(
+            f"the checkpoint has no {', '.join(lacking)}, which this version's kernels need to go on: resume with the "
+            "version that wrote it (inspect names it), or start a new run from its states (start.store). Its draws can "
+            "be read by any."
+        )
+    tuning = unflatten(blank, learned)
     return RunState(
         ledger=ledger,
         tuning=tuning,

@@ -60,12 +60,12 @@ def run(config: str, store: str, seconds: float) -> str:
     os.close(tell)
     if seconds >= 0:
         select.select([hear], [], [], PATIENCE)
-    os.close(hear)
     end = time.monotonic() + abs(seconds)
     while time.monotonic() < end and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
         time.sleep(0.001)
     os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
+    os.close(hear)
     code = os.waitstatus_to_exitcode(status)
     return "killed" if code == -signal.SIGKILL else str(code)
 

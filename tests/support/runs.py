@@ -3,12 +3,14 @@
 As a program (`python -m tests.support.runs SIGNAL ROUND ARGUMENT...`) this is the command line `maxwell ARGUMENT...`
 in a process that sends itself a signal after a round; `tree:SIGNAL` sends it to all processes below this one first, as
 schedulers and systemd do, `SIGNAL*2` twice; `workers:SIGNAL` starts a Ray cluster of two places, runs there and
-sends it to the workers first.
+sends it to the workers first. `hands` are the workers of the run's own Ray, `raylet` is what starts them; `hands!` and
+`raylet!` get the signal alone, and go on three seconds after a SIGSTOP.
 """
 
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -105,15 +107,34 @@ def rounds(store: Path, burnt: int = 0) -> int:
 class SignalAt(NullProgress):
     """Sends this process a signal after a number of rounds, some times over. first: to which processes before it."""
 
-    def __init__(self, number: int, epoch: int, times: int = 1, *, first: Callable[[], Iterable[int]] = tuple) -> None:
-        self.number, self.epoch, self.times, self.first = number, epoch, times, first
+    def __init__(
+        self,
+        number: int,
+        epoch: int,
+        times: int = 1,
+        *,
+        first: Callable[[], Iterable[int]] = tuple,
+        alone: bool = False,
+    ) -> None:
+        self.number, self.epoch, self.times, self.first, self.alone = number, epoch, times, first, alone
 
     def update(self, status: Status) -> None:
         if status.epoch == self.epoch:
             for _ in range(self.times):
-                for pid in [*self.first(), os.getpid()]:
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, self.number)
+                told = [*self.first(), *([] if self.alone else [os.getpid()])]
+                _tell(told, self.number)
+                if self.number == signal.SIGSTOP:
+                    threading.Timer(STOPPED, _tell, (told, signal.SIGCONT)).start()
+
+
+STOPPED = 3
+"""Seconds for which processes are stopped."""
+
+
+def _tell(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def below(pid: int | None = None) -> list[int]:
@@ -131,7 +152,18 @@ def workers() -> list[int]:
     return [pid for pid in below() if "ray::Worker" in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
-FIRST: dict[str, Callable[[], Iterable[int]]] = {"": tuple, "tree": below, "workers": workers}
+def raylets() -> list[int]:
+    """The process of Ray that starts workers, and looks after them."""
+    return [pid for pid in below() if "raylet/raylet" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+FIRST: dict[str, Callable[[], Iterable[int]]] = {
+    "": tuple,
+    "tree": below,
+    "workers": workers,
+    "hands": workers,
+    "raylet": raylets,
+}
 """Who gets the signal before this process."""
 
 
@@ -163,8 +195,9 @@ if __name__ == "__main__":
         from ray.cluster_utils import Cluster
 
         arguments.append(f"ensemble.address={Cluster(True, head_node_args={'num_cpus': 2}).address}")
+    who = asked.rpartition(":")[0]
     shown = SignalAt(
-        signal.Signals[name], int(epoch), int(times or 1), first=FIRST[asked.partition(":")[0] if ":" in asked else ""]
+        signal.Signals[name], int(epoch), int(times or 1), first=FIRST[who.rstrip("!")], alone=who.endswith("!")
     )
     with pytest.MonkeyPatch.context() as patch:
         sys.exit(command(patch, shown, arguments))

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from ensemble.errors import StoreVersion
 from ensemble.protocol.plans import RoundPlan, RoundResult
 from ensemble.protocol.statistics import LadderSums, Rate
 from ensemble.run.absorb import absorb
@@ -92,6 +93,14 @@ def test_what_is_packed_is_unpacked_bit_for_bit(rounds):
         arrays, info = pack(before, model.structure)
         found = unpack(arrays, json.loads(json.dumps(info)), model.spec, SETTINGS)
         assert same(found, before)
+
+
+def test_what_an_earlier_version_had_not_learned_is_named(rounds):
+    model = small()
+    arrays, info = pack(rounds[0].before, model.structure)
+    arrays = {name: array for name, array in arrays.items() if "levels/global/0/given" not in name}
+    with pytest.raises(StoreVersion, match="has no levels/global/0/given/factor, levels/global/0/given/information"):
+        unpack(arrays, json.loads(json.dumps(info)), model.spec, SETTINGS)
 
 
 def test_states_that_differ_are_seen_to_differ(rounds):

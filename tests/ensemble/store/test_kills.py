@@ -21,7 +21,7 @@ from tests.support.faulty_filesystem import snapshot
 from tests.support.killed_writer import DRAWS, LAYOUT, add, write
 
 ROOT = Path(__file__).resolve().parents[3]
-KILLS, ROUNDS = 30, 40
+KILLS, ROUNDS = 700, 40
 FAULTS = [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT]
 
 

@@ -83,7 +83,10 @@ def _matrix(formula: str, sheet: pd.DataFrame) -> pd.DataFrame:
         ) from error
     if not isinstance(parsed, SimpleFormula):
         raise Unusable(f"design: {formula!r} has a left side or several parts: write only what follows the counts' ~")
-    used = sorted(str(name) for name in parsed.required_variables)
+    try:
+        used = sorted(str(name) for name in parsed.required_variables)
+    except SyntaxError as error:  # a part that is Python's to evaluate, and none
+        raise Unusable(f"design: {formula!r} is no formula ({error.msg}); write one such as '~ cell + dex'") from error
     if missing := sorted(name for name in used if name not in sheet):
         raise Unusable(f"design: {formula!r} names {', '.join(missing)}, and {there}")
     if holes := {name: sheet.index[sheet[name].isna()] for name in used if sheet[name].isna().any()}:

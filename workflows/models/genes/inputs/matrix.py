@@ -15,6 +15,7 @@ SYMBOLS = frozenset({"symbol", "gene_symbol", "gene_name", "external_gene_name",
 TALLIES = "__"
 """How the rows begin in which htseq-count tells of reads that belong to no gene."""
 LARGEST = 2**31 - 1
+GIANT = 10**300
 
 
 class Matrix(NamedTuple):
@@ -104,11 +105,18 @@ class _Numbers(NamedTuple):
     text: np.ndarray
 
 
+def _without_giants(column: pd.Series) -> pd.Series:
+    """The column with infinity for whole numbers that no float reaches, which pandas cannot convert."""
+    return column.map(lambda value: np.inf if isinstance(value, int) and abs(value) > GIANT else value)
+
+
 def _numbers(values: pd.DataFrame) -> _Numbers:
     if all(dtype.kind in "iufb" for dtype in values.dtypes):
         found = values.to_numpy(dtype=float, na_value=np.nan)
         return _Numbers(found, np.zeros(found.shape, bool))
-    columns = [pd.to_numeric(values.iloc[:, place], errors="coerce") for place in range(values.shape[1])]
+    columns = [
+        pd.to_numeric(_without_giants(values.iloc[:, place]), errors="coerce") for place in range(values.shape[1])
+    ]
     found = np.stack([column.to_numpy(dtype=float, na_value=np.nan) for column in columns], axis=1)
     return _Numbers(found, np.isnan(found) & ~values.isna().to_numpy())
 
