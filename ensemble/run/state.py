@@ -77,8 +77,8 @@ def unpack(
     spec: SweepSpec,
     settings: RunSettings,
 ) -> RunState:
-    """The state that `pack` gave arrays and JSON of, bit for bit. Raises StoreVersion where kernels have learned to tune
-    what they had not when it was packed."""
+    """The state that `pack` gave arrays and JSON of, bit for bit. Raises StoreVersion where kernels tune now what they
+    did not when it was packed."""
     ledger = Ledger.from_json(info)
     blank, learned = stage_tuning(ledger.stage, spec, settings), under("tuning", arrays)
     if lacking := sorted(flatten(blank).keys() - learned.keys()):
