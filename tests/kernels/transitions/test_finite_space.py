@@ -59,7 +59,7 @@ class Injected(Metropolis):
         sizes = self.view.level.sizes
         before = fitted_log_density(((old - FIT["mean"]) / FIT["sd"])[0] ** 2, sizes)
         after = fitted_log_density(((new - FIT["mean"]) / FIT["sd"])[0] ** 2, sizes)
-        return new, use_fit, jnp.where(use_fit, before - after, 0.0)
+        return new, use_fit, jnp.zeros(use_fit.shape, bool), jnp.where(use_fit, before - after, 0.0)
 
 
 def law(beta: float) -> np.ndarray:

@@ -21,9 +21,9 @@ from tests.support.harness import FALSE_ALARM, Report, check_kernel, check_swap,
 class Uncorrected(Metropolis):
     """Wrong: the fitted proposal without log q(x) - log q(x')."""
 
-    def _propose(self, *arguments: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-        new, use_fit, correction = super()._propose(*arguments)
-        return new, use_fit, jnp.zeros_like(correction)
+    def _propose(self, *arguments: Any) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        new, use_fit, common, correction = super()._propose(*arguments)
+        return new, use_fit, common, jnp.zeros_like(correction)
 
 
 class WithoutJacobian(Interweave):

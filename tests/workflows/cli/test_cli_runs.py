@@ -120,7 +120,7 @@ def test_a_store_that_another_process_writes_is_left_to_it(store: Path, capsys: 
 
 def test_a_store_of_a_newer_program_is_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit_root(store, lambda root: root["attributes"]["maxwell"].update(format_version=99))
-    assert "has store format 99; this program reads formats up to 3: update maxwell" in refused_resume(store, capsys)
+    assert "has store format 99; this program reads formats up to 4: update maxwell" in refused_resume(store, capsys)
 
 
 def test_a_damaged_checkpoint_is_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
