@@ -57,6 +57,7 @@ def assert_holds(tree, count: int) -> None:
         assert found.tobytes() == np.concatenate(shards).tobytes()
 
 
+@pytest.mark.slow
 def test_a_long_run_has_few_files(tmp_path: Path) -> None:
     """1,500 commits of a draw each; each was a file in every array."""
     path, most, sizes = tmp_path / "run.zarr", 0, set()

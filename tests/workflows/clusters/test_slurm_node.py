@@ -47,6 +47,7 @@ def started(rank: int, nodes: int, arguments: list[str]) -> "subprocess.Popen[st
     return subprocess.Popen(python, cwd=ROOT, env=environment, text=True, stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_two_nodes_carry_one_run_bit_for_bit(reference: dict[str, np.ndarray], tmp_path: Path) -> None:
     """The second comes first, and waits for a head; one worker each."""
