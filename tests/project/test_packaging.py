@@ -75,8 +75,8 @@ def test_the_locks_agree_and_cover_the_declared_dependencies() -> None:
     assert runtime <= dev
     assert runtime <= cluster
     tables = project()
-    groups = tables["dependency-groups"]
-    for declared, locked in ((tables["project"]["dependencies"], runtime), (groups["dev"], dev), (groups["docs"], docs)):
+    needed, groups = tables["project"]["dependencies"], tables["dependency-groups"]
+    for declared, locked in ((needed, runtime), (groups["dev"], dev), (groups["docs"], docs)):
         names = {re.split(r"[^A-Za-z0-9-]", requirement)[0].lower() for requirement in declared}
         assert names - {pin.split("==")[0] for pin in locked} == set()
 
