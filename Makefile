@@ -10,7 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.setup-done
 CACHE := .cache
 WHEEL := $(CACHE)/wheel
-UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+DOCS := $(CACHE)/docs
+UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
 # XLA takes its number of CPU threads from PJRT_NPROC: with one, the bits of a draw do not depend on the machine's cores.
@@ -22,7 +23,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup python-check run test test-slow bench bench-depth lint format lock wheel-check clean
+.PHONY: help setup python-check run test test-slow bench bench-depth lint format lock docs docs-serve wheel-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -82,9 +83,23 @@ bench: setup ## the benchmarks of docs/benchmarks.md
 	$(BIN)/python -m workflows.studies.benchmarks.nuts
 
 lock: setup ## renew the lock files; ARGS=--upgrade takes the newest versions
-	$(UV_COMPILE) $(ARGS) --output-file requirements.lock
-	$(UV_COMPILE) $(ARGS) --group dev --constraint requirements.lock --output-file requirements-dev.lock
-	$(UV_COMPILE) $(ARGS) --extra cluster --constraint requirements.lock --output-file requirements-cluster.lock
+	$(UV_COMPILE) pyproject.toml $(ARGS) --output-file requirements.lock
+	$(UV_COMPILE) pyproject.toml $(ARGS) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(UV_COMPILE) pyproject.toml $(ARGS) --extra cluster --constraint requirements.lock --output-file requirements-cluster.lock
+	$(UV_COMPILE) $(ARGS) --group docs --output-file requirements-docs.lock
+
+# The site needs nothing of the program, and the program nothing of the site: an environment of its own.
+$(DOCS)/.setup-done: requirements-docs.lock | python-check
+	$(PYTHON) -m venv --clear $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --require-hashes --requirement requirements-docs.lock
+	@touch $@
+
+docs: $(DOCS)/.setup-done ## build the site of docs/ into .cache/site; broken links fail
+	$(DOCS)/bin/mkdocs build --strict --quiet
+	@echo "built: .cache/site/index.html"
+
+docs-serve: $(DOCS)/.setup-done ## show the site on this machine while you write; ARGS="--dev-addr HOST:PORT" elsewhere
+	$(DOCS)/bin/mkdocs serve $(ARGS)
 
 # The wheel as a user has it: outside the checkout, on this Python and on the newest one installed beside it, with the
 # locked packages and with the newest that pyproject.toml allows.

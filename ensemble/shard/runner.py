@@ -300,7 +300,7 @@ class ShardRunner:
         }
         if not warmup:
             return {"posterior": values, "sample_stats": stats}
-        shared = {name: values[name] for name in self.settings.shared}
+        shared = {name: values[name] for name in self.settings.shared if name in values}
         return {"warmup_posterior": shared, "warmup_sample_stats": stats} if shared else {"warmup_sample_stats": stats}
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FACE = "maxwell.py"
 PACKAGES = ("kernels", "ensemble", "workflows", "configs")
 SHIPPED = {".py", ".gz", ".tsv", ".json", ".md", ".yaml"}
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-cluster.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-cluster.lock", "requirements-docs.lock")
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +71,12 @@ def test_every_pin_of_a_lock_has_hashes_and_no_address(lock: str) -> None:
 
 
 def test_the_locks_agree_and_cover_the_declared_dependencies() -> None:
-    runtime, dev, cluster = (pins(lock) for lock in LOCKS)
+    runtime, dev, cluster, docs = (pins(lock) for lock in LOCKS)
     assert runtime <= dev
     assert runtime <= cluster
     tables = project()
-    for declared, locked in ((tables["project"]["dependencies"], runtime), (tables["dependency-groups"]["dev"], dev)):
+    needed, groups = tables["project"]["dependencies"], tables["dependency-groups"]
+    for declared, locked in ((needed, runtime), (groups["dev"], dev), (groups["docs"], docs)):
         names = {re.split(r"[^A-Za-z0-9-]", requirement)[0].lower() for requirement in declared}
         assert names - {pin.split("==")[0] for pin in locked} == set()
 

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _parser()
+    parser = command_line()
     arguments, rest = parser.parse_known_args(argv)
     # argparse takes no positional arguments after an option: `run CONFIG --local a.b=c` leaves a.b=c over.
     strays = [text for text in rest if text.startswith("-") or not hasattr(arguments, "overrides")]
@@ -51,7 +51,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="maxwell", description="Sample a posterior with an ensemble that uses the structure of the model."
     )

@@ -12,6 +12,7 @@ from rich.text import Text
 from workflows.results.inspect import higher_limits, number, resume_command, unmet_goals
 from workflows.results.inspect_ladder import ladder_rows, ladder_tables
 from workflows.results.progress import duration, shares
+from workflows.results.report.verdicts import headline
 
 
 def closing_lines(summary: Mapping[str, Any], report: Iterable[str], local: bool = False) -> list[str]:
@@ -48,18 +49,18 @@ def _unmet_lines(summary: Mapping[str, Any], local: bool) -> list[str]:
 
 
 def render(summary: Mapping[str, Any], width: int = 110) -> str:
-    """The summary for people: plain text, no colours."""
+    """The summary for people: the verdict and what to do, then the numbers. Plain text, no colours."""
     page = io.StringIO()
     console = Console(file=page, width=width, highlight=False, color_system=None)
+    _print_lines(console, headline(summary), [*unmet_goals(summary), f"Go on with: {summary['resume_command']}"])
+    console.print()
     console.print(_pairs([*_run_rows(summary), *_result_rows(summary), *_cost_rows(summary)]))
     for title, table in _tables(summary):
         console.print()
         console.print(Text(title))
         console.print(table)
     _print_lines(console, "Joined, because a term ties them:", [str(note) for note in summary["joined"] or []])
-    _print_lines(console, "Goals not met:", unmet_goals(summary))
-    _print_lines(console, "Go on with:", [str(summary["resume_command"])])
-    return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+    return "\n".join(line.rstrip() for line in page.getvalue().strip("\n").splitlines())
 
 
 def _print_lines(console: Console, title: str, lines: list[str]) -> None:

@@ -70,8 +70,9 @@ def variables(problem: Problem, chosen: Types = DOUBLE) -> dict[str, dict[str, V
     stats = {"lp": Variable("float64"), "replica": Variable("int64")}
     stats |= {name: Variable(dtype.name) for name, dtype in recorded(problem.spec).items()}
     groups = {"posterior": posterior, "sample_stats": stats, "warmup_sample_stats": stats}
-    if problem.shared:
-        groups["warmup_posterior"] = {name: posterior[name] for name in problem.shared}
+    # `constrain` may record a shared site under another name, or not at all.
+    if kept := [name for name in problem.shared if name in posterior]:
+        groups["warmup_posterior"] = {name: posterior[name] for name in kept}
     return groups
 
 

@@ -112,11 +112,12 @@ def describe() -> str:
 
 
 def _describe_key(name: str, field: FieldInfo) -> list[str]:
-    default = "required" if field.is_required() else f"default {_yaml(field.default)}"
+    default = "required" if field.is_required() else f"default {default_text(field.default)}"
     return [f"{name} ({default})", f"    {field.description}", f"    allowed: {allowed(field)}"]
 
 
-def _yaml(value: Any) -> str:
+def default_text(value: Any) -> str:
+    """A default as YAML writes it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)

@@ -100,6 +100,20 @@ def test_the_text_holds_what_a_person_looks_for():
     assert "goals.draws" not in text
 
 
+def test_the_verdict_comes_first():
+    first, *then = render(full()).splitlines()
+    assert first == "2 of 5 goals not met: ESS of every coordinate, Nested R-hat of the shared parameters."
+    assert [line.strip() for line in then[:3]] == [
+        "goals.ess: 312, wanted 400",
+        "goals.shared_rhat: 1.031, wanted 1.02",
+        "Go on with: maxwell resume 'runs/my run.zarr' limits.sweeps=2000",
+    ]
+    done = {**full(), "goals_met": dict.fromkeys(SUMMARY["goals_met"], True)}
+    assert render(done).splitlines()[0] == "Every goal is met."
+    early = render(summarise({"stage": "scout"}, Path("x.zarr"), 10))
+    assert early.splitlines()[0] == "No draws yet: the run stands in stage scout, and no goal has been looked at."
+
+
 def test_a_run_that_has_just_begun_can_be_shown():
     text = render(summarise({}, Path("x.zarr"), 10))
     assert "x.zarr" in text
