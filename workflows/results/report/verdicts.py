@@ -55,8 +55,8 @@ def next_steps(summary: Mapping[str, Any], stuck: int = 0) -> list[str]:
         )
     if any(_known_unmet(summary, goal) for goal in ("rhat", "shared_rhat", "tail_rhat")):
         steps.append(
-            "Chains from different starts differ more than they should. If their traces below still drift towards each "
-            "other, go on; if they stay apart, there are several modes: temper (tempering.temperatures=[1.0,3.5]), or "
+            "Chains from different starts differ more than they should. If their traces (of the worst coordinates) still drift "
+            "towards each other, go on; if they stay apart, there are several modes: temper (tempering.temperatures=[1.0,3.5]), or "
             "check the model."
         )
     if any(_known_unmet(summary, goal) for goal in ("ess", "shared_ess", "tail_ess")):
