@@ -1,15 +1,13 @@
 """Runs seen through their stores: listed, and followed until they end."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import maxwell
-from ensemble.protocol.progress import NullProgress, Status
 from ensemble.store import opening as stores
-from tests.support.runs import SETTINGS, stopped_run
+from tests.support.runs import SETTINGS, EveryRound, stopped_run
 from workflows.cli.main import main
 from workflows.clusters import record, schedulers
 from workflows.clusters.standing import LIMIT, RESTS, RUNNING, STOPPED, STOPPING, Standing, standing
@@ -77,16 +75,6 @@ def test_states_follow_the_lock_the_request_and_the_limits(store: Path) -> None:
         assert standing(store).state == STOPPING
     # A limit that was reached says more than a request that came beside it.
     assert standing(store).state == LIMIT
-
-
-class EveryRound(NullProgress):
-    """Calls something after every round."""
-
-    def __init__(self, act: Callable[[int], None]) -> None:
-        self.act = act
-
-    def update(self, status: Status) -> None:
-        self.act(status.epoch)
 
 
 def test_a_run_is_followed_commit_by_commit_until_it_was_stopped(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def joined(parts: Iterable[object]) -> Markup:
     return Markup("\n".join(escaped(part) for part in parts))
 
 
-def element(name: str, *children: object, **attributes: str) -> Markup:
+def element(name: str, /, *children: object, **attributes: str) -> Markup:
     """<name attributes>children</name>; a trailing underscore keeps attributes off Python's keywords (class_)."""
     shown = "".join(f' {key.rstrip("_").replace("_", "-")}="{escaped(text)}"' for key, text in attributes.items())
     if name in VOID:
