@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ensemble.store import opening as stores
-from workflows.clusters.record import last_job
+from workflows.clusters.record import Job
 from workflows.clusters.standing import standing
 
 
@@ -14,9 +14,12 @@ def ask_to_stop(store: str | Path) -> str:
     found = standing(store)
     if found.writer is not None:
         return f"{store} is written by {found.writer}, which stops after its round, all of it committed."
-    job = last_job(found.path)
-    end = f" If the job {job} has yet to go on with it, end that one by its scheduler." if job else ""
     return (
         f"Nobody writes to {store}, as far as this machine can tell: there is nothing to stop. A process of "
-        f"another machine that does is asked to.{end}"
+        f"another machine that does is asked to.{left_to_do(found.job)}"
     )
+
+
+def left_to_do(job: Job | None) -> str:
+    """What else there is to do where a run was asked to stop and nobody writes to it; a sentence with a space before."""
+    return f" If the job {job} has yet to go on with it, end that one by its scheduler." if job else ""

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ensemble.store import opening as stores
-from workflows.clusters.standing import RUNNING, STOPPING, Standing
+from workflows.clusters.standing import RUNNING, STOPPED, STOPPING, Standing
+from workflows.clusters.stopping import left_to_do
 from workflows.results.goals import Goal
 from workflows.results.inspect import goal_values, number
 from workflows.results.progress import duration
@@ -178,7 +179,8 @@ def _limits(facts: Facts) -> str:
 
 def _ending(standing: Standing, found: Found, links: Links) -> Markup:
     if not can_stop(standing):
-        return _asked(standing) if standing.state == STOPPING else found.following
+        asked = [_asked(standing)] if standing.state in (STOPPING, STOPPED) else []
+        return joined([*asked, *([] if standing.state == STOPPING else [found.following])])
     form = element(
         "form",
         element("input", type="hidden", name="key", value=links.key),
@@ -191,5 +193,9 @@ def _ending(standing: Standing, found: Found, links: Links) -> Markup:
 
 
 def _asked(standing: Standing) -> Markup:
-    who = stores.stop_asked(standing.path)
-    return element("p", f"{who} asked the run to stop: it ends after the round at work, all of it committed.")
+    by = f"{stores.stop_asked(standing.path)} asked the run to stop"
+    if standing.state == STOPPING:
+        return element("p", f"{by}: it ends after the round at work, all of it committed.")
+    return element(
+        "p", f"{by}, and nobody writes to it now, as far as this machine can tell.{left_to_do(standing.job)}"
+    )

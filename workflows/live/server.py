@@ -107,12 +107,14 @@ class Handler(BaseHTTPRequestHandler):
         return self.server.pages.post(self.path.partition("?")[0], _fields(body))
 
     def _answer(self, ask: Callable[[], Answer]) -> None:
+        # What a form led to is not looked at again: that would be another form.
+        every = None if self.command == "POST" else SECONDS
         try:
             answer = ask() if self._is_meant() else NOT_MEANT
         except MaxwellError as error:
-            answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), SECONDS)
+            answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), every)
         except Exception as error:  # noqa: BLE001 - told on the page; the server goes on
-            answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}", SECONDS)
+            answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}", every)
         # Paths may have bytes that are no text.
         body = answer.text.encode("utf-8", "backslashreplace")
         self.send_response(answer.status)

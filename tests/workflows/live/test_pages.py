@@ -193,6 +193,7 @@ def test_a_run_is_followed_and_stopped_by_its_button(tmp_path: Path) -> None:
     assert f"{stores.stop_asked(store)} asked the run to stop" in seen[8].page.text
     assert seen[8].page.forms == []
     assert "stopped, in stage sample" in last.page.text
+    assert "asked the run to stop, and nobody writes to it now" in last.page.text
     assert "maxwell resume" in last.page.text
     assert (last.page.refresh, last.page.forms) == (None, [])
 
@@ -349,5 +350,5 @@ def test_a_packed_store_has_the_page_without_a_button(store: Path, tmp_path: Pat
         assert reply.page.forms == []
         assert "report 1" in visitor.follow(reply, "report?").page.text
         refused = visitor.open("/stop", {"key": KEY})
-    assert refused.status == 503
+    assert (refused.status, refused.page.refresh) == (503, None)
     assert "is a packed store, which is read and not written" in refused.page.text
