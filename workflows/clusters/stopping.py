@@ -21,5 +21,5 @@ def ask_to_stop(store: str | Path) -> str:
 
 
 def left_to_do(job: Job | None) -> str:
-    """What else there is to do where a run was asked to stop and nobody writes to it; a sentence with a space before."""
+    """What there is to do yet where a run was asked to stop and nobody writes to it: a sentence, a space before it."""
     return f" If the job {job} has yet to go on with it, end that one by its scheduler." if job else ""

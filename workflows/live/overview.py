@@ -121,7 +121,9 @@ def _left(standing: Standing) -> str:
         return ""
     if standing.left is None:
         return "" if standing.state == STOPPING else "not known before the goals are looked at in stage sample"
-    return f"about {duration(standing.left)} to the goals of ESS and draws; what R-hat takes nobody knows"
+    differ = any(goal.name.endswith("rhat") and not goal.met for goal in standing.goals)
+    more = "; how long R-hat takes nobody knows" if differ else ""
+    return f"about {duration(standing.left)} to the goals of ESS and draws{more}"
 
 
 def _goals(goals: Iterable[Goal]) -> Markup:

@@ -49,7 +49,7 @@ class Pages:
         self._found = OncePerCommit(store, found_of)
 
     def address(self, path: str = "./", **more: str) -> str:
-        """A page of the site, with the key, relative to all of them."""
+        """The address of a page, with the key, relative to every page."""
         return f"{path}?{urlencode({'key': self._key, **more})}"
 
     def get(self, path: str, query: Mapping[str, str]) -> Answer:
@@ -104,7 +104,8 @@ class Pages:
         if edition.text is not None:
             parts.append(f"As of the commit of {clock(edition.committed)}. ")
         if edition.problem is not None:
-            parts.append(f"A newer one could not be made: {edition.problem}. It is tried again. ")
+            which = "It" if edition.text is None else "A newer one"
+            parts.append(f"{which} could not be made: {edition.problem}. It is tried again. ")
         elif edition.is_renewed:
             parts.append("The report is being made, which takes some seconds. ")
         parts.append(element("a", "How far the run is", href=self.address()))

@@ -10,7 +10,7 @@ from ensemble.store import opening as stores
 from tests.support.runs import SETTINGS, EveryRound, stopped_run
 from workflows.cli.main import main
 from workflows.clusters import record, schedulers
-from workflows.clusters.standing import LIMIT, RESTS, RUNNING, STOPPED, STOPPING, Standing, standing
+from workflows.clusters.standing import LIMIT, RESTS, RUNNING, STOPPED, STOPPING, Standing, line, standing
 from workflows.clusters.watching import follow, watched_store
 
 
@@ -65,6 +65,16 @@ def test_a_run_is_told_in_one_line(store: Path, capsys: pytest.CaptureFixture[st
     (line,) = capsys.readouterr().out.splitlines()
     for part in ("at its limit: ", "19 sweeps", "last commit"):
         assert part in line
+
+
+def test_the_time_left_runs_on_between_commits_while_somebody_writes(store: Path) -> None:
+    found = Standing(store, RUNNING, seconds_left=100.0, age=40.0, seconds=300.0)
+    assert found.left == 60.0
+    assert "5:00 of sampling, about 1:00 left, last commit 0:40 ago" in line(found)
+    assert found._replace(age=140.0).left == 0.0
+    for unknown in (found._replace(seconds_left=None), found._replace(state=RESTS), found._replace(state=LIMIT)):
+        assert unknown.left is None
+        assert "left" not in line(unknown)
 
 
 def test_states_follow_the_lock_the_request_and_the_limits(store: Path) -> None:

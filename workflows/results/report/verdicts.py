@@ -55,9 +55,9 @@ def next_steps(summary: Mapping[str, Any], stuck: int = 0) -> list[str]:
         )
     if any(_known_unmet(summary, goal) for goal in ("rhat", "shared_rhat", "tail_rhat")):
         steps.append(
-            "Chains from different starts differ more than they should. If their traces (of the worst coordinates) still drift "
-            "towards each other, go on; if they stay apart, there are several modes: temper (tempering.temperatures=[1.0,3.5]), or "
-            "check the model."
+            "Chains from different starts differ more than they should. If their traces (of the worst coordinates) "
+            "still drift towards each other, go on; if they stay apart, there are several modes: temper "
+            "(tempering.temperatures=[1.0,3.5]), or check the model."
         )
     if any(_known_unmet(summary, goal) for goal in ("ess", "shared_ess", "tail_ess")):
         steps.append("Go on sampling: ESS grows with the number of sweeps.")
