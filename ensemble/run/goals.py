@@ -126,15 +126,23 @@ def _least(values: np.ndarray) -> float | None:
     return None if np.isnan(values).all() else float(np.nanmin(values))
 
 
+def ess_of_goals(check: GoalCheck, *, of_draws: bool) -> tuple[float | None, float | None, float | None]:
+    """The smallest effective sample sizes that goals are about: of all coordinates, of the shared ones, of the tails.
+
+    of_draws: those of the stored draws, not of all sweeps.
+    """
+    if of_draws:
+        return check.stored_ess_min, check.stored_ess_shared_min, check.stored_tail_ess_min
+    return check.ess_min, check.ess_shared_min, check.tail_ess_min
+
+
 def goals_met(check: GoalCheck, draws: int, strays: int, settings: RunSettings) -> dict[str, bool]:
     """Which goals are met, by their names; those of shared parameters only where there are any.
 
     draws: stored draws a chain. strays: ends of rounds where no posterior explains a chain's log density.
     """
-    goals, of_draws = settings.goals, settings.goals.of_draws
-    ess, shared_ess, tail_ess = check.ess_min, check.ess_shared_min, check.tail_ess_min
-    if of_draws:
-        ess, shared_ess, tail_ess = check.stored_ess_min, check.stored_ess_shared_min, check.stored_tail_ess_min
+    goals = settings.goals
+    ess, shared_ess, tail_ess = ess_of_goals(check, of_draws=goals.of_draws)
     known = check.rounds > 0
     outlying = check.furthest_max is not None and check.furthest_max > (check.furthest_limit or np.inf)
     met = {

@@ -5,6 +5,7 @@ import numpy as np
 from ensemble.protocol.plans import RoundResult
 from ensemble.protocol.progress import Status
 from ensemble.protocol.sweep_spec import SweepSpec
+from ensemble.run.goals import ess_of_goals
 from ensemble.run.ledger import Ledger
 from ensemble.run.observed import acceptance_by_level, add_rates, swap_rates
 from ensemble.run.settings import RunSettings
@@ -36,14 +37,14 @@ def status_of(ledger: Ledger, results: list[RoundResult], spec: SweepSpec, setti
 
 
 def seconds_left(ledger: Ledger, settings: RunSettings) -> float | None:
-    """Wall time to the ESS goals at the pace so far; None before the first goal check."""
-    goals = ledger.goals
-    if goals.ess_min is None:
+    """Wall time to the goals of ESS and draws at the pace so far; None before the first goal check. What R-hat will
+    take nobody knows."""
+    check, goals = ledger.goals, settings.goals
+    ess, shared_ess, tail_ess = ess_of_goals(check, of_draws=goals.of_draws)
+    if not ess:
         return None
-    wanted = settings.goals.ess / goals.ess_min
-    if goals.tail_ess_min is not None:
-        wanted = max(wanted, settings.goals.ess / goals.tail_ess_min)
-    if goals.ess_shared_min is not None:
-        wanted = max(wanted, settings.goals.shared_ess / goals.ess_shared_min)
-    rounds = max(0.0, goals.rounds * max(wanted, 1.0) - (ledger.stage_round - settings.stages.burn_rounds))
+    reached = [(goals.ess, ess), (goals.shared_ess, shared_ess), (goals.ess, tail_ess), (goals.draws, ledger.draws)]
+    # All of them grow with the rounds.
+    times = max([1.0, *(wanted / value for wanted, value in reached if value)])
+    rounds = max(0.0, check.rounds * times - (ledger.stage_round - settings.stages.burn_rounds))
     return rounds * ledger.seconds["wall"] / max(1, ledger.epoch)

@@ -13,6 +13,7 @@ from ensemble.run.ledger import Ledger
 from ensemble.run.observed import acceptance_by_level, infinite_sentence, interweaving_rates, mean_of, swap_rates
 from ensemble.run.settings import RunSettings
 from ensemble.run.state import RunState
+from ensemble.run.status import seconds_left
 from kernels.ladder import schedule
 from kernels.structure.levels import Interweaving, Level, Structure
 
@@ -50,6 +51,7 @@ def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[s
         "apart": _worst(state, spec.structure, settings, by="rhat"),
         "ladder": summarise_ladder(ledger.ladder, state.tuning.betas, settings.replicas),
         **{f"{name}_seconds": ledger.seconds[name] for name in ("wall", "core", "kernel", "compile")},
+        "seconds_left": seconds_left(ledger, settings),
     }
 
 

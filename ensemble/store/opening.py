@@ -17,7 +17,7 @@ from ensemble.store.disk import stop as stops
 from ensemble.store.disk.filesystem import DISK, Filesystem
 from ensemble.store.disk.lock import Lock
 from ensemble.store.disk.packed import FROM_A_COPY as FROM_A_COPY
-from ensemble.store.disk.packed import is_packed
+from ensemble.store.disk.packed import is_packed as is_packed
 from ensemble.store.disk.place import place_errors, require_free, staging
 from ensemble.store.files import build_files
 from ensemble.store.integrity import recovery as recoveries
@@ -195,14 +195,15 @@ def is_store(path: str | Path) -> bool:
 
 
 def committed_at(path: str | Path) -> float:
-    """When the last commit was [seconds since 1970], by the clock of the disk."""
-    with disk_errors(Path(path)):
-        return (Path(path) / ROOT).stat().st_mtime
+    """When the last commit was [seconds since 1970], by the clock of the disk; of a packed store when it was packed."""
+    path = Path(path)
+    with disk_errors(path):
+        return (path if is_packed(path) else path / ROOT).stat().st_mtime
 
 
 def writer_of(path: str | Path) -> str | None:
     """Who writes to the store at `path`; None where nobody does, as far as this machine can tell."""
-    return locks.holder(Path(path) / LOCK)
+    return None if is_packed(Path(path)) else locks.holder(Path(path) / LOCK)
 
 
 def request_stop(path: str | Path, fs: Filesystem = DISK) -> None:
@@ -216,7 +217,8 @@ def request_stop(path: str | Path, fs: Filesystem = DISK) -> None:
 
 def stop_asked(path: str | Path) -> str | None:
     """Who asked the present or last writer of the store at `path` to stop, as user@host; None where nobody did."""
-    return stops.asked(Path(path), read_root(Path(path)).record.writer.token)
+    path = Path(path)
+    return None if is_packed(path) else stops.asked(path, read_root(path).record.writer.token)
 
 
 def _make_folders(fs: Filesystem, path: Path) -> None:

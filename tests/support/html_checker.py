@@ -4,16 +4,21 @@ import base64
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "input", "br"}
 OWN = ("data:", "#")
 """How the addresses of a page that needs nothing else begin."""
 
 
 class Page(HTMLParser):
-    """Parses a whole page; `problems` is empty for a good one.."""
+    """Parses a whole page; `problems` is empty for a good one. own: how its addresses begin; fields: hidden ones of its
+    forms; refresh: seconds after which it is loaded anew, as it says."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, own: tuple[str, ...] = OWN) -> None:
         super().__init__(convert_charrefs=True)
+        self.own = own
+        self.forms: list[str] = []
+        self.fields: dict[str, str] = {}
+        self.refresh: int | None = None
         self.problems: list[str] = []
         self.open: list[str] = []
         self.ids: list[str] = []
@@ -25,7 +30,8 @@ class Page(HTMLParser):
         self.close()
         self.problems += [f"<{tag}> is never closed" for tag in self.open]
         self.problems += [f"id {name} twice" for name in set(self.ids) if self.ids.count(name) > 1]
-        self.problems += [f"no id for link {link}" for link in self.links if link[1:] not in self.ids]
+        inner = [link[1:] for link in self.links if link.startswith("#")]
+        self.problems += [f"no id for link #{link}" for link in inner if link not in self.ids]
         for image in self.images:
             self._check_image(image)
 
@@ -40,12 +46,17 @@ class Page(HTMLParser):
         if tag == "img" and not found.get("alt"):
             self.problems.append("a picture without words for it")
         for name, value in found.items():
-            if name in ("src", "href") and not (value or "").startswith(OWN):
+            if name in ("src", "href", "action") and not (value or "").startswith(self.own):
                 self.problems.append(f"{name} leads out of the page: {value}")
             if name.startswith("on"):
                 self.problems.append(f"code in {name}")
         self.ids += [found["id"] or ""] if "id" in found else []
         self.links += [found["href"] or ""] if tag == "a" else []
+        self.forms += [found["action"] or ""] if tag == "form" and found.get("method") == "post" else []
+        if tag == "input" and found.get("type") == "hidden":
+            self.fields[found["name"] or ""] = found["value"] or ""
+        if tag == "meta" and found.get("http-equiv") == "refresh":
+            self.refresh = int(found["content"] or "")
         self.images += [found["src"] or ""] if tag == "img" else []
         if tag not in VOID:
             self.open.append(tag)

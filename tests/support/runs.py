@@ -127,6 +127,16 @@ class SignalAt(NullProgress):
                     threading.Timer(STOPPED, _tell, (told, signal.SIGCONT)).start()
 
 
+class EveryRound(NullProgress):
+    """Calls something after every round, with its number."""
+
+    def __init__(self, act: Callable[[int], None]) -> None:
+        self.act = act
+
+    def update(self, status: Status) -> None:
+        self.act(status.epoch)
+
+
 STOPPED = 3
 """Seconds for which processes are stopped."""
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from ensemble.errors import StoreError
 from ensemble.store import opening as stores
 from workflows.clusters.record import Job, last_job
-from workflows.results.inspect import goal_values, higher_limits, number, summarise
+from workflows.results.goals import Goal, goals_of
+from workflows.results.inspect import higher_limits, number, summarise
 from workflows.results.progress import duration
 
 DONE, LIMIT, RUNNING, STOPPING, STOPPED, RESTS, BEGINS, UNREADABLE = (
@@ -22,11 +23,8 @@ DONE, LIMIT, RUNNING, STOPPING, STOPPED, RESTS, BEGINS, UNREADABLE = (
 )
 """What a run can be: its goals met; at a limit of its settings; being written; asked to stop; stopped when asked;
 interrupted, waiting for its job or abandoned; before its first commit; of another version, or damaged."""
-SHOWN = ("ess", "shared_ess", "rhat", "shared_rhat", "draws", "tail_ess", "tail_rhat")
-"""Goals that have a number, in the order in which they are told; others follow."""
 TOLD = 3
 """How many of those that are not met."""
-UNKNOWN = number(None)
 
 
 class Standing(NamedTuple):
@@ -37,8 +35,9 @@ class Standing(NamedTuple):
     stage: of the run.
     sweeps: since its start.
     draws: of each chain.
-    goals: {goal: (met, reached, wanted)} in words, empty before the first check.
+    goals: how far each is, empty before the first check.
     seconds: wall time of sampling so far.
+    seconds_left: wall time to the goals of ESS and draws from the last commit; None where it is not known.
     age: seconds since the last commit.
     writer: who writes now, as far as this machine can tell.
     job: the last one submitted for this store, if any was.
@@ -49,8 +48,9 @@ class Standing(NamedTuple):
     stage: str = ""
     sweeps: int = 0
     draws: int = 0
-    goals: dict[str, tuple[bool, str, str]] = {}  # noqa: RUF012 - a default of a NamedTuple, never changed
+    goals: tuple[Goal, ...] = ()
     seconds: float = 0.0
+    seconds_left: float | None = None
     age: float = 0.0
     writer: str | None = None
     job: Job | None = None
@@ -60,6 +60,13 @@ class Standing(NamedTuple):
         """Whether nothing more is to be expected of the run as it is."""
         return self.state in (DONE, LIMIT, STOPPED)
 
+    @property
+    def left(self) -> float | None:
+        """Wall time from now to the goals of ESS and draws [s], while somebody writes; None where it is not known."""
+        if self.state != RUNNING or self.seconds_left is None:
+            return None
+        return max(0.0, self.seconds_left - self.age)
+
 
 def standing(path: str | Path) -> Standing:
     """Where the run at `path` stands. Raises StoreError where there is none, or it cannot be read."""
@@ -68,16 +75,15 @@ def standing(path: str | Path) -> Standing:
     writer = stores.writer_of(path)
     attributes = stores.reader(path).attributes
     summary = summarise(attributes, path, 0)
-    met = summary.get("goals_met") or {}
-    values = {goal: goal_values(summary).get(goal, (None, None)) for goal in (*SHOWN, *met) if goal in met}
     return Standing(
         path=path,
         state=_state(path, summary, writer),
         stage=summary["stage"] or "",
         sweeps=summary["sweeps"] or 0,
         draws=summary["draws"] or 0,
-        goals={goal: (bool(met[goal]), number(one), number(other)) for goal, (one, other) in values.items()},
+        goals=tuple(goals_of(summary)),
         seconds=summary["wall_seconds"] or 0.0,
+        seconds_left=summary.get("seconds_left"),
         age=max(0.0, time.time() - stores.committed_at(path)),
         writer=writer,
         job=last_job(path),
@@ -115,7 +121,8 @@ def line(found: Standing) -> str:
     parts = [f"{found.state}: {found.stage}" if found.stage else found.state]
     parts.append(f"{number(found.sweeps)} sweeps, {number(found.draws)} draws a chain")
     parts.append(goals_text(found))
-    parts.append(f"{duration(found.seconds)} of sampling, last commit {duration(found.age)} ago")
+    left = "" if found.left is None else f", about {duration(found.left)} left"
+    parts.append(f"{duration(found.seconds)} of sampling{left}, last commit {duration(found.age)} ago")
     if found.writer is not None:
         parts.append(f"written by {found.writer}")
     if found.job is not None:
@@ -125,11 +132,11 @@ def line(found: Standing) -> str:
 
 def goals_text(found: Standing) -> str:
     """How many goals are met, and the first of those that are not, with what was reached and what is wanted."""
-    known = {goal: row for goal, row in found.goals.items() if row[1] != UNKNOWN}
-    if not set(known) - {"draws"}:
+    known = [goal for goal in found.goals if goal.reached is not None]
+    if not {goal.name for goal in known} - {"draws"}:
         return "goals not looked at yet"
-    unmet = [f"{goal} {reached} of {wanted}" for goal, (met, reached, wanted) in known.items() if not met]
-    met = sum(row[0] for row in found.goals.values())
+    unmet = [f"{goal.name} {number(goal.reached)} of {number(goal.wanted)}" for goal in known if not goal.met]
+    met = sum(goal.met for goal in found.goals)
     more = f": {', '.join(unmet[:TOLD])}{', ...' if len(unmet) > TOLD else ''}" if unmet else ""
     return "all goals met" if met == len(found.goals) else f"{met} of {len(found.goals)} goals met{more}"
 

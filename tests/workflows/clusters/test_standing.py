@@ -1,18 +1,16 @@
 """Runs seen through their stores: listed, and followed until they end."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import maxwell
-from ensemble.protocol.progress import NullProgress, Status
 from ensemble.store import opening as stores
-from tests.support.runs import SETTINGS, stopped_run
+from tests.support.runs import SETTINGS, EveryRound, stopped_run
 from workflows.cli.main import main
 from workflows.clusters import record, schedulers
-from workflows.clusters.standing import LIMIT, RESTS, RUNNING, STOPPED, STOPPING, Standing, standing
+from workflows.clusters.standing import LIMIT, RESTS, RUNNING, STOPPED, STOPPING, Standing, line, standing
 from workflows.clusters.watching import follow, watched_store
 
 
@@ -69,6 +67,16 @@ def test_a_run_is_told_in_one_line(store: Path, capsys: pytest.CaptureFixture[st
         assert part in line
 
 
+def test_the_time_left_runs_on_between_commits_while_somebody_writes(store: Path) -> None:
+    found = Standing(store, RUNNING, seconds_left=100.0, age=40.0, seconds=300.0)
+    assert found.left == 60.0
+    assert "5:00 of sampling, about 1:00 left, last commit 0:40 ago" in line(found)
+    assert found._replace(age=140.0).left == 0.0
+    for unknown in (found._replace(seconds_left=None), found._replace(state=RESTS), found._replace(state=LIMIT)):
+        assert unknown.left is None
+        assert "left" not in line(unknown)
+
+
 def test_states_follow_the_lock_the_request_and_the_limits(store: Path) -> None:
     assert standing(store).state == LIMIT
     with stores.reopen(store):
@@ -77,16 +85,6 @@ def test_states_follow_the_lock_the_request_and_the_limits(store: Path) -> None:
         assert standing(store).state == STOPPING
     # A limit that was reached says more than a request that came beside it.
     assert standing(store).state == LIMIT
-
-
-class EveryRound(NullProgress):
-    """Calls something after every round."""
-
-    def __init__(self, act: Callable[[int], None]) -> None:
-        self.act = act
-
-    def update(self, status: Status) -> None:
-        self.act(status.epoch)
 
 
 def test_a_run_is_followed_commit_by_commit_until_it_was_stopped(tmp_path: Path) -> None:

@@ -149,12 +149,13 @@ def sites() -> list:
     return sites_of({"x": {"shape": [3], "plates": ["gene"]}, "mu": {"shape": [], "plates": []}}, diagnostics)
 
 
-def test_coordinates_are_counted_by_site() -> None:
+def test_coordinates_are_counted_by_site_the_slowest_first() -> None:
     found = sites()
     assert [site.name for site in found] == ["mu", "x"]
     assert found[1].label((2,)) == "x[C]"
     rows = by_site(found, 60.0, 1.1)
-    assert rows[1] == {
+    assert [row["site"] for row in rows] == ["x", "mu"]
+    assert rows[0] == {
         "site": "x",
         "coordinates": 3,
         "ESS min": 5.0,

@@ -20,19 +20,7 @@ def add(commands: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Carry it out."""
-    from ensemble.store import opening as stores
-    from workflows.clusters.record import last_job
-    from workflows.clusters.standing import standing
+    from workflows.clusters.stopping import ask_to_stop
 
-    stores.request_stop(arguments.store)
-    found = standing(arguments.store)
-    if found.writer is not None:
-        say(f"{arguments.store} is written by {found.writer}, which stops after its round, all of it committed.")
-        return 0
-    job = last_job(found.path)
-    end = f" If the job {job} has yet to go on with it, end that one by its scheduler." if job else ""
-    say(
-        f"Nobody writes to {arguments.store}, as far as this machine can tell: there is nothing to stop. A process of "
-        f"another machine that does is asked to.{end}"
-    )
+    say(ask_to_stop(arguments.store))
     return 0

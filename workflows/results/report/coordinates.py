@@ -65,7 +65,9 @@ def stuck(sites: list[Site]) -> int:
 
 
 def by_site(sites: list[Site], ess: float | None, rhat: float | None) -> list[dict[str, Any]]:
-    """A row for each site; ess, rhat: the goals, against which coordinates are counted."""
+    """A row for each site, the slowest first; ess, rhat: the goals, against which coordinates are counted."""
+    # A site of which nothing is known never moved.
+    ranked = sorted(sites, key=lambda site: _extreme(site.ess, np.min) or 0.0)
     return [
         {
             "site": site.name,
@@ -76,7 +78,7 @@ def by_site(sites: list[Site], ess: float | None, rhat: float | None) -> list[di
             "R-hat max": rhat_text(_extreme(site.rhat, np.max)),
             "R-hat above limit": None if rhat is None or np.isnan(site.rhat).all() else int((site.rhat > rhat).sum()),
         }
-        for site in sites
+        for site in ranked
     ]
 
 

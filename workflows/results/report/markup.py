@@ -10,7 +10,7 @@ from workflows.results.inspect import number
 NUMBER = re.compile(r"[-+]?[\d,.]+(e[-+]?\d+)?%?|-?")
 """What a cell of a column of numbers looks like; a dash or nothing where a number is not known."""
 
-VOID = frozenset({"br", "img", "meta"})
+VOID = frozenset({"br", "img", "input", "meta"})
 """Elements without a closing tag."""
 
 
@@ -30,7 +30,7 @@ def joined(parts: Iterable[object]) -> Markup:
     return Markup("\n".join(escaped(part) for part in parts))
 
 
-def element(name: str, *children: object, **attributes: str) -> Markup:
+def element(name: str, /, *children: object, **attributes: str) -> Markup:
     """<name attributes>children</name>; a trailing underscore keeps attributes off Python's keywords (class_)."""
     shown = "".join(f' {key.rstrip("_").replace("_", "-")}="{escaped(text)}"' for key, text in attributes.items())
     if name in VOID:
@@ -68,6 +68,11 @@ def table(rows: Sequence[Mapping[str, Any]], caption: str) -> Markup:
     # The caption stands outside the table, whose width it would otherwise take.
     whole = element("table", element("thead", element("tr", *head)), element("tbody", *body))
     return element("figure", element("figcaption", caption), whole, class_="table")
+
+
+def titled_table(rows: Sequence[Mapping[str, Any]] | None, caption: str) -> list[Markup]:
+    """A table, or nothing where there are no rows."""
+    return [table(rows, caption)] if rows else []
 
 
 def cell(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The whole page: head, style and sections, in one file that needs nothing else."""
+"""The whole page: head, style and sections, in one document that needs nothing else."""
 
 from string import Template
 
@@ -33,6 +33,9 @@ thead th { border-bottom: 0.2mm solid #000; font-weight: bold; overflow-wrap: no
 figure { margin: 3mm 0 5mm; break-inside: avoid; }
 figure img { width: 100%; height: auto; }
 figcaption { font-size: 8.5pt; }
+aside { font-size: 9pt; border: 0.2mm solid #999; padding: 1mm 3mm; }
+progress { width: 40mm; }
+button { font: inherit; padding: 1mm 4mm; }
 pre { font: 8.5pt/1.35 "DejaVu Sans Mono", Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere;
   background: #f3f3f3; padding: 2mm; margin: 1.5mm 0; }
 @media print { body { margin: 0; padding: 0; max-width: none; } nav { display: none; } pre { background: none;
@@ -46,32 +49,41 @@ PAGE = Template("""<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>$css</style>
-</head>
-<body>
-<header>
+$bounds<header>
 <h1>$title</h1>
 $about
-$contents
 </header>
 <main>
-$body
+$main
 </main>
 </body>
 </html>
 """)
+BOUNDS = "</head>\n<body>\n"
+"""Between head and body of every document; only once in each, as all that is not made here is escaped."""
 
 
 def page(facts: Facts) -> str:
     """The report as HTML text; the same store gives the same text."""
     with style():
         parts = sections(facts)
-    return PAGE.substitute(
-        title=escaped(f"{number(facts.summary['model'])}: report of a run"),
-        css=CSS,
-        about=element("p", _about(facts)),
-        contents=element("nav", *(element("a", part.title, href=f"#{part.name}") for part in parts)),
-        body=joined(_section(part) for part in parts),
+    contents = element("nav", *(element("a", part.title, href=f"#{part.name}") for part in parts))
+    return document(
+        f"{number(facts.summary['model'])}: report of a run",
+        joined([element("p", _about(facts)), contents]),
+        joined(_section(part) for part in parts),
     )
+
+
+def document(title: str, about: Markup, main: Markup) -> str:
+    """A document in the page's style: what stands below the title, and everything else."""
+    return PAGE.substitute(title=escaped(title), css=CSS, bounds=BOUNDS, about=about, main=main)
+
+
+def renewed(text: str, every: int | None, note: Markup | None = None) -> str:
+    """A document that browsers load anew after so many seconds (None: never), with a note before all else."""
+    again = element("meta", http_equiv="refresh", content=str(every)) + "\n" if every else ""
+    return text.replace(BOUNDS, again + BOUNDS + ("" if note is None else note + "\n"), 1)
 
 
 def _about(facts: Facts) -> str:

@@ -13,7 +13,17 @@ from workflows.results.report.changes import changes
 from workflows.results.report.coordinates import by_site, drawn, everything, rhat_text, slowest, stuck
 from workflows.results.report.drawing import Picture
 from workflows.results.report.facts import Facts
-from workflows.results.report.markup import Markup, bullets, element, figure, joined, pairs, paragraphs, table
+from workflows.results.report.markup import (
+    Markup,
+    bullets,
+    element,
+    figure,
+    joined,
+    pairs,
+    paragraphs,
+    table,
+    titled_table,
+)
 from workflows.results.report.pictures.own import own_pictures
 from workflows.results.report.pooling import groups
 from workflows.results.report.shared import shared_rows
@@ -84,9 +94,9 @@ def _fit(facts: Facts) -> Markup:
     return joined(
         [
             element("p", fit.headline(found)),
-            *_titled_table(fit.verdict_rows(found), "Verdicts on families of statistics."),
+            *titled_table(fit.verdict_rows(found), "Verdicts on families of statistics."),
             *(_figure(picture) for picture in fit.pictures(found)),
-            *_titled_table(fit.statistic_rows(found), "Statistics; of large families, those that are apart."),
+            *titled_table(fit.statistic_rows(found), "Statistics; of large families, those that are apart."),
         ]
     )
 
@@ -107,11 +117,11 @@ def _run(facts: Facts) -> Markup:
             ]
         )
     ]
-    parts += _titled_table(_sizes(facts), "Data, as the store holds them.")
-    parts += _titled_table(summary["structure"], "Levels, as found in the model.")
+    parts += titled_table(_sizes(facts), "Data, as the store holds them.")
+    parts += titled_table(summary["structure"], "Levels, as found in the model.")
     if summary["joined"]:
         parts += [element("p", "Joined, because a term ties them:"), bullets(summary["joined"])]
-    parts += _titled_table(changes(facts.settings), "Settings that are not the defaults, and the model's own.")
+    parts += titled_table(changes(facts.settings), "Settings that are not the defaults, and the model's own.")
     return joined(parts)
 
 
@@ -135,7 +145,7 @@ def _groups(data: Any) -> Iterable[str]:
 
 def _course(facts: Facts) -> Markup:
     summary = facts.summary
-    parts = _titled_table(stages(facts), "Stages; a round ends with a visit of the coordinator.")
+    parts = titled_table(stages(facts), "Stages; a round ends with a visit of the coordinator.")
     seconds = [
         (label, duration(summary[key]))
         for label, key in (
@@ -163,10 +173,10 @@ def _rates(facts: Facts) -> Markup:
         for move in summary.get("interweaving") or []
     ]
     parts = [
-        *_titled_table(levels, "Accepted moves of the cold replicas by level, in this stage."),
-        *_titled_table(swaps, "Swaps by level and pair of rungs (whole: replicas)."),
-        *_titled_table(kinds, "Accepted by kind of move, level and rung."),
-        *_titled_table(moves, "Interweaving moves of shared parameters with their children."),
+        *titled_table(levels, "Accepted moves of the cold replicas by level, in this stage."),
+        *titled_table(swaps, "Swaps by level and pair of rungs (whole: replicas)."),
+        *titled_table(kinds, "Accepted by kind of move, level and rung."),
+        *titled_table(moves, "Interweaving moves of shared parameters with their children."),
     ]
     return joined(parts) if parts else element("p", "Nothing to show yet.")
 
@@ -216,7 +226,7 @@ def _diagnostics(facts: Facts) -> Markup:
 
 def _worst(facts: Facts) -> Markup:
     rows = slowest(facts.summary, facts.sites)
-    parts = _titled_table(rows, "Slowest coordinates.")
+    parts = titled_table(rows, "Slowest coordinates.")
     if not facts.draws:
         return joined([*parts, element("p", NOT_YET)])
     labels, members = {site.name: site for site in facts.sites}, groups(facts.chains, facts.superchains)
@@ -264,11 +274,6 @@ def _numbers(facts: Facts) -> Markup:
         element("summary", "What ", element("code", "maxwell inspect --json"), " gives"),
         element("pre", to_json(facts.summary), class_="long"),
     )
-
-
-def _titled_table(rows: list[Mapping[str, Any]] | list[dict[str, Any]] | None, caption: str) -> list[Markup]:
-    """A table, or nothing where there are no rows."""
-    return [table(rows, caption)] if rows else []
 
 
 def _figure(picture: Picture) -> Markup:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from workflows.results.goals import OF_CHAINS, TITLES, Goal, goals_of
 from workflows.results.inspect import goal_values, number, resume_command
 
 MET, MISSED, UNKNOWN, NOTE = "met", "missed", "not known yet", "note"
@@ -13,22 +14,6 @@ SWAPS = 0.1
 """Swaps accepted less often hardly carry anything."""
 FEW_DRAWS = 50
 """Draws a chain below which ArviZ's bulk ESS means little."""
-
-GOALS = {
-    "ess": "ESS of every coordinate",
-    "rhat": "Nested R-hat of every coordinate",
-    "tail_ess": "ESS of the tails",
-    "tail_rhat": "Nested R-hat of the tails",
-    "shared_ess": "ESS of the shared parameters",
-    "shared_rhat": "Nested R-hat of the shared parameters",
-    "draws": "Stored draws a chain",
-    "chains": "Single chains",
-    "drift": "Beginning and end",
-}
-
-
-OF_CHAINS = {"chains": ("furthest_chain", "furthest_chain_limit"), "drift": ("drift", "drift_limit")}
-"""What is known of goals without a setting: what was reached, and what chance explains."""
 
 
 class Verdict(NamedTuple):
@@ -42,7 +27,7 @@ class Verdict(NamedTuple):
 def headline(summary: Mapping[str, Any]) -> str:
     """The state of the run in one sentence."""
     goals = summary["goals_met"] or {}
-    unmet = [GOALS[goal] for goal, met in goals.items() if not met]
+    unmet = [TITLES[goal] for goal, met in goals.items() if not met]
     if not goals or (unmet and not summary["draws"]):
         return f"No draws yet: the run stands in stage {number(summary['stage'])}, and no goal has been looked at."
     if not unmet:
@@ -70,9 +55,9 @@ def next_steps(summary: Mapping[str, Any], stuck: int = 0) -> list[str]:
         )
     if any(_known_unmet(summary, goal) for goal in ("rhat", "shared_rhat", "tail_rhat")):
         steps.append(
-            "Chains from different starts differ more than they should. If their traces below still drift towards each "
-            "other, go on; if they stay apart, there are several modes: temper (tempering.temperatures=[1.0,3.5]), or "
-            "check the model."
+            "Chains from different starts differ more than they should. If their traces (of the worst coordinates) "
+            "still drift towards each other, go on; if they stay apart, there are several modes: temper "
+            "(tempering.temperatures=[1.0,3.5]), or check the model."
         )
     if any(_known_unmet(summary, goal) for goal in ("ess", "shared_ess", "tail_ess")):
         steps.append("Go on sampling: ESS grows with the number of sweeps.")
@@ -94,35 +79,31 @@ def _done(summary: Mapping[str, Any]) -> bool:
 
 
 def _goals(summary: Mapping[str, Any]) -> Iterator[Verdict]:
-    values, met = goal_values(summary), summary["goals_met"] or {}
-    for goal in (goal for goal in GOALS if goal in met):
-        if goal not in values:
-            yield _of_chains(goal, summary, is_met=met[goal])
-            continue
-        reached, wanted = values[goal]
-        judgement = MET if met[goal] else UNKNOWN if reached is None else MISSED
-        yield Verdict(judgement, GOALS[goal], _distance(goal, judgement, reached, wanted))
+    for goal in goals_of(summary):
+        judgement = MET if goal.met else UNKNOWN if goal.reached is None else MISSED
+        text = _of_chains(goal) if goal.name in OF_CHAINS else _distance(goal, judgement)
+        yield Verdict(judgement, goal.title, text)
 
 
-def _of_chains(goal: str, summary: Mapping[str, Any], *, is_met: bool) -> Verdict:
+def _of_chains(goal: Goal) -> str:
     """Whether one chain stands apart, or the first part of the stage from the rest."""
-    reached, wanted = (summary.get(key) for key in OF_CHAINS[goal])
-    judgement = MET if is_met else UNKNOWN if reached is None else MISSED
-    if reached is None or wanted is None:
-        return Verdict(judgement, GOALS[goal], "Not known before there are enough batches in every chain.")
-    what = "The most outlying chain" if goal == "chains" else "The first part of the stage"
-    text = f"{what} lies {number(reached)} standard deviations from the rest; chance explains {number(wanted)}."
-    return Verdict(judgement, GOALS[goal], text)
+    if goal.reached is None or goal.wanted is None:
+        return "Not known before there are enough batches in every chain."
+    what = "The most outlying chain" if goal.name == "chains" else "The first part of the stage"
+    return (
+        f"{what} lies {number(goal.reached)} standard deviations from the rest; chance explains {number(goal.wanted)}."
+    )
 
 
-def _distance(goal: str, judgement: str, reached: Any, wanted: Any) -> str:
+def _distance(goal: Goal, judgement: str) -> str:
     """How far from the goal."""
+    reached, wanted = goal.reached, goal.wanted
     if judgement == UNKNOWN or reached is None or wanted is None:
         return f"Wanted {number(wanted)}; not known before there are enough batches in every chain."
-    if goal.endswith("rhat"):
+    if goal.name.endswith("rhat"):
         return _rhat_distance(judgement, reached, wanted)
     text = f"{number(reached)}, wanted {number(wanted)}"
-    if goal == "draws":
+    if goal.name == "draws":
         return f"There are {text}."
     if judgement == MET:
         return f"The lowest is {text}: {reached / wanted:.3g} times as much."
