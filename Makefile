@@ -96,7 +96,8 @@ $(DOCS)/.setup-done: requirements-docs.lock | python-check
 
 docs: $(DOCS)/.setup-done ## build the site of docs/ into .cache/site; broken links fail
 	$(DOCS)/bin/mkdocs build --strict --quiet
-	@echo "built: .cache/site/index.html"
+	@$(DOCS)/bin/python -m workflows.studies.pages.links $(CACHE)/site
+	@echo "built: $(CACHE)/site/index.html"
 
 docs-serve: $(DOCS)/.setup-done ## show the site on this machine while you write; ARGS="--dev-addr HOST:PORT" elsewhere
 	$(DOCS)/bin/mkdocs serve $(ARGS)

@@ -41,6 +41,9 @@ going, or the file that it was packed into.
 
 Exit status: 0 done (also where a limit stopped the run), 1 an unexpected error with its traceback, 2 bad input,
 130 interrupted.
+
+Compiled programs are kept in `~/.cache/maxwell/jax`, so that a model is compiled once: the environment variable
+`MAXWELL_CACHE=FOLDER` keeps them elsewhere, `MAXWELL_CACHE=off` not at all.
 """
 
 
