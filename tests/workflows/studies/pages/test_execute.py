@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,8 @@ def test_a_page_has_code_and_shows_what_came_of_it(page: Path) -> None:
     assert "check" in kinds, "what is known of the answer is asserted in a check"
 
 
+# What summaries look like differs between the two; the pages show the locked one's.
+@pytest.mark.skipif(metadata.version("arviz").startswith("1."), reason="pages show what ArviZ 0.23 prints")
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
