@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.abc.buffer import Buffer
-from zarr.codecs import ShardingCodecIndexLocation, ZstdCodec
+from zarr.codecs import ZstdCodec
 from zarr.core.array import ShardsConfigParam
 from zarr.storage import MemoryStore
 
@@ -14,6 +14,8 @@ from ensemble.errors import StoreError
 from ensemble.store.arviz_schema import schema_attributes
 from ensemble.store.contents import Layout, Variable
 
+INDEX_LOCATION: Any = "start"
+"""Of the index of a file's chunks. Zarr's releases differ in its type, not in its value."""
 ROOT = "zarr.json"
 CHAIN, DRAW = "chain", "draw"
 RESERVED_GROUPS = ("checkpoint",)
@@ -62,7 +64,7 @@ def _create_growing(group: zarr.Group, name: str, variable: Variable, layout: La
         name,
         shape=(layout.shards * layout.shard_chains, 0, *variable.shape),
         chunks=(_chunk_chains(layout, variable), layout.chunk_draws, *variable.shape),
-        shards=ShardsConfigParam(shape=_file_shape(layout, variable), index_location=ShardingCodecIndexLocation.start),
+        shards=ShardsConfigParam(shape=_file_shape(layout, variable), index_location=INDEX_LOCATION),
         dtype=dtype,
         fill_value=fill_value(dtype),
         compressors=ZstdCodec(level=1, checksum=True),
