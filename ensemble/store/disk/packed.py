@@ -1,6 +1,7 @@
 """The files of a store in one zip file: what `Path` is for those on a disk, as far as readers need it."""
 
 import errno
+import io
 import os
 import weakref
 import zipfile
@@ -19,6 +20,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         """Raises one of DAMAGE where it cannot be read."""
         self.path, self.file = path, zipfile.ZipFile(path)
+        self.last = "", b""
         # A file that is left to the garbage collector warns of that.
         weakref.finalize(self, self.file.close)
 
@@ -50,21 +52,28 @@ class Packed:
         return self.key.rpartition("/")[2]
 
     def open(self, mode: str = "rb") -> IO[bytes]:
-        """The file as it was packed. `mode` is always to read bytes; its checksum is compared where all is read."""
+        """The file as it was packed, its checksum compared. `mode` is always to read bytes.
+
+        From memory: where several files of an archive are open, zipfile of Python 3.13.0 seeks in the wrong one.
+        """
+        return io.BytesIO(self.read_bytes())
+
+    def read_bytes(self) -> bytes:
+        """The bytes of the file, its checksum compared. The file that was read last is kept: its chunks are read in
+        turn."""
+        key, data = self._archive.last
+        if key != self.key or not key:
+            data = self._read()
+            self._archive.last = self.key, data
+        return data
+
+    def _read(self) -> bytes:
         try:
-            return self._archive.file.open(self.key)
+            return self._archive.file.read(self.key)
         except KeyError:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self)) from None
         except DAMAGE as error:
             raise OSError(errno.EIO, f"damaged in the archive: {error}", str(self)) from error
-
-    def read_bytes(self) -> bytes:
-        """The bytes of the file, its checksum compared."""
-        with self.open() as file:
-            try:
-                return file.read()
-            except DAMAGE as error:
-                raise OSError(errno.EIO, f"damaged in the archive: {error}", str(self)) from error
 
     def is_file(self) -> bool:
         """Whether there is a file of this name."""
