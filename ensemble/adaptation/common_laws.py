@@ -12,8 +12,6 @@ LEAST = 0.02
 """Acceptance below which a common law proposes nothing that the blocks take."""
 FEWEST = 200
 """Blocks of a level that has common laws."""
-
-
 RARELY, FITS = 0.25, 0.2
 """A block whose fit is accepted with probability a draws from the common law in a share FITS / a of the sweeps that
 offer it, at least RARELY (a rare mode is not seen in a), at most 1."""

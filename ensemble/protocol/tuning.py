@@ -8,6 +8,17 @@ from kernels.dynamics.metric import LowRank
 from kernels.transitions.common_law import CommonLaw
 
 
+class GivenOthers(NamedTuple):
+    """The law of a level's blocks given all other levels, on average.
+
+    information: [p, p, B], E g g' of the gradient g of its log density, which is its mean precision; 0 before any.
+    factor: [p, p, B], of the inverse.
+    """
+
+    information: np.ndarray
+    factor: np.ndarray
+
+
 class LevelTuning(NamedTuple):
     """What steers the kernel of one level at one rung.
 
@@ -24,18 +35,7 @@ class LevelTuning(NamedTuple):
     factor: np.ndarray | LowRank
     mix: np.ndarray
     common: CommonLaw | None = None
-    given: "GivenOthers | None" = None
-
-
-class GivenOthers(NamedTuple):
-    """The law of a level's blocks given all other levels, on average.
-
-    information: [p, p, B], E g g' of the gradient g of its log density, which is its mean precision; 0 before any.
-    factor: [p, p, B], of the inverse.
-    """
-
-    information: np.ndarray
-    factor: np.ndarray
+    given: GivenOthers | None = None
 
 
 class TuningState(NamedTuple):

@@ -10,9 +10,8 @@ from ensemble.protocol.statistics import GradientSums, LevelSums, MomentSums, Sk
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.trajectories import TrajectoryKernel
-from kernels.dynamics.forces import log_density_gradient
+from kernels.dynamics.forces import log_density_gradients
 from kernels.dynamics.metric import Factor, LowRank, multiply_transposed
-from kernels.numerics.batching import over_replicas
 from kernels.state import LevelView, State
 from kernels.transitions.common_law import quantiles
 from kernels.types import Data, Position
@@ -67,8 +66,7 @@ def _level_sums(
 
 def _information(view: LevelView, states: State, known: LevelTuning, beta: jax.Array, data: Data) -> jax.Array:
     """Mean over replicas of g g' [p, p, B], those far out counting for less."""
-    slope = partial(log_density_gradient, view, data=data, beta=beta)
-    slopes = over_replicas(slope, view.target.dimension)(states.position)
+    slopes = log_density_gradients(view, states.position, data, beta)
     weights = _weights(slopes, known.factor)[0]
     return jnp.einsum("rib,rjb->ijb", weights[:, None] * slopes, slopes) / len(slopes)
 

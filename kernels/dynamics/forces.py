@@ -7,6 +7,7 @@ is that of the block's own width p. The force on the whole vector is the same th
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ import numpy as np
 
 from kernels.dynamics.integrators import ValueAndGradient
 from kernels.dynamics.metric import Factor, multiply
+from kernels.numerics.batching import over_replicas
 from kernels.state import LevelView
 from kernels.types import Data, Position
 
@@ -45,6 +47,13 @@ def log_density_gradient(view: LevelView, position: Position, data: Data, beta: 
     """d log density / d x of the level's coordinates at inverse temperature beta, [p, B]; 0 in padding."""
     potential = scaled_potential(view, position, data, jnp.ones(_shape(view)), beta)
     return masked(view, -jax.grad(lambda offset: jnp.sum(potential(offset)))(jnp.zeros(_shape(view))))
+
+
+def log_density_gradients(view: LevelView, positions: Position, data: Data, beta: jax.Array | float = 1.0) -> jax.Array:
+    """The same of every replica, [R, p, B]; positions with a leading axis R."""
+    slope = partial(log_density_gradient, view, data=data, beta=beta)
+    found: jax.Array = over_replicas(slope, view.target.dimension)(positions)
+    return found
 
 
 def bounded(gradient: jax.Array, steepest: jax.Array | float, axis: int) -> jax.Array:

@@ -14,6 +14,9 @@ from kernels.transitions import common_law
 from kernels.transitions.per_replica import PerReplica
 from kernels.types import Data
 
+BEST = 2.38
+"""Times 1 / sqrt(p): the step of a walk in units of a normal law's covariance (Gelman, Roberts and Gilks 1996, Bayesian
+Statistics 5, 599-607)."""
 SPREADS = np.array([1.0, 2.0, 5.0])
 WEIGHTS = np.array([0.75, 0.2, 0.05])
 """The fitted proposal: a scale mixture of normals, heavy-tailed like a Student t but with one uniform to draw it."""
@@ -99,10 +102,9 @@ class Metropolis(PerReplica):
     (independence sampler, log ratio f(x') - f(x) + log q(x) - log q(x')); otherwise x' = x + s_b L_b z (diffusive
     Metropolis, log ratio f(x') - f(x)). f = beta * (terms of the block). The choice is drawn before x is looked at,
     so the kernel is a mixture of two reversible kernels. Of parents, which their children hold far tighter in some
-    directions than the ensemble varies, the second kernel is a walk too, x' = x + 2.38 / sqrt(p) M_b z, M M' their
-    covariance given the children. A step that is told a coordinate draws that one of some
-    blocks, each with its frozen probability share_b, from its frozen law across the blocks instead, another
-    independence sampler.
+    directions than the ensemble varies, the first kernel is a walk too, x' = x + BEST / sqrt(p) M_b z, M M' their
+    covariance given the children. A step that is told a coordinate draws that one of some blocks, each with its frozen
+    probability share_b, from its frozen law across the blocks instead, another independence sampler.
     Source: Hastings (1970), Biometrika 57, 97-109; Tierney (1994), Annals of Statistics 22, 1701-1762 (independence
     samplers and mixtures of kernels). Proposals fitted to an ensemble: Gilks, Roberts and George (1994), The
     Statistician 43, 179-189 (adaptive direction sampling); Andrieu and Thoms (2008), Statistics and Computing 18,
@@ -149,8 +151,7 @@ class Metropolis(PerReplica):
             assert parameters.share is not None
             common = choice[1] < parameters.share
             drawn, ratio = self._common(old, choice[1] / parameters.share, parameters)
-            mixed = jnp.where(common, drawn, new), use_fit & ~common, common, jnp.where(common, ratio, correction)
-            return mixed
+            return jnp.where(common, drawn, new), use_fit & ~common, common, jnp.where(common, ratio, correction)
 
         return jax.lax.cond(  # type: ignore[no-any-return]
             parameters.coordinate >= 0, some_common, lambda: (new, use_fit, none, correction)
@@ -180,7 +181,7 @@ class Metropolis(PerReplica):
         drawn = parameters.mean + spread * step
         sizes = self.view.level.sizes
         if parameters.given is not None:
-            near = old + 2.38 / np.sqrt(np.maximum(sizes, 1)) * multiply(parameters.given, noise)
+            near = old + BEST / np.sqrt(np.maximum(sizes, 1)) * multiply(parameters.given, noise)
             return jnp.where(use_fit, near, walked), use_fit, jnp.zeros(choice.shape)
         before = fitted_log_density(squared_norm(parameters.factor, old - parameters.mean), sizes)
         after = fitted_log_density(spread**2 * jnp.sum(noise**2, axis=0), sizes)

@@ -1,7 +1,6 @@
 """What kernels have in common that follow the gradient: step sizes, a pooled metric, lengths, bounds on forces."""
 
 from abc import ABC, abstractmethod
-from functools import partial
 from typing import ClassVar
 
 import jax
@@ -14,10 +13,9 @@ from ensemble.adaptation.steering import steered_step
 from ensemble.protocol.sweep_spec import KernelSpec, Metric
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.shard.level_kernels.base import TRAJECTORY_FACTS, LevelKernel, Needs, Seen
-from kernels.dynamics.forces import log_density_gradient
+from kernels.dynamics.forces import log_density_gradients
 from kernels.dynamics.integrators import SCHEMES, Scheme
 from kernels.dynamics.metric import Factor, LowRank
-from kernels.numerics.batching import over_replicas
 from kernels.state import LevelView, State
 from kernels.structure.levels import Level
 from kernels.types import Data
@@ -97,8 +95,7 @@ class TrajectoryKernel(LevelKernel, ABC):
     def slopes(self, view: LevelView, states: State, data: Data, beta: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Gradients [R, p, B] of the level's tempered density, and squared norms [R, 1] of the force on auxiliary
         variables that move along."""
-        slope = partial(log_density_gradient, view, data=data, beta=beta)
-        found = over_replicas(slope, view.target.dimension)(states.position)
+        found = log_density_gradients(view, states.position, data, beta)
         return found, jnp.zeros((len(found), 1))
 
     def factor(self, tuning: LevelTuning) -> Factor:

@@ -9,14 +9,15 @@ from ensemble.adaptation.moments import Moments
 from ensemble.adaptation.steering import steered, target_acceptance
 from ensemble.protocol.tuning import LevelTuning
 from ensemble.shard.level_kernels.base import LevelKernel, Seen
+from kernels.transitions.metropolis import BEST
 
 
 class WalkKernel(LevelKernel, ABC):
     """A random walk of blocks, in units of the ensemble's covariance."""
 
     def first_log_scale(self) -> np.ndarray:
-        """2.38 / sqrt(p) (Gelman, Roberts and Gilks 1996)."""
-        return np.log(2.38 / np.sqrt(self.level.sizes.astype(float)))
+        """BEST / sqrt(p)."""
+        return np.log(BEST / np.sqrt(self.level.sizes.astype(float)))
 
     def target_acceptance(self) -> np.ndarray | float:
         """By the size of the blocks."""
