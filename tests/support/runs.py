@@ -51,6 +51,16 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+class Messages(NullProgress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
+
+
 class Parts(NamedTuple):
     """What a test needs that steers a fleet by hand: problem, settings of the run, what builds a runner, arrays."""
 

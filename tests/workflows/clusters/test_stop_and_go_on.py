@@ -13,24 +13,21 @@ import maxwell
 from ensemble.protocol.progress import NullProgress, Status
 from ensemble.store import opening as stores
 from maxwell import Interrupted, open_run
-from tests.support.runs import SETTINGS, command, config, draws, rounds, same, stopped_run
+from tests.support.runs import SETTINGS, Messages, command, config, draws, rounds, same, stopped_run
 from workflows.cli.main import main
 from workflows.clusters import go_on
 
 
-class At(NullProgress):
+class At(Messages):
     """Does something once, after a round, and keeps what is said."""
 
     def __init__(self, epoch: int, act: Callable[[], None]) -> None:
+        super().__init__()
         self.epoch, self.act = epoch, act
-        self.said: list[str] = []
 
     def update(self, status: Status) -> None:
         if status.epoch == self.epoch:
             self.act()
-
-    def message(self, text: str) -> None:
-        self.said.append(text)
 
 
 def test_a_run_that_is_asked_to_stop_commits_its_round_and_goes_on_bit_for_bit(

@@ -12,20 +12,10 @@ import maxwell
 from ensemble.protocol.progress import NullProgress
 from ensemble.store import opening as stores
 from maxwell import open_run
-from tests.support.runs import command, contents, draws, same, stopped_run
+from tests.support.runs import Messages, command, contents, draws, same, stopped_run
 from workflows.cli.main import main
 from workflows.sampling import resume, versions
 from workflows.sampling.versions import changed_versions
-
-
-class Messages(NullProgress):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture(scope="module")
