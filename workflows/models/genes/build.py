@@ -1,5 +1,6 @@
 """The model of an experiment: from what a user gives to a `Model`."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from workflows.modelling.subsets import subset
 from workflows.models.genes.checks import checks
 from workflows.models.genes.inputs.experiment import Experiment, Given, experiment
 from workflows.models.genes.model import genes as genes_model
+from workflows.models.genes.signs import SMALL
 from workflows.models.genes.size_factors import log_size_factors
 
 
@@ -34,6 +36,7 @@ def build(
     symbols: Any = None,
     minimum_reads: int = 10,
     threshold: float = 1.0,
+    small: float = SMALL,
     genes: int | str = "all",
 ) -> Model:
     """Which genes change with an effect of a design: the model of a matrix of counts.
@@ -44,27 +47,28 @@ def build(
     sheet's columns, such as `~ cell + dex`; a factor's baseline is the level of its first sample. effect: the column of
     the design to report, such as `dex[T.trt]`; the last one where not given. symbols: names of the genes by id: a file
     of two columns, a mapping, or a column of the counts (of AnnData's var). minimum_reads: genes with fewer reads over
-    all samples are left out. threshold: of |log2 fold change|, for the probability of lying beyond it. genes: "all", or
+    all samples are left out. threshold: of |log2 fold change|, for the probability of lying beyond it. small: the |log2
+    fold change| up to which a gene does not change; those called change by more, in a known direction. genes: "all", or
     a number of the kept genes, always the same ones; size factors are those of all.
 
     Raises SettingsError with all that is wrong in the data, ModelError for other settings.
     """
-    _check(minimum_reads, threshold)
+    _check(minimum_reads, {"threshold": threshold, "small": small})
     found = experiment(Given(counts, samples, design, effect, symbols))
     kept = np.flatnonzero(found.counts.sum(axis=1) >= minimum_reads)
     if not len(kept):
         raise ModelError(f"genes: no gene has {minimum_reads:,} reads over all samples: lower minimum_reads")
-    return _model(
-        found, kept[_chosen(len(kept), genes)], threshold, _left_out(len(found.genes), len(kept), minimum_reads)
-    )
+    bounds = {"threshold": float(threshold), "small": float(small)}
+    return _model(found, kept[_chosen(len(kept), genes)], bounds, _left_out(len(found.genes), len(kept), minimum_reads))
 
 
-def _check(minimum_reads: Any, threshold: Any) -> None:
+def _check(minimum_reads: Any, bounds: Mapping[str, Any]) -> None:
     wrong = []
     if isinstance(minimum_reads, bool) or not isinstance(minimum_reads, int) or minimum_reads < 1:
         wrong.append(f"minimum_reads = {minimum_reads!r}; allowed are whole numbers from 1")
-    if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or not 0 <= threshold < np.inf:
-        wrong.append(f"threshold = {threshold!r}; allowed are numbers from 0, of |log2 fold change|")
+    for name, bound in bounds.items():
+        if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not 0 <= bound < np.inf:
+            wrong.append(f"{name} = {bound!r}; allowed are numbers from 0, of |log2 fold change|")
     if wrong:
         raise ModelError(f"genes: {'; '.join(wrong)}")
 
@@ -87,8 +91,8 @@ def _left_out(given: int, kept: int, minimum_reads: int) -> tuple[str, ...]:
     )
 
 
-def _model(found: Experiment, kept: np.ndarray, threshold: float, notes: tuple[str, ...]) -> Model:
-    """The model of the kept genes (indices)."""
+def _model(found: Experiment, kept: np.ndarray, bounds: Mapping[str, float], notes: tuple[str, ...]) -> Model:
+    """The model of the kept genes (indices). bounds: of |log2 fold change|, kept for what is told of the run."""
     reads = np.ascontiguousarray(found.counts[kept].T)
     log_size = log_size_factors(found.counts.T)
     covariates = found.design.matrix[:, 1:]
@@ -111,13 +115,14 @@ def _model(found: Experiment, kept: np.ndarray, threshold: float, notes: tuple[s
         name="genes",
         coords=labels,
         dims={name: ("coefficient",) for name in names}
-        | {"size_factor": ("sample",), "covariates": ("sample", "coefficient"), "symbol": ("gene",), "threshold": ()},
+        | {"size_factor": ("sample",), "covariates": ("sample", "coefficient"), "symbol": ("gene",)}
+        | dict.fromkeys(bounds, ()),
         constant={
             "size_factor": np.exp(log_size),
             "covariates": covariates,
             "contrast": contrast,
             "symbol": found.symbols[kept],
-            "threshold": float(threshold),
+            **bounds,
         },
         checks=checks(reads, log_size),
     )

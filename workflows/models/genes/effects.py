@@ -7,14 +7,12 @@ import numpy as np
 import xarray
 
 from ensemble.store.protocol import RunReader
-from workflows.models.genes.signs import Signs, of_draws, of_sweeps, ranking, s_values
+from workflows.models.genes.signs import SMALL, Signs, false_or_small, of_draws, of_sweeps, ranking, s_values
 from workflows.results.diagnostics import diagnostics
 from workflows.results.tables.draws import ends, pooled
 
 CALLED = 0.05
-"""The false sign rate at which genes are said to change."""
-
-
+"""The share of wrong calls that is expected among the genes that are said to change."""
 FEW_DRAWS = 1000
 """Draws from which dispersions are told."""
 
@@ -23,7 +21,8 @@ class Effects(NamedTuple):
     """By gene, effects as log2 fold changes.
 
     name: of the effect in the design. genes, symbols: ids, and names where known, else empty. mean, sd: of the draws.
-    between: [2, gene] ends of the 95% interval. beyond: P(|effect| > threshold). signs: counted signs. s_value: of each
+    between: [2, gene] ends of the 95% interval. beyond: P(|effect| > threshold). signs: counted signs. wrong:
+    probability of a false sign or an effect up to `small`, over `draws` draws. s_value: mean of `wrong` down to each
     gene. mean_count: of counts over size factors. dispersion: posterior geometric mean. ess: of the effect over all
     sweeps; NaN before it is known.
     """
@@ -37,6 +36,9 @@ class Effects(NamedTuple):
     beyond: np.ndarray
     threshold: float
     signs: Signs
+    small: float
+    wrong: np.ndarray
+    draws: int
     s_value: np.ndarray
     mean_count: np.ndarray
     dispersion: np.ndarray
@@ -44,12 +46,12 @@ class Effects(NamedTuple):
 
     @property
     def order(self) -> np.ndarray:
-        """The genes by local false sign rate, then size."""
-        return ranking(self.signs.false_sign_rate, self.mean)
+        """The genes by the probability that a call is wrong, then false sign rate, then size."""
+        return ranking(self.wrong, self.signs.false_sign_rate, self.mean)
 
     @property
     def changed(self) -> np.ndarray:
-        """[gene] whether it is among those called at a false sign rate of CALLED."""
+        """[gene] whether it is among those called, of which a share of CALLED is expected to be wrong."""
         return self.s_value <= CALLED
 
     def label(self, gene: int) -> str:
@@ -65,6 +67,8 @@ def effects_of(reader: RunReader, data: Any) -> Effects:
     known = diagnostics(reader)
     signs = _signs(known, effect, draws)
     threshold = float(constant["threshold"].values)
+    small = float(constant["small"].values) if "small" in constant else SMALL
+    wrong = false_or_small(draws, small, signs.false_sign_rate)
     return Effects(
         name=str(constant.coords["coefficient"].values[effect]),
         genes=posterior.coords["gene"].values,
@@ -75,7 +79,10 @@ def effects_of(reader: RunReader, data: Any) -> Effects:
         beyond=(np.abs(draws) > threshold).mean(axis=0),
         threshold=threshold,
         signs=signs,
-        s_value=s_values(signs.false_sign_rate),
+        small=small,
+        wrong=wrong,
+        draws=len(draws),
+        s_value=s_values(wrong),
         mean_count=normalised(data).mean(axis=0),
         dispersion=np.exp(np.log(pooled(posterior["dispersion"], FEW_DRAWS)).mean(axis=0)),
         ess=_ess(known, effect, draws.shape[1]),

@@ -42,20 +42,21 @@ def ma(found: Effects) -> Picture:
 
 
 def volcano(found: Effects) -> Picture:
-    """Fold change against how sure its sign is."""
+    """Fold change against how sure it is."""
     figure, ((axis,),) = panels(1, 1, 3.6)
-    least = 1.0 / found.signs.counted
+    least = 1.0 / found.draws
     height = -np.log10(np.maximum(found.s_value, least))
     _points(axis, found, found.mean, height)
     axis.axhline(-np.log10(CALLED), color=GREY, linestyle=":", label=f"s-value {CALLED:g}")
-    axis.axhline(-np.log10(least), color=BLUE, linestyle="--", label=f"1 in {found.signs.counted:,}")
+    axis.axhline(-np.log10(least), color=BLUE, linestyle="--", label=f"1 in {found.draws:,}")
     axis.set(xlabel="log2 fold change", ylabel="-log10 s-value")
     axis.legend(loc="lower right", fontsize=7)
     caption = (
-        f"Volcano plot: log2 fold change for {found.name} against -log10 of the s-value, the share of wrong signs "
-        "expected among the genes down to this one. At the dashed line signs are as sure as counting can tell."
+        f"Volcano plot: log2 fold change for {found.name} against -log10 of the s-value, the share of wrong calls (a "
+        f"false sign, or a change within {found.small:g}) expected among the genes down to this one. At the dashed "
+        "line calls are as sure as counting can tell."
     )
-    return finished(figure, "Fold change against certainty of its sign, one point a gene.", caption)
+    return finished(figure, "Fold change against its certainty, one point a gene.", caption)
 
 
 def trend(data: Any, found: Effects) -> np.ndarray:
@@ -110,8 +111,8 @@ def counts(found: Effects, data: Any) -> Picture:
     for axis in axes[-1]:
         axis.set_xlabel(axis_label(found.name))
     caption = (
-        f"Counts over size factors (.5 added) of the {len(chosen)} genes with the surest signs, against {found.name}; "
-        "lines join samples that are alike in the rest of the design."
+        f"Counts over size factors (.5 added) of the {len(chosen)} genes that change most surely, against "
+        f"{found.name}; lines join samples that are alike in the rest of the design."
     )
     return finished(figure, "Counts of the surest genes by condition.", caption)
 

@@ -1,8 +1,16 @@
-"""Is a gene up or down: local false sign rates and s-values (Stephens 2017), from counted signs."""
+"""Is a gene up or down: local false sign rates and s-values (Stephens 2017), from counted signs.
+
+A prior without a point mass gives every gene a sign, also one that does nothing, and half of those that seem to change
+by chance have the sign they seem to have. So genes are called by the rate of signs that are false **or** effects that
+are small (Zhu, Ibrahim and Love 2019), which counts such genes as wrong.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
+
+SMALL = 0.1
+"""The |log2 fold change| up to which a gene is said not to change: 7%."""
 
 
 class Signs(NamedTuple):
@@ -29,14 +37,22 @@ def of_draws(draws: np.ndarray) -> Signs:
     return Signs((draws < 0).mean(axis=0) + 0.5 * (draws == 0).mean(axis=0), len(draws))
 
 
+def false_or_small(draws: np.ndarray, small: float, false_sign_rate: np.ndarray) -> np.ndarray:
+    """[gene] 1 - max(P(effect > small), P(effect < -small)), over draws [draw, gene]: the probability that an effect
+    has not the likelier sign and a size above `small`; at least the false sign rate, which may be counted over more."""
+    sure = np.maximum((draws > small).mean(axis=0), (draws < -small).mean(axis=0))
+    return np.maximum(1.0 - sure, false_sign_rate)
+
+
 def s_values(rates: np.ndarray) -> np.ndarray:
-    """[gene] mean of the local false sign rates at most as large as each gene's: what the share of wrong signs is
+    """[gene] mean of the local rates of wrong calls at most as large as each gene's: what the share of wrong calls is
     expected to be among the genes called, if it is the last one called."""
     ordered = np.sort(rates)
     among = np.searchsorted(ordered, rates, side="right")
     return np.asarray(np.cumsum(ordered)[among - 1] / among)
 
 
-def ranking(rates: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The genes in the order of their false sign rates and, where these are equal, of |sizes|, the largest first."""
-    return np.lexsort((-np.abs(sizes), rates))
+def ranking(wrong: np.ndarray, false_sign_rates: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The genes in the order of their rates of wrong calls; where these are equal, of their false sign rates; where
+    these are equal too, of |sizes|, the largest first."""
+    return np.lexsort((-np.abs(sizes), false_sign_rates, wrong))

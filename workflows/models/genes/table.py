@@ -17,12 +17,13 @@ def lines(run: StoredRun) -> list[str]:
 
 
 def frame(run: StoredRun) -> pd.DataFrame:
-    """One row a gene, by local false sign rate, then size. Columns:
+    """One row a gene, by false_or_small, then false_sign_rate, then size. Columns:
 
     gene, symbol; log2_fold_change: posterior mean; sd; low, high: ends of the 95% interval; false_sign_rate: local, 0
-    where no draw has the other sign (below one in as many draws as there are); s_value; beyond: P(|log2 fold change| >
-    threshold); mean_count: mean of counts over size factors; dispersion: posterior geometric mean; ess: effective
-    sample size of the log2 fold change.
+    where no draw has the other sign (below one in as many draws as there are); false_or_small: the same, or a |log2
+    fold change| up to `small`; s_value: of false_or_small; beyond: P(|log2 fold change| > threshold); mean_count: mean
+    of counts over size factors; dispersion: posterior geometric mean; ess: effective sample size of the log2 fold
+    change.
     """
     return as_frame(effects_of(run.reader(), run.data))
 
@@ -37,6 +38,7 @@ def as_frame(found: Effects) -> pd.DataFrame:
         "low": found.between[0],
         "high": found.between[1],
         "false_sign_rate": found.signs.false_sign_rate,
+        "false_or_small": found.wrong,
         "s_value": found.s_value,
         "beyond": found.beyond,
         "mean_count": found.mean_count,
@@ -50,8 +52,8 @@ def summary(found: Effects) -> str:
     """How many genes change."""
     up, down = (int((found.changed & (sign * found.mean > 0)).sum()) for sign in (1, -1))
     return (
-        f"{up + down:,} of {len(found.genes):,} genes change with {found.name} at a false sign rate of {CALLED:.0%}: "
-        f"{up:,} up, {down:,} down."
+        f"{up + down:,} of {len(found.genes):,} genes change with {found.name} by more than {found.small:g} (log2), "
+        f"{CALLED:.0%} of them expected to be called wrongly: {up:,} up, {down:,} down."
     )
 
 
@@ -60,20 +62,23 @@ def text(found: Effects) -> list[str]:
     name = 2 + max((len(found.label(gene)) for gene in found.order[:ROWS]), default=4)
     beyond = f"P(|.| > {found.threshold:g})"
     head = (
-        f"  {'gene':<{name}}{'log2 fold change':>17}{f'{INTERVAL:.0%} interval':>18}{'false sign rate':>17}"
+        f"  {'gene':<{name}}{'log2 fold change':>17}{f'{INTERVAL:.0%} interval':>18}{'false sign':>12}{'or small':>10}"
         f"{'s-value':>10}{beyond:>12}{'mean count':>13}{'dispersion':>12}{'ESS':>8}"
     )
-    return [summary(found), f"  Signs counted over {found.signs.counted:,} states of all chains.", head] + [
-        _row(found, gene, name) for gene in found.order[:ROWS]
-    ]
+    counted = (
+        f"  False sign: probability of the other sign, over {found.signs.counted:,} states of all chains; or small: of "
+        f"that or a change within {found.small:g}, over {found.draws:,} draws."
+    )
+    return [summary(found), counted, head] + [_row(found, gene, name) for gene in found.order[:ROWS]]
 
 
 def _row(found: Effects, gene: int, name: int) -> str:
     ess = f"{found.ess[gene]:,.0f}" if np.isfinite(found.ess[gene]) else "-"
-    rate, s_value = (_rate(of[gene], found.signs.counted) for of in (found.signs.false_sign_rate, found.s_value))
+    rate = _rate(found.signs.false_sign_rate[gene], found.signs.counted)
+    wrong, s_value = (_rate(of[gene], found.draws) for of in (found.wrong, found.s_value))
     return (
         f"  {found.label(gene):<{name}}{found.mean[gene]:>17.2f}{interval(found.between[:, gene], '6.2f'):>18}"
-        f"{rate:>17}{s_value:>10}{found.beyond[gene]:>12.2f}{found.mean_count[gene]:>13,.0f}"
+        f"{rate:>12}{wrong:>10}{s_value:>10}{found.beyond[gene]:>12.2f}{found.mean_count[gene]:>13,.0f}"
         f"{found.dispersion[gene]:>12.3g}{ess:>8}"
     )
 

@@ -33,7 +33,7 @@ RESPONDERS = {
 HIGH = 100.0
 """Mean count above which a gene is compared."""
 SURE = 0.05
-"""False discovery rate, and false sign rate, of the genes that are counted."""
+"""False discovery rate of the genes that are counted, and expected share of wrong calls."""
 
 
 class Experiment(NamedTuple):
@@ -72,13 +72,13 @@ def compared(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
     high = both[(both["baseMean"] > HIGH) & both["log2FoldChange"].notna()]
     x, y = high["log2FoldChange"], high["log2_fold_change"]
     slope = sm.RLM(y, sm.add_constant(x)).fit().params.iloc[1]
-    rank = both["false_sign_rate"].rank(method="first")
+    rank = pd.Series(range(1, len(both) + 1), both.index)  # the table's order
     lines = [
         f"{len(high):,} of {len(both):,} genes have a mean count above {HIGH:g}: correlation of log2 fold changes "
         f"{np.corrcoef(x, y)[0, 1]:.4f}, slope of a robust regression on PyDESeq2's {slope:.3f}",
-        f"changed: {int((both['s_value'] <= SURE).sum()):,} genes at a false sign rate of {SURE:g}, "
+        f"changed: {int((both['s_value'] <= SURE).sum()):,} genes, {SURE:.0%} of them wrongly by expectation, "
         f"{int((both['padj'] <= SURE).sum()):,} at a false discovery rate of {SURE:g} by PyDESeq2",
-        "gene        log2 fold change    sd    by PyDESeq2   standard error   place by false sign rate",
+        "gene        log2 fold change    sd    by PyDESeq2   standard error   place by false sign or small",
     ]
     for gene, name in RESPONDERS.items():
         if gene in both.index:
@@ -93,11 +93,16 @@ def compared(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
 def main(arguments: list[str]) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="of what `workflows.studies.genes.given` writes")
-    folder = parser.parse_args(arguments).folder
-    ours = pd.read_csv(folder / "table.tsv", sep="\t").set_index("gene")
-    for line in compared(ours, estimates(experiment(folder))):
-        print(line)
+    parser.add_argument("folders", type=Path, nargs="+", help="of what `workflows.studies.genes.given` writes")
+    parser.add_argument("--keep", action="store_true", help="write the estimates to deseq2.tsv, and compare nothing")
+    chosen = parser.parse_args(arguments)
+    for folder in chosen.folders:
+        theirs = estimates(experiment(folder))
+        if chosen.keep:
+            theirs.to_csv(folder / "deseq2.tsv", sep="\t")
+            continue
+        for line in compared(pd.read_csv(folder / "table.tsv", sep="\t").set_index("gene"), theirs):
+            print(line)
     return 0
 
 

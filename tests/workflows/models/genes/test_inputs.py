@@ -160,6 +160,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     [
         ({"minimum_reads": 0}, "minimum_reads = 0; allowed are whole numbers from 1"),
         ({"threshold": -1.0}, "threshold = -1.0; allowed are numbers from 0"),
+        ({"small": float("nan")}, "small = nan; allowed are numbers from 0"),
         ({"minimum_reads": 10**6}, "no gene has 1,000,000 reads over all samples"),
         ({"genes": "few"}, "genes = 'few'; allowed are \"all\" and a number"),
     ],

@@ -73,6 +73,7 @@ def stored() -> dict[str, xarray.Dataset]:
         {
             "contrast": ("coefficient", [0.0, 1.0]),
             "threshold": ((), 1.0),
+            "small": ((), 0.2),
             "size_factor": ("sample", [0.5, 2.0]),
             "symbol": ("gene", ["", "DUSP1", ""]),
             "covariates": (("sample", "coefficient"), [[0.0, 0.0], [0.0, 1.0]]),
@@ -89,13 +90,14 @@ def found(reader: NoChecks | Counted | None = None) -> Effects:
 
 def test_numbers_against_hand_values() -> None:
     table = as_frame(found()).set_index("gene")
-    assert list(table.index) == ["g0", "g1", "g2"]  # rates 0, 0, 1/4; of the first two the larger
+    assert list(table.index) == ["g0", "g1", "g2"]  # wrong 0, 0, 3/4; of the first two the larger
     np.testing.assert_allclose(table["log2_fold_change"], [2.5, -1.0, 0.1], rtol=1e-12)
     np.testing.assert_allclose(table["sd"], [math.sqrt(1 / 3), math.sqrt(1 / 3), math.sqrt(0.08 / 3)], rtol=1e-12)
     np.testing.assert_allclose(table["low"], [2.0, -1.5, -0.1 + 0.075 * 0.2], rtol=1e-12)
     np.testing.assert_allclose(table["high"], [3.0, -0.5, 0.3 - 0.075 * 0.2], rtol=1e-12)
     np.testing.assert_array_equal(table["false_sign_rate"], [0.0, 0.0, 0.25])
-    np.testing.assert_allclose(table["s_value"], [0.0, 0.0, 0.25 / 3], rtol=1e-12)
+    np.testing.assert_array_equal(table["false_or_small"], [0.0, 0.0, 0.75])
+    np.testing.assert_allclose(table["s_value"], [0.0, 0.0, 0.75 / 3], rtol=1e-12)
     np.testing.assert_array_equal(table["beyond"], [1.0, 0.5, 0.0])
     np.testing.assert_array_equal(table["mean_count"], [15.0, 15.0, 1.0])
     np.testing.assert_allclose(table["dispersion"], np.exp([0.0, 2.0, 2.0]), rtol=1e-12)
@@ -105,11 +107,14 @@ def test_numbers_against_hand_values() -> None:
 
 def test_print_says_what_is_resolved_and_how_many_change() -> None:
     lines = text(found())
-    assert lines[0] == "2 of 3 genes change with drug at a false sign rate of 5%: 1 up, 1 down."
+    assert lines[0] == (
+        "2 of 3 genes change with drug by more than 0.2 (log2), 5% of them expected to be called wrongly: 1 up, 1 down."
+    )
     assert "4 states" in lines[1]
-    assert lines[3].split() == ["g0", "2.50", "[", "2.00,", "3.00]", "<", "0.2", "<", "0.2", "1.00", "15", "1", "-"]
+    assert "within 0.2, over 4 draws" in lines[1]
+    assert lines[3].split() == ["g0", "2.50", "[", "2.00,", "3.00]", *("<", "0.2") * 3, "1.00", "15", "1", "-"]
     assert lines[4].split()[0] == "DUSP1"
-    assert "0.25" in lines[5]
+    assert lines[5].split()[5:8] == ["0.25", "0.75", "0.25"]
 
 
 def test_signs_counted_over_all_sweeps_take_the_place_of_those_of_draws() -> None:
@@ -117,7 +122,7 @@ def test_signs_counted_over_all_sweeps_take_the_place_of_those_of_draws() -> Non
     better = found(Counted(positive, 10**7))
     np.testing.assert_allclose(as_frame(better)["false_sign_rate"], [1e-6, 0.1, 0.4], rtol=1e-9)
     assert summary(better).startswith("1 of 3 genes change")
-    np.testing.assert_allclose(better.s_value, [1e-6, (1e-6 + 0.1) / 2, (1e-6 + 0.5) / 3], rtol=1e-9)
+    np.testing.assert_allclose(better.s_value, [1e-6, (1e-6 + 0.1) / 2, (1e-6 + 0.85) / 3], rtol=1e-9)
     assert text(better)[3].split()[5] == "1e-06"
 
 
@@ -134,8 +139,8 @@ def test_pictures_of_all_genes_are_small() -> None:
     rng, genes = np.random.default_rng(0), 22_369
     mean, rate = rng.standard_t(3.0, genes), rng.random(genes)
     many = found()._replace(
-        genes=np.arange(genes), symbols=np.full(genes, ""), mean=mean, signs=Signs(rate, 1000), s_value=rate,
-        mean_count=rng.lognormal(4.0, 2.0, genes), dispersion=rng.lognormal(-3.0, 1.0, genes),
+        genes=np.arange(genes), symbols=np.full(genes, ""), mean=mean, signs=Signs(rate, 1000), wrong=rate,
+        s_value=rate, mean_count=rng.lognormal(4.0, 2.0, genes), dispersion=rng.lognormal(-3.0, 1.0, genes),
     )  # fmt: skip
     drawn = (pictures.ma(many), pictures.volcano(many), pictures.dispersions(many, np.ones((2, 5))))
     assert sum(len(picture.source) for picture in drawn) < 1.5e6
@@ -176,7 +181,8 @@ def test_the_whole_table_is_written(name: str, store: Path, tmp_path: Path) -> N
     assert main(["table", str(store), "--out", str(out)]) == 0
     read = pd.read_parquet(out) if out.suffix == ".parquet" else pd.read_csv(out, sep=None, engine="python")
     assert sorted(read["gene"]) == list(counts().index[:7])
-    assert read["false_sign_rate"].is_monotonic_increasing
+    assert read["false_or_small"].is_monotonic_increasing
+    assert (read["false_or_small"] >= read["false_sign_rate"]).all()
     assert (read["ess"] > 0).all()
     assert (read["low"] < read["high"]).all()
     assert main(["table", str(store), "--out", str(out)]) == 2
