@@ -1,6 +1,7 @@
 """The environment of every test, set before JAX or Ray is imported: one CPU thread, no telemetry, repeatable draws."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -64,6 +65,15 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture
+def python_interrupts() -> Iterator[None]:
+    """Ctrl-C as Python handles it, also where this process was started with the signal ignored, as in the
+    background of a script; and so in the processes that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,11 @@ def for_arviz(groups: Mapping[str, "xarray.Dataset"], attributes: Mapping[str, A
     return arviz.InferenceData(**{"attrs": flat, "save_warmup": True, **kept})
 
 
+def group_names(data: Any) -> list[str]:
+    """Of such an object: both kinds have `groups`, a method of one and a property of the other."""
+    return list(data.groups()) if callable(data.groups) else [name.strip("/") for name in data.groups if name != "/"]
+
+
 @contextmanager
 def _room_for_notes() -> Iterator[None]:
     """ArviZ 0.23 leaves a note in the user's cache folder as it is imported, and asks where the home folder is: in a

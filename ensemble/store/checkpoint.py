@@ -259,11 +259,11 @@ def _intact(path: Place, expected: str) -> bytes:
     return data
 
 
-def _hash(data: bytes | memoryview) -> str:
+def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _pack(arrays: Mapping[str, np.ndarray]) -> memoryview:
+def _pack(arrays: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of an uncompressed .npz, equal for equal arrays.
 
     np.savez takes names as keyword arguments and so refuses some ("file"); any name may stand here.
@@ -273,7 +273,7 @@ def _pack(arrays: Mapping[str, np.ndarray]) -> memoryview:
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
-    return buffer.getbuffer()
+    return buffer.getvalue()
 
 
 def _unpack(data: bytes) -> dict[str, np.ndarray]:

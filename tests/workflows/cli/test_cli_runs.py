@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +20,6 @@ from workflows.cli.main import main
 from workflows.modelling import datasets
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture
-def python_interrupts() -> Iterator[None]:
-    """Ctrl-C as Python handles it, also where this process was started with the signal ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def printed_command(err: str) -> list[str]:

@@ -10,6 +10,7 @@ import scipy.stats
 import xarray
 
 from ensemble.errors import MaxwellError
+from ensemble.store.arviz_object import group_names
 from maxwell import open_run, run
 from tests.support.models import predictive_models as models
 from tests.support.models.ensemble_models import small
@@ -122,7 +123,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_run_is_exported_with_the_groups_of_arviz(finished: Any, tmp_path: Path) -> None:
     data = finished.export(draws=20, prior=50)
     assert {"posterior", "sample_stats", "log_likelihood", "posterior_predictive", "prior", "prior_predictive"} <= set(
-        data.groups()
+        group_names(data)
     )
     assert data["posterior"].sizes["draw"] == data["log_likelihood"].sizes["draw"] == 20
     assert data["observed_data"]["y"].dims == data["log_likelihood"]["y"].dims[2:]
@@ -141,7 +142,8 @@ def test_loo_is_trustworthy_where_the_latents_are_integrated_out(finished: Any) 
     with pytest.warns(UserWarning, match="shape parameter of Pareto"):
         conditional = arviz.loo(finished.export(draws=None, predictive=False, integrate=False), pointwise=True)
     assert float(conditional.pareto_k.max()) > float(integrated.pareto_k.max())
-    assert integrated.elpd_loo < conditional.elpd_loo
+    estimates = [found.elpd_loo if hasattr(found, "elpd_loo") else found.elpd for found in (integrated, conditional)]
+    assert estimates[0] < estimates[1]  # ArviZ before 1.0, and since
 
 
 def test_predictions_are_the_same_for_the_same_run(finished: Any) -> None:

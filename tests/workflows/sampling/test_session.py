@@ -3,7 +3,7 @@
 import gc
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,6 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("session") / "run.zarr"
     maxwell.sample(user_model.normal_groups, Y, out=out, **SHORT)
     return out
-
-
-@pytest.fixture
-def python_interrupts() -> Iterator[None]:
-    """Ctrl-C as Python handles it, also where this process was started with the signal ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_a_model_given_as_an_object_has_the_draws_of_the_named_one(reference: dict[str, np.ndarray]) -> None:

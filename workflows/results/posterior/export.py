@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray
 
-from ensemble.store.arviz_object import for_arviz
+from ensemble.store.arviz_object import for_arviz, group_names
 from ensemble.store.arviz_schema import now, schema_attributes
 from ensemble.surroundings import why_not_made
 from workflows.results.posterior.groups import Posterior, PosteriorError
@@ -90,8 +90,7 @@ def _spaced(available: int, wanted: int | None) -> np.ndarray:
 
 def _tree(data: Any) -> xarray.DataTree:
     """A DataTree of either kind of ArviZ object, its labels as Zarr keeps them: text of any length."""
-    names = list(data.children) if isinstance(data, xarray.DataTree) else list(data.groups())
-    groups = {name: data[name] for name in names}
+    groups = {name: data[name] for name in group_names(data)}
     groups = {name: g.to_dataset() if isinstance(g, xarray.DataTree) else g for name, g in groups.items()}
     return xarray.DataTree.from_dict(
         {"/": xarray.Dataset(attrs=data.attrs), **{name: _unbounded(group) for name, group in groups.items()}}

@@ -1,10 +1,11 @@
 """The sections of the page: a heading, and tables, sentences and pictures from the facts."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ensemble.store.arviz_object import group_names
 from workflows.results.inspect import goal_values, number, to_json
 from workflows.results.inspect_ladder import ladder_rows, ladder_tables
 from workflows.results.progress import duration
@@ -126,7 +127,7 @@ def _run(facts: Facts) -> Markup:
 
 
 def _sizes(facts: Facts) -> list[dict[str, str]]:
-    groups_of_store = (group for group in ("observed_data", "constant_data") if group in _groups(facts.data))
+    groups_of_store = (group for group in ("observed_data", "constant_data") if group in group_names(facts.data))
     return [
         {
             "group": group,
@@ -136,11 +137,6 @@ def _sizes(facts: Facts) -> list[dict[str, str]]:
         for group in groups_of_store
         for name, values in facts.data[group].data_vars.items()
     ]
-
-
-def _groups(data: Any) -> Iterable[str]:
-    """Of InferenceData, or of a DataTree."""
-    return data.groups() if callable(data.groups) else [name.strip("/") for name in data.groups]
 
 
 def _course(facts: Facts) -> Markup:

@@ -102,6 +102,10 @@ BAD: dict[str, tuple[Callable[[], tuple[Any, ...]], str]] = {
         lambda: (counts(), sheet(), "~ donor +"),
         r"'~ donor \+' is no formula \(Operator `\+` has .* arguments .*; write one such as",
     ),
+    "a formula with a number that is none": (
+        lambda: (counts(), sheet(), "/jv(0sT)"),
+        r"'/jv\(0sT\)' is no formula \(.*; write one such as",
+    ),
     "a left side": (lambda: (counts(), sheet(), "age ~ drug"), r"has a left side or several parts"),
     "a column that the sheet lacks": (
         lambda: (counts(), sheet(), "~ donor + dose"),

@@ -77,7 +77,7 @@ def _matrix(formula: str, sheet: pd.DataFrame) -> pd.DataFrame:
     there = f"the sheet has {', '.join(sheet.columns) or 'no columns'}"
     try:
         parsed = Formula(formula)
-    except FormulaicError as error:
+    except (FormulaicError, SyntaxError) as error:  # the latter of a part that is Python's to evaluate, and none
         raise Unusable(
             f"design: {formula!r} is no formula ({_plain(error)}); write one such as '~ cell + dex'"
         ) from error
@@ -85,7 +85,7 @@ def _matrix(formula: str, sheet: pd.DataFrame) -> pd.DataFrame:
         raise Unusable(f"design: {formula!r} has a left side or several parts: write only what follows the counts' ~")
     try:
         used = sorted(str(name) for name in parsed.required_variables)
-    except SyntaxError as error:  # a part that is Python's to evaluate, and none
+    except SyntaxError as error:
         raise Unusable(f"design: {formula!r} is no formula ({error.msg}); write one such as '~ cell + dex'") from error
     if missing := sorted(name for name in used if name not in sheet):
         raise Unusable(f"design: {formula!r} names {', '.join(missing)}, and {there}")
