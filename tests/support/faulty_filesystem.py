@@ -48,8 +48,11 @@ class FaultyFilesystem(Filesystem):
         old = target.read_bytes() if target.is_file() else None
         os.replace(source, target)
         if target.is_dir():
-            self._changes = [Change(_moved(path, source, target), undo) for path, undo in self._changes]
-            self._changes.append(Change(target, lambda now: os.replace(now, source)))
+            # What was removed there before stood in another folder of that name, and comes back with that one alone.
+            before = [change for change in self._changes if change.path.is_relative_to(target)]
+            rest = [change for change in self._changes if change not in before]
+            self._changes = [Change(_moved(path, source, target), undo) for path, undo in rest]
+            self._changes.append(Change(target, lambda now: _undo_move(now, source, before)))
         else:
             self._changes.append(Change(target, lambda now: _undo_replace(now, old)))
 
@@ -104,6 +107,13 @@ class FaultyFilesystem(Filesystem):
 
 def _moved(path: Path, source: Path, target: Path) -> Path:
     return target / path.relative_to(source) if path.is_relative_to(source) else path
+
+
+def _undo_move(path: Path, source: Path, before: list[Change]) -> None:
+    """The folder has its old name again, and its place what stood there before."""
+    os.replace(path, source)
+    for change in reversed(before):
+        change.undo(change.path)
 
 
 def _undo_replace(path: Path, old: bytes | None) -> None:

@@ -58,7 +58,8 @@ def killer() -> Iterator[Killer]:
 
 
 def committed(store: Path) -> dict[str, np.ndarray]:
-    return draws(open_run(store)) if store.exists() else {}
+    """None where nothing was ever committed: such a store is removed when a run begins anew, and may be half gone."""
+    return draws(open_run(store)) if store.exists() and stores.unbegun(store) is None else {}
 
 
 def kept(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> bool:

@@ -6,7 +6,8 @@
 the second by a Python that has pydeseq2 and statsmodels, which the program does not need: so it is a
 script that imports nothing of the program. PyDESeq2 (Muzellec et al. 2023) follows DESeq2 (Love, Huber and Anders
 2014): maximum likelihood, dispersions shrunk towards a trend, Wald tests. The posterior mean shrinks small effects, the
-estimate does not: they should agree where counts are high.
+estimate does not, and the estimate of apeGLM (Zhu, Ibrahim and Love 2019), under a prior of Cauchy's, does: they should
+agree where counts are high.
 """
 
 import argparse
@@ -53,7 +54,7 @@ def experiment(folder: Path) -> Experiment:
 
 
 def estimates(given: Experiment) -> pd.DataFrame:
-    """PyDESeq2's results by gene: baseMean, log2FoldChange, lfcSE, padj."""
+    """PyDESeq2's results by gene: baseMean, log2FoldChange, lfcSE, padj; shrunk: the log2 fold change by its apeGLM."""
     from pydeseq2.dds import DeseqDataSet
     from pydeseq2.ds import DeseqStats
 
@@ -61,21 +62,23 @@ def estimates(given: Experiment) -> pd.DataFrame:
     found.deseq2()
     statistics = DeseqStats(found, contrast=given.effect.to_numpy(), quiet=True)
     statistics.summary()
-    return statistics.results_df
+    plain = statistics.results_df.copy()
+    statistics.lfc_shrink(coeff=given.effect.index[given.effect.to_numpy().argmax()])
+    return plain.assign(shrunk=statistics.results_df["log2FoldChange"])
 
 
 def compared(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
     """Lines that say how the two agree. ours: a table of `maxwell table`, by gene."""
-    import statsmodels.api as sm
-
     both = ours.join(theirs, how="inner")
     high = both[(both["baseMean"] > HIGH) & both["log2FoldChange"].notna()]
-    x, y = high["log2FoldChange"], high["log2_fold_change"]
-    slope = sm.RLM(y, sm.add_constant(x)).fit().params.iloc[1]
     rank = pd.Series(range(1, len(both) + 1), both.index)  # the table's order
     lines = [
-        f"{len(high):,} of {len(both):,} genes have a mean count above {HIGH:g}: correlation of log2 fold changes "
-        f"{np.corrcoef(x, y)[0, 1]:.4f}, slope of a robust regression on PyDESeq2's {slope:.3f}",
+        f"{len(high):,} of {len(both):,} genes have a mean count above {HIGH:g}; correlation of log2 fold changes, "
+        "slope of a robust regression on PyDESeq2's:",
+        *(
+            f"  {what} {np.corrcoef(high[theirs], high['log2_fold_change'])[0, 1]:.4f}, {_slope(high, theirs):.3f}"
+            for what, theirs in (("estimates", "log2FoldChange"), ("shrunk estimates", "shrunk"))
+        ),
         f"changed: {int((both['s_value'] <= SURE).sum()):,} genes, {SURE:.0%} of them wrongly by expectation, "
         f"{int((both['padj'] <= SURE).sum()):,} at a false discovery rate of {SURE:g} by PyDESeq2",
         "gene        log2 fold change    sd    by PyDESeq2   standard error   place by false sign or small",
@@ -88,6 +91,13 @@ def compared(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[str]:
                 f"{row['lfcSE']:15.2f}  {int(rank[gene]):25,}"
             )
     return lines
+
+
+def _slope(genes: pd.DataFrame, theirs: str) -> float:
+    """Of our log2 fold changes on theirs, by Huber's M-estimator."""
+    import statsmodels.api as sm
+
+    return float(sm.RLM(genes["log2_fold_change"], sm.add_constant(genes[theirs])).fit().params.iloc[1])
 
 
 def main(arguments: list[str]) -> int:
