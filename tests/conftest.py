@@ -68,12 +68,15 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 
 @pytest.fixture
-def python_interrupts() -> Iterator[None]:
-    """Ctrl-C as Python handles it, also where this process was started with the signal ignored, as in the
-    background of a script; and so in the processes that it starts."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def started_by_a_shell() -> Iterator[None]:
+    """In this process and those that it starts, no signal but Ctrl-C has a handler and none is ignored, as some are in
+    the background of a script and under nohup."""
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

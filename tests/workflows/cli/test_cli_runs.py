@@ -55,7 +55,7 @@ def test_an_interrupted_run_ends_after_its_round_and_is_gone_on_with_bit_for_bit
     assert same(reference, draws(open_run(store)))
 
 
-@pytest.mark.usefixtures("python_interrupts")
+@pytest.mark.usefixtures("started_by_a_shell")
 def test_a_second_interrupt_ends_the_run_at_once_and_keeps_the_last_commit(
     reference: dict[str, np.ndarray],
     tmp_path: Path,

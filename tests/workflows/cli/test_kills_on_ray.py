@@ -24,6 +24,7 @@ COMMITTED = 12
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.ray,
+    pytest.mark.usefixtures("started_by_a_shell"),
     pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc"),
 ]
 

@@ -22,20 +22,10 @@ from tests.support.runs import SignalAt, command, config, draws, rounds, same
 from workflows.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.usefixtures("started_by_a_shell")
 READS_PROCESSES = pytest.mark.skipif(sys.platform != "linux", reason="reads the processes of a run from /proc")
 ROUNDS = 14
 """The round of the signal: in stage `sample`, between two commits."""
-
-
-@pytest.fixture(autouse=True)
-def as_started_by_a_shell() -> Iterator[None]:
-    """No signal but Ctrl-C has a handler, and none is ignored."""
-    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
-    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 IN_FOREGROUND = """

@@ -79,7 +79,7 @@ def serving(store: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
                 process.kill()
 
 
-@pytest.mark.usefixtures("python_interrupts")
+@pytest.mark.usefixtures("started_by_a_shell")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_as_other_commands_do_when_it_is_interrupted(store: Path, number: int) -> None:
     """All processes of the terminal get the signal, while a report is being made."""

@@ -168,7 +168,7 @@ def test_a_function_of_the_running_script_has_a_name_in_python_only(
     assert maxwell.open_run(out).summary()["sweeps"] == 5
 
 
-@pytest.mark.usefixtures("python_interrupts")
+@pytest.mark.usefixtures("started_by_a_shell")
 def test_interrupting_a_session_leaves_the_run_in_hand(
     reference: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +178,7 @@ def test_interrupting_a_session_leaves_the_run_in_hand(
     assert same(reference, draws(run.resume(**HERE)))
 
 
-@pytest.mark.usefixtures("python_interrupts")
+@pytest.mark.usefixtures("started_by_a_shell")
 def test_a_second_interrupt_of_a_session_leaves_the_last_commit_in_hand(
     reference: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,7 +188,7 @@ def test_a_second_interrupt_of_a_session_leaves_the_last_commit_in_hand(
     assert same(reference, draws(run.resume(**HERE)))
 
 
-@pytest.mark.usefixtures("python_interrupts")
+@pytest.mark.usefixtures("started_by_a_shell")
 def test_a_script_stops_with_the_run_in_the_exception(
     reference: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,7 +199,7 @@ def test_a_script_stops_with_the_run_in_the_exception(
     assert same(reference, draws(caught.value.run.resume(**HERE)))
 
 
-@pytest.mark.usefixtures("python_interrupts")
+@pytest.mark.usefixtures("started_by_a_shell")
 def test_an_interrupt_before_there_is_a_store_is_pythons_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
 
