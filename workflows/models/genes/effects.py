@@ -7,6 +7,7 @@ import numpy as np
 import xarray
 
 from ensemble.store.protocol import RunReader
+from workflows.models.genes.adaptive import Law, fitted, student, weights
 from workflows.models.genes.signs import SMALL, Signs, false_or_small, of_draws, of_sweeps, ranking, s_values
 from workflows.results.diagnostics import diagnostics
 from workflows.results.tables.draws import ends, pooled
@@ -21,10 +22,10 @@ class Effects(NamedTuple):
     """By gene, effects as log2 fold changes.
 
     name: of the effect in the design. genes, symbols: ids, and names where known, else empty. mean, sd: of the draws.
-    between: [2, gene] ends of the 95% interval. beyond: P(|effect| > threshold). signs: counted signs. wrong:
-    probability of a false sign or an effect up to `small`, over `draws` draws. s_value: mean of `wrong` down to each
-    gene. mean_count: of counts over size factors. dispersion: posterior geometric mean. ess: of the effect over all
-    sweeps; NaN before it is known.
+    between: [2, gene] ends of the 95% interval. beyond: P(|effect| > threshold). signs: counted signs. law: of the
+    effects, as all genes show it. wrong: probability of a false sign or an effect up to `small`, under that law, over
+    `draws` draws. s_value: mean of `wrong` down to each gene. mean_count: of counts over size factors. dispersion:
+    posterior geometric mean. ess: of the effect over all sweeps; NaN before it is known.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Effects(NamedTuple):
     beyond: np.ndarray
     threshold: float
     signs: Signs
+    law: Law
     small: float
     wrong: np.ndarray
     draws: int
@@ -68,7 +70,9 @@ def effects_of(reader: RunReader, data: Any) -> Effects:
     signs = _signs(known, effect, draws)
     threshold = float(constant["threshold"].values)
     small = float(constant["small"].values) if "small" in constant else SMALL
-    wrong = false_or_small(draws, small, signs.false_sign_rate)
+    prior = student(draws, *(pooled(posterior[f"effect_{name}"][..., effect]) for name in ("sd", "df")))
+    law = fitted(draws, prior)
+    wrong = false_or_small(draws, weights(law, draws, prior), small)
     return Effects(
         name=str(constant.coords["coefficient"].values[effect]),
         genes=posterior.coords["gene"].values,
@@ -79,6 +83,7 @@ def effects_of(reader: RunReader, data: Any) -> Effects:
         beyond=(np.abs(draws) > threshold).mean(axis=0),
         threshold=threshold,
         signs=signs,
+        law=law,
         small=small,
         wrong=wrong,
         draws=len(draws),

@@ -2,7 +2,8 @@
 
 A prior without a point mass gives every gene a sign, also one that does nothing, and half of those that seem to change
 by chance have the sign they seem to have. So genes are called by the rate of signs that are false **or** effects that
-are small (Zhu, Ibrahim and Love 2019), which counts such genes as wrong.
+are small (Zhu, Ibrahim and Love 2019), which counts such genes as wrong, and under a law of effects that may be 0 for
+most (`adaptive`).
 """
 
 from typing import NamedTuple
@@ -37,11 +38,11 @@ def of_draws(draws: np.ndarray) -> Signs:
     return Signs((draws < 0).mean(axis=0) + 0.5 * (draws == 0).mean(axis=0), len(draws))
 
 
-def false_or_small(draws: np.ndarray, small: float, false_sign_rate: np.ndarray) -> np.ndarray:
-    """[gene] 1 - max(P(effect > small), P(effect < -small)), over draws [draw, gene]: the probability that an effect
-    has not the likelier sign and a size above `small`; at least the false sign rate, which may be counted over more."""
-    sure = np.maximum((draws > small).mean(axis=0), (draws < -small).mean(axis=0))
-    return np.maximum(1.0 - sure, false_sign_rate)
+def false_or_small(draws: np.ndarray, weights: np.ndarray, small: float) -> np.ndarray:
+    """[gene] 1 - max(P(effect > small), P(effect < -small)), over draws [draw, gene] that count by their weights, 1 a
+    gene in all: the probability that an effect has not the likelier sign and a size above `small`."""
+    sure = np.maximum((weights * (draws > small)).sum(axis=0), (weights * (draws < -small)).sum(axis=0))
+    return np.clip(1.0 - sure, 0.0, 1.0)
 
 
 def s_values(rates: np.ndarray) -> np.ndarray:

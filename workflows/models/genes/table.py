@@ -20,10 +20,10 @@ def frame(run: StoredRun) -> pd.DataFrame:
     """One row a gene, by false_or_small, then false_sign_rate, then size. Columns:
 
     gene, symbol; log2_fold_change: posterior mean; sd; low, high: ends of the 95% interval; false_sign_rate: local, 0
-    where no draw has the other sign (below one in as many draws as there are); false_or_small: the same, or a |log2
-    fold change| up to `small`; s_value: of false_or_small; beyond: P(|log2 fold change| > threshold); mean_count: mean
-    of counts over size factors; dispersion: posterior geometric mean; ess: effective sample size of the log2 fold
-    change.
+    where no draw has the other sign (below one in as many draws as there are); false_or_small: probability of that or
+    of a |log2 fold change| up to `small`, under the law of effects that all genes show; s_value: of false_or_small;
+    beyond: P(|log2 fold change| > threshold); mean_count: mean of counts over size factors; dispersion: posterior
+    geometric mean; ess: effective sample size of the log2 fold change.
     """
     return as_frame(effects_of(run.reader(), run.data))
 
@@ -65,11 +65,12 @@ def text(found: Effects) -> list[str]:
         f"  {'gene':<{name}}{'log2 fold change':>17}{f'{INTERVAL:.0%} interval':>18}{'false sign':>12}{'or small':>10}"
         f"{'s-value':>10}{beyond:>12}{'mean count':>13}{'dispersion':>12}{'ESS':>8}"
     )
-    counted = (
-        f"  False sign: probability of the other sign, over {found.signs.counted:,} states of all chains; or small: of "
-        f"that or a change within {found.small:g}, over {found.draws:,} draws."
-    )
-    return [summary(found), counted, head] + [_row(found, gene, name) for gene in found.order[:ROWS]]
+    counted = [
+        f"  False sign: probability of the other sign, over {found.signs.counted:,} states of all chains.",
+        f"  Or small: of that or a change within {found.small:g}, over {found.draws:,} draws, under the law of effects "
+        f"that all genes show ({found.law.shares[0]:.0%} as good as 0).",
+    ]
+    return [summary(found), *counted, head] + [_row(found, gene, name) for gene in found.order[:ROWS]]
 
 
 def _row(found: Effects, gene: int, name: int) -> str:
