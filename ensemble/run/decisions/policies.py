@@ -4,11 +4,13 @@ from collections import Counter
 
 import numpy as np
 
+from ensemble.protocol.plans import TypicalRange
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
 from ensemble.run.decisions.floor import by_chance, floor_of
 from ensemble.run.decisions.lost import lost_superchains, without_mass
 from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered, superchains_approach
 from ensemble.run.decisions.spreading import is_growing
+from ensemble.run.decisions.typical import Judgement, followed, judged, usual_range
 from ensemble.run.goals import goals_met
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
@@ -43,7 +45,7 @@ def next_stage(ledger: Ledger, settings: RunSettings, dimension: int) -> Stage:
     if ledger.stage is SCOUT:
         return EQUILIBRATE if _scout_ends(ledger, settings, dimension) else SCOUT
     if ledger.stage is EQUILIBRATE:
-        return SAMPLE if _equilibrate_ends(ledger, settings) else EQUILIBRATE
+        return SAMPLE if _equilibrate_ends(ledger, settings, dimension) else EQUILIBRATE
     return ledger.stage
 
 
@@ -56,9 +58,9 @@ def _scout_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     return still or ledger.stage_round >= settings.stages.scout_rounds
 
 
-def _equilibrate_ends(ledger: Ledger, settings: RunSettings) -> bool:
+def _equilibrate_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     """Whether it was refined for long enough after it settled, or its rounds are over."""
-    return _is_refined(ledger, settings) or ledger.stage_round >= settings.stages.equilibrate_rounds
+    return _is_refined(ledger, settings, dimension) or ledger.stage_round >= settings.stages.equilibrate_rounds
 
 
 def floor_of_round(ledger: Ledger, settings: RunSettings, dimension: int) -> float | None:
@@ -70,16 +72,34 @@ def floor_of_round(ledger: Ledger, settings: RunSettings, dimension: int) -> flo
     return floor_of(np.asarray(ledger.heights), dimension, furthest)
 
 
+def typical_of_round(ledger: Ledger, settings: RunSettings, dimension: int) -> TypicalRange | None:
+    """Where draws of the posterior may be, and which replicas are put elsewhere after the next round for standing
+    outside; None where nobody is put anywhere. Who is on the way to a mode of its own is not known before the ensemble
+    has settled."""
+    if not ledger.quartiles or floor_of_round(ledger, settings, dimension) is None:
+        return None
+    astray = () if ledger.settled_round is None else judgement(ledger, dimension).astray
+    return TypicalRange(*usual_range(ledger.quartiles), followed(ledger.outliers, settings.replicas), astray)
+
+
+def judgement(ledger: Ledger, dimension: int) -> Judgement:
+    """What becomes of the replicas that stand where the ensemble is not."""
+    return judged(ledger.outliers, ledger.quartiles, np.asarray(ledger.heights), dimension)
+
+
 def floor_of_sample(ledger: Ledger, settings: RunSettings, dimension: int) -> float | None:
     """The log density below which a draw is a stray, by the ensemble as it is when the tuning is frozen; None where it
     stands at a hot ladder's cold end alone, or is not known."""
     return floor_of(np.asarray(ledger.heights), dimension) if ledger.heights else None
 
 
-def _is_refined(ledger: Ledger, settings: RunSettings) -> bool:
-    """Whether it has settled, was refined for long enough, and lost no replica of late."""
+def _is_refined(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
+    """Whether it has settled, was refined for long enough, lost no replica of late, and waits for none."""
     refined = ledger.settled_round is not None and ledger.phase_round >= settings.stages.refine_rounds
-    return refined and not any(ledger.relocated[-WINDOW:])
+    if not refined or any(ledger.relocated[-WINDOW:]):
+        return False
+    found = judgement(ledger, dimension)
+    return not found.astray and not found.coming
 
 
 def to_redraw(ledger: Ledger, settings: RunSettings, dimension: int) -> tuple[int, ...]:
@@ -116,10 +136,10 @@ def _looks_for_lost(ledger: Ledger, settings: RunSettings) -> bool:
     return ledger.stage.relocates and far and drawn and shard.rungs(ledger.stage) == 1
 
 
-def needs_care(ledger: Ledger, settings: RunSettings) -> bool:
+def needs_care(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     """Whether a settled ensemble's trajectories diverge so often, at the end of the refining rounds, that there are
     places where their steps are too long: they would be left out without a word."""
-    if ledger.stage is not EQUILIBRATE or ledger.care >= MOST_CARE or not _is_refined(ledger, settings):
+    if ledger.stage is not EQUILIBRATE or ledger.care >= MOST_CARE or not _is_refined(ledger, settings, dimension):
         return False
     diverged, tried = ledger.refined
     return diverged > DIVERGING * tried
