@@ -2,7 +2,7 @@
 
 The log density of many coordinates hides one: a shared parameter 16 of its deviations out costs 16 units, of a log
 density that varies by 55. But no single position says that it is no draw. A Student t of 1.2 degrees of freedom has a
-draw in 50 this far out, and a mode of weight .01 has one in 100. What tells them from a straggler is what they do:
+draw in 12 this far out, and a mode of weight .01 one in 100. What tells them from a straggler is what they do:
 
 - A draw of a heavy tail **comes back**, or changes sides. Nobody is judged who was within the range, FAR times as far
   out as the quartiles, at the end of any of the last WINDOW rounds: moves that reach a tail leave it as fast.
