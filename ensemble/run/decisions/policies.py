@@ -65,8 +65,10 @@ def _equilibrate_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> 
 
 def floor_of_round(ledger: Ledger, settings: RunSettings, dimension: int) -> float | None:
     """The log density below which a replica is put where another stands after the next round, None where nobody is: on
-    the way from dispersed starts what scout.furthest says, then what no draw of a posterior comes to."""
-    if not ledger.heights or not _looks_for_lost(ledger, settings) or settings.shard.runs_scout(ledger.stage):
+    the way from dispersed starts what scout.furthest says, then what no draw of a posterior comes to. Starts that need
+    no way are looked at once the ensemble has settled."""
+    looks = _looks_for_lost(ledger, settings) or _has_settled_from_starts(ledger, settings)
+    if not ledger.heights or not looks or settings.shard.runs_scout(ledger.stage):
         return None
     furthest = settings.shard.scout["furthest"] if ledger.stage is SCOUT else None
     return floor_of(np.asarray(ledger.heights), dimension, furthest)
@@ -76,7 +78,7 @@ def typical_of_round(ledger: Ledger, settings: RunSettings, dimension: int) -> T
     """Where draws of the posterior may be, and which replicas are put elsewhere after the next round for standing
     outside; None where nobody is put anywhere. Who is on the way to a mode of its own is not known before the ensemble
     has settled."""
-    if not ledger.quartiles or floor_of_round(ledger, settings, dimension) is None:
+    if not ledger.quartiles or not _draws_starts(ledger, settings) or settings.shard.runs_scout(ledger.stage):
         return None
     astray = () if ledger.settled_round is None else judgement(ledger, dimension).astray
     return TypicalRange(*usual_range(ledger.quartiles), followed(ledger.outliers, settings.replicas), astray)
@@ -130,10 +132,20 @@ def _looks_for_lost(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether a warm-up stage puts what is lost where the others are: starts that are given are where they should be,
     and hot replicas bring back what can be brought back. Without a scout it does so where starts went downhill, which
     may have led them into the neck of a hierarchy."""
+    far = settings.stages.scouts or settings.shard.start.descends
+    return far and _draws_starts(ledger, settings)
+
+
+def _draws_starts(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether a warm-up stage may put replicas of its only rung elsewhere: their starts were the run's own choice."""
     shard = settings.shard
     drawn = shard.start.kind != "given" and not ledger.held
-    far = settings.stages.scouts or shard.start.descends
-    return ledger.stage.relocates and far and drawn and shard.rungs(ledger.stage) == 1
+    return ledger.stage.relocates and drawn and shard.rungs(ledger.stage) == 1
+
+
+def _has_settled_from_starts(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether a stage that may put replicas elsewhere has an ensemble that stands still: it tells who is not there."""
+    return ledger.settled_round is not None and _draws_starts(ledger, settings)
 
 
 def needs_care(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:

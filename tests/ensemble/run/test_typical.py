@@ -192,6 +192,15 @@ def test_nobody_is_put_elsewhere_before_the_ensemble_has_settled():
     assert found.followed[3] == 0
 
 
+def test_starts_about_modes_are_looked_at_once_the_ensemble_has_settled():
+    """Neither a scout nor a way downhill, as many narrow blocks begin: stragglers of the log density too."""
+    near = settings(stages={"scouts": False}, shard={"start": {"blockwise": True}})
+    assert policies.typical_of_round(ledger(outliers=STRAY), near, MANY).astray == (3,)
+    assert policies.floor_of_round(ledger(), near, MANY) < -100.0
+    assert policies.floor_of_round(ledger(settled_round=None), near, MANY) is None
+    assert policies.next_stage(ledger(outliers=STRAY), near, MANY) is EQUILIBRATE
+
+
 @pytest.mark.parametrize(
     ("changes", "chosen"),
     [
