@@ -32,6 +32,20 @@ class RunnerSpec(NamedTuple):
     data: Any
 
 
+class TypicalRange(NamedTuple):
+    """Where draws of the posterior may be, by the ensemble as it was after the last round; and who is not there.
+
+    lower, upper: of every watched coordinate, see protocol.watched.
+    followed: of every cold replica of the run the coordinate in which it was outside, negative for none.
+    astray: numbers of replicas that take the places of others after the round, where they are still outside.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    followed: np.ndarray
+    astray: tuple[int, ...] = ()
+
+
 class RoundPlan(NamedTuple):
     """One round for every shard: the sweeps between two visits of the coordinator.
 
@@ -44,6 +58,7 @@ class RoundPlan(NamedTuple):
     reset: whether the accumulators start anew.
     with_diagnostics: whether to hand back what the accumulators hold.
     floor: log density below which a replica takes the place of another after the round; None: nobody looks for it.
+    typical: the range outside of which replicas are followed; None: nobody looks for them.
     redraw: shards that begin the round anew, at a start of their own or, where there is one, at
     starts: by shard, as `Runner.initial` takes them.
     """
@@ -57,6 +72,7 @@ class RoundPlan(NamedTuple):
     reset: bool = False
     with_diagnostics: bool = False
     floor: float | None = None
+    typical: TypicalRange | None = None
     redraw: tuple[int, ...] = ()
     starts: Mapping[int, Arrays] = MappingProxyType({})
 

@@ -180,6 +180,20 @@ class ChainSums(NamedTuple):
     energy: Values | None = None
 
 
+class Whereabouts(NamedTuple):
+    """Where the cold replicas of a shard stand in the watched coordinates, of which there are D, see protocol.watched.
+
+    quartiles: over the replicas, [3, D].
+    coordinate: the number of one in which a replica is outside the plan's range, [R]: the one that it is followed in
+        where it still is, else the first; negative where it is inside in all.
+    value: where it stands there, [R].
+    """
+
+    quartiles: Values
+    coordinate: Values
+    value: Values
+
+
 class RoundStatistics(NamedTuple):
     """All that the coordinator is told of a shard after a round, O(d) numbers.
 
@@ -194,6 +208,7 @@ class RoundStatistics(NamedTuple):
     term_means: mean over the cold replicas of every term; empty where tuning is frozen.
     chains: of every cold replica.
     relocated: stragglers that took others' places; None where nobody looked for them.
+    whereabouts: of the cold replicas; None where tuning is frozen, or no coordinate is looked at.
     volume: sum over coordinates of the log standard deviation over the cold replicas; NaN of one replica alone, 0 where
         tuning is frozen.
     jumps: level -> squared distances from the first to the last state of the round, summed over the cold replicas,
@@ -213,6 +228,7 @@ class RoundStatistics(NamedTuple):
     term_means: dict[str, Values]
     chains: ChainSums
     relocated: int | None = None
+    whereabouts: Whereabouts | None = None
     volume: Values | float = 0.0
     jumps: Mapping[str, Values] | None = None
     accumulated: AccumulatedSums | None = None

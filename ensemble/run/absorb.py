@@ -14,6 +14,7 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import adapt as adaptation
 from ensemble.run import ladder, observed
 from ensemble.run.decisions import policies
+from ensemble.run.decisions.typical import pooled_quartiles, updated
 from ensemble.run.goals import check_goals
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
@@ -42,6 +43,7 @@ def absorb(
     ledger = _noted(state.ledger, plan, statistics, settings.shard.replicas)
     if plan.stage.adapts:
         ledger = _with_spreads(ledger, statistics, spec, settings.shard.replicas)
+        ledger = _with_outliers(ledger, plan, statistics)
     return state._replace(ledger=ledger._replace(draws=ledger.draws + _stored(results[0])))
 
 
@@ -143,6 +145,15 @@ def _with_spreads(ledger: Ledger, statistics: list[RoundStatistics], spec: Sweep
     row = spreads.largest_spreads(statistics, spec.structure, replicas)
     first = ledger.start_spreads or spreads.start_spreads(statistics, spec.structure, replicas)
     return ledger._replace(spreads=(*ledger.spreads, row), start_spreads=first)
+
+
+def _with_outliers(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics]) -> Ledger:
+    """The ledger with where the ensemble is, and who is elsewhere."""
+    seen = [shard.whereabouts for shard in statistics if shard.whereabouts is not None]
+    if not seen:
+        return ledger
+    outliers = updated(ledger.outliers, seen, ledger.quartiles, plan.redraw)
+    return ledger._replace(outliers=outliers, quartiles=pooled_quartiles(seen))
 
 
 def _refined(ledger: Ledger, statistics: list[RoundStatistics]) -> tuple[int, int]:

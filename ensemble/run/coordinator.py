@@ -12,6 +12,7 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run.absorb import absorb
 from ensemble.run.decisions import policies
 from ensemble.run.decisions.grain import coarse
+from ensemble.run.decisions.outliers_told import at_the_freeze, put_elsewhere
 from ensemble.run.decisions.spreading import endless, is_growing
 from ensemble.run.goals import GoalCheck, goals_met
 from ensemble.run.handover import Handover, take_over
@@ -106,7 +107,10 @@ class Coordinator:
 
     def _absorb(self, plan: RoundPlan, results: list[RoundResult]) -> None:
         """What the round teaches, with what it shows to be wrong with the model."""
-        known = bool(self.state.ledger.infinite)
+        before = self.state.ledger
+        known = bool(before.infinite)
+        if plan.typical is not None and (told := put_elsewhere(plan.typical.astray, before, self.spec.structure)):
+            self.sitting.progress.message(told)
         self.state = absorb(self.state, plan, results, self.spec, self.settings)
         if self.state.ledger.infinite and not known:
             self.sitting.progress.message(infinite_sentence(self.state.ledger.infinite, self.spec.levels))
@@ -116,11 +120,14 @@ class Coordinator:
         """To the next round, which may begin another stage."""
         spreads = self.state.ledger.spreads
         self.state = advance(self.state, plan, self.spec, self.settings)
-        if self.state.ledger.stage is plan.stage:
+        ledger = self.state.ledger
+        if ledger.stage is plan.stage:
             return
-        if not self.state.ledger.stage.adapts and (growing := is_growing(spreads)).any():
+        if not ledger.stage.adapts and (growing := is_growing(spreads)).any():
             levels = self.spec.structure.levels
             self.sitting.progress.message(still_growing([levels[number] for number in np.flatnonzero(growing)]))
+        for told in [] if ledger.stage.adapts else at_the_freeze(ledger, self.spec.structure, self.spec.dimension):
+            self.sitting.progress.message(told)
         self._announce_stage()
 
     def _require_proper(self, results: list[RoundResult]) -> None:

@@ -9,6 +9,17 @@ from ensemble.run.goals import GoalCheck
 from ensemble.run.ladder import LadderState, Pair
 
 
+class Outlier(NamedTuple):
+    """A replica that is outside the typical range, see decisions.typical.
+
+    coordinate: the number of the watched one in which it is, see protocol.watched.
+    values: where it stood there after each round since, of which the last few are kept.
+    """
+
+    coordinate: int
+    values: tuple[float, ...]
+
+
 class Ledger(NamedTuple):
     """Where the run stands. Seconds are kept apart from results: nothing is decided by them but limits.minutes.
 
@@ -22,6 +33,9 @@ class Ledger(NamedTuple):
     draws: stored so far, of each chain.
     trace: for each round of a warm-up stage and each superchain, the mean log density, then the mean of every term.
     heights: log densities of all cold replicas after the last round of warm-up.
+    quartiles: of every watched coordinate after that round, see decisions.typical.
+    outliers: by replica, those that it found outside the typical range, and where they have been since; at the freeze,
+        in `sample`.
     floor: of the log densities of `sample`, below which a draw is a stray; None before it.
     strays: by chain, rounds of `sample` that it ended below the floor.
     mass: for each of these rounds and superchains the log mass of where it is, see decisions.lost.
@@ -56,6 +70,8 @@ class Ledger(NamedTuple):
     draws: int = 0
     trace: tuple[tuple[tuple[float, ...], ...], ...] = ()
     heights: tuple[float, ...] = ()
+    quartiles: tuple[tuple[float, ...], ...] = ()
+    outliers: Mapping[str, Outlier] = MappingProxyType({})
     floor: float | None = None
     strays: Mapping[str, int] = MappingProxyType({})
     mass: tuple[tuple[float, ...], ...] = ()
@@ -118,9 +134,14 @@ class Ledger(NamedTuple):
                 "stage": stage_named(values["stage"]),
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
                 **{
-                    name: tuple(tuple(row) for row in values[name]) for name in ("mass", "redrawn", "spreads", "virial")
+                    name: tuple(tuple(row) for row in values.get(name, ()))
+                    for name in ("mass", "redrawn", "spreads", "virial", "quartiles")
                 },
                 **{name: tuple(values[name]) for name in ("relocated", "heights", "start_spreads")},
+                "outliers": {
+                    replica: Outlier(coordinate, tuple(path))
+                    for replica, (coordinate, path) in values.get("outliers", {}).items()
+                },
                 "refined": (values["refined"][0], values["refined"][1]),
                 **{name: _pairs(values[name]) for name in ("rates", "stages", "divergences", "stage_gradients")},
                 "interweavings_kept": tuple(values["interweavings_kept"]),

@@ -55,6 +55,7 @@ def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundP
         reset=policies.should_reset(ledger, settings),
         with_diagnostics=policies.should_diagnose(ledger, settings),
         floor=policies.floor_of_round(ledger, settings, spec.dimension),
+        typical=policies.typical_of_round(ledger, settings, spec.dimension),
         redraw=policies.to_redraw(ledger, settings, spec.dimension),
     )
 
@@ -77,7 +78,7 @@ def advance(
     if policies.settles_now(ledger, settings, dimension):
         # The next round is the first of its phase: absorb_moments then forgets all before it.
         ledger = ledger._replace(settled_round=ledger.stage_round)
-    if policies.needs_care(ledger, settings):
+    if policies.needs_care(ledger, settings, dimension):
         # Half of the refining rounds again, with what was learned of the metric.
         again = ledger.stage_round - settings.stages.refine_rounds // 2
         ledger = ledger._replace(care=ledger.care + 1, settled_round=again, refined=(0, 0))

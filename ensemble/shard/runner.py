@@ -32,6 +32,7 @@ from ensemble.shard.sweeps.kept import Kept, kept
 from ensemble.shard.sweeps.rounds import Sweeps
 from ensemble.shard.sweeps.tally import RoundTally
 from ensemble.shard.sweeps.walkers import Rungs, RungWalkers, Walkers, first_walkers, restarted
+from ensemble.shard.watch import Watch
 from kernels.ladder.round_trips import RoundTrips
 from kernels.state import LevelView, State, evaluate
 from kernels.target import Target
@@ -72,6 +73,7 @@ class ShardRunner:
         self._recorded = recorded(spec)
         self.clock = Clock()
         self._starter = Starter(target, spec, settings, self.clock)
+        self._watch = Watch(self.structure, settings.replicas, self.clock)
         self._live: dict[int, Live] = {}
         self._sweeps: dict[int, Sweeps] = {}
         self._rounds: dict[int, Compiled] = {}
@@ -131,6 +133,7 @@ class ShardRunner:
         statistics = statistics._replace(lp=found.lp[-1])
         if plan.stage.adapts:
             statistics = self._with_moments(statistics, rungs, tuning)
+            statistics = statistics._replace(whereabouts=self._watch.seen(rungs[0], shard, plan))
         if plan.with_diagnostics:
             statistics = statistics._replace(accumulated=accumulators.pooled(sums))
             sums = accumulators.drained(sums)
@@ -212,7 +215,8 @@ class ShardRunner:
     def _relocated(self, shard: int, rungs: Rungs, plan: RoundPlan) -> tuple[Rungs, int]:
         """The replicas with their stragglers among the others, and the number of these."""
         key = relocation_key(self.settings.seed, plan.epoch, shard)
-        states, count = self._relocate(key, rungs[0], jnp.asarray(plan.floor))
+        astray = jnp.asarray(self._watch.astray(rungs[0], shard, plan))
+        states, count = self._relocate(key, rungs[0], jnp.asarray(plan.floor), astray)
         return (states,), int(count)
 
     def _walkers(self, walkers: Walkers, count: int, plan: RoundPlan) -> Walkers:

@@ -4,11 +4,13 @@ from collections import Counter
 
 import numpy as np
 
+from ensemble.protocol.plans import TypicalRange
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE, SCOUT, Stage
 from ensemble.run.decisions.floor import by_chance, floor_of
 from ensemble.run.decisions.lost import lost_superchains, without_mass
 from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered, superchains_approach
 from ensemble.run.decisions.spreading import is_growing
+from ensemble.run.decisions.typical import Judgement, followed, judged, usual_range
 from ensemble.run.goals import goals_met
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RunSettings
@@ -43,7 +45,7 @@ def next_stage(ledger: Ledger, settings: RunSettings, dimension: int) -> Stage:
     if ledger.stage is SCOUT:
         return EQUILIBRATE if _scout_ends(ledger, settings, dimension) else SCOUT
     if ledger.stage is EQUILIBRATE:
-        return SAMPLE if _equilibrate_ends(ledger, settings) else EQUILIBRATE
+        return SAMPLE if _equilibrate_ends(ledger, settings, dimension) else EQUILIBRATE
     return ledger.stage
 
 
@@ -56,18 +58,35 @@ def _scout_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     return still or ledger.stage_round >= settings.stages.scout_rounds
 
 
-def _equilibrate_ends(ledger: Ledger, settings: RunSettings) -> bool:
+def _equilibrate_ends(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     """Whether it was refined for long enough after it settled, or its rounds are over."""
-    return _is_refined(ledger, settings) or ledger.stage_round >= settings.stages.equilibrate_rounds
+    return _is_refined(ledger, settings, dimension) or ledger.stage_round >= settings.stages.equilibrate_rounds
 
 
 def floor_of_round(ledger: Ledger, settings: RunSettings, dimension: int) -> float | None:
     """The log density below which a replica is put where another stands after the next round, None where nobody is: on
-    the way from dispersed starts what scout.furthest says, then what no draw of a posterior comes to."""
-    if not ledger.heights or not _looks_for_lost(ledger, settings) or settings.shard.runs_scout(ledger.stage):
+    the way from dispersed starts what scout.furthest says, then what no draw of a posterior comes to. Starts that need
+    no way are looked at once the ensemble has settled."""
+    looks = _looks_for_lost(ledger, settings) or _has_settled_from_starts(ledger, settings)
+    if not ledger.heights or not looks or settings.shard.runs_scout(ledger.stage):
         return None
     furthest = settings.shard.scout["furthest"] if ledger.stage is SCOUT else None
     return floor_of(np.asarray(ledger.heights), dimension, furthest)
+
+
+def typical_of_round(ledger: Ledger, settings: RunSettings, dimension: int) -> TypicalRange | None:
+    """Where draws of the posterior may be, and which replicas are put elsewhere after the next round for standing
+    outside; None where nobody is put anywhere. Who is on the way to a mode of its own is not known before the ensemble
+    has settled."""
+    if not ledger.quartiles or not _draws_starts(ledger, settings) or settings.shard.runs_scout(ledger.stage):
+        return None
+    astray = () if ledger.settled_round is None else judgement(ledger, dimension).astray
+    return TypicalRange(*usual_range(ledger.quartiles), followed(ledger.outliers, settings.replicas), astray)
+
+
+def judgement(ledger: Ledger, dimension: int) -> Judgement:
+    """What becomes of the replicas that stand where the ensemble is not."""
+    return judged(ledger.outliers, ledger.quartiles, np.asarray(ledger.heights), dimension)
 
 
 def floor_of_sample(ledger: Ledger, settings: RunSettings, dimension: int) -> float | None:
@@ -76,10 +95,13 @@ def floor_of_sample(ledger: Ledger, settings: RunSettings, dimension: int) -> fl
     return floor_of(np.asarray(ledger.heights), dimension) if ledger.heights else None
 
 
-def _is_refined(ledger: Ledger, settings: RunSettings) -> bool:
-    """Whether it has settled, was refined for long enough, and lost no replica of late."""
+def _is_refined(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
+    """Whether it has settled, was refined for long enough, lost no replica of late, and waits for none."""
     refined = ledger.settled_round is not None and ledger.phase_round >= settings.stages.refine_rounds
-    return refined and not any(ledger.relocated[-WINDOW:])
+    if not refined or any(ledger.relocated[-WINDOW:]):
+        return False
+    found = judgement(ledger, dimension)
+    return not found.astray and not found.coming
 
 
 def to_redraw(ledger: Ledger, settings: RunSettings, dimension: int) -> tuple[int, ...]:
@@ -110,16 +132,26 @@ def _looks_for_lost(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether a warm-up stage puts what is lost where the others are: starts that are given are where they should be,
     and hot replicas bring back what can be brought back. Without a scout it does so where starts went downhill, which
     may have led them into the neck of a hierarchy."""
+    far = settings.stages.scouts or settings.shard.start.descends
+    return far and _draws_starts(ledger, settings)
+
+
+def _draws_starts(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether a warm-up stage may put replicas of its only rung elsewhere: their starts were the run's own choice."""
     shard = settings.shard
     drawn = shard.start.kind != "given" and not ledger.held
-    far = settings.stages.scouts or shard.start.descends
-    return ledger.stage.relocates and far and drawn and shard.rungs(ledger.stage) == 1
+    return ledger.stage.relocates and drawn and shard.rungs(ledger.stage) == 1
 
 
-def needs_care(ledger: Ledger, settings: RunSettings) -> bool:
+def _has_settled_from_starts(ledger: Ledger, settings: RunSettings) -> bool:
+    """Whether a stage that may put replicas elsewhere has an ensemble that stands still: it tells who is not there."""
+    return ledger.settled_round is not None and _draws_starts(ledger, settings)
+
+
+def needs_care(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     """Whether a settled ensemble's trajectories diverge so often, at the end of the refining rounds, that there are
     places where their steps are too long: they would be left out without a word."""
-    if ledger.stage is not EQUILIBRATE or ledger.care >= MOST_CARE or not _is_refined(ledger, settings):
+    if ledger.stage is not EQUILIBRATE or ledger.care >= MOST_CARE or not _is_refined(ledger, settings, dimension):
         return False
     diverged, tried = ledger.refined
     return diverged > DIVERGING * tried

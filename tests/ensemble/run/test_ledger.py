@@ -8,7 +8,7 @@ import pytest
 from ensemble.protocol.stages import EQUILIBRATE, SAMPLE
 from ensemble.run.goals import GoalCheck
 from ensemble.run.ladder import LadderState
-from ensemble.run.ledger import Ledger
+from ensemble.run.ledger import Ledger, Outlier
 
 FULL = Ledger(
     epoch=7,
@@ -23,6 +23,8 @@ FULL = Ledger(
     interweavings_kept=(True, False),
     virial=((0.9,), (1.5,)),
     relocated=(12, 0),
+    quartiles=((-1.0, 0.5), (0.0, 1.0), (1.0, 2.5)),
+    outliers={"3": Outlier(1, (40.5, 41.0))},
     nonfinite=4,
     goals=GoalCheck(8, 1.01, None, 400.5, 900.0, None),
     ladder=LadderState(((1.5, 3.0),), 16, 2, (-1.5, -0.1), {"bridge": (-3.25, 0.1)}, ({"round": 1, "flow": 0.1},)),
@@ -36,6 +38,13 @@ FULL = Ledger(
 @pytest.mark.parametrize("ledger", [Ledger(), FULL])
 def test_a_ledger_survives_json(ledger):
     assert Ledger.from_json(json.loads(json.dumps(ledger.to_json()))) == ledger
+
+
+def test_the_ledger_of_an_older_run_knows_no_outliers():
+    """One that was written before single coordinates were looked at goes on, and looks at them from there."""
+    older = json.loads(json.dumps(FULL.to_json()))
+    del older["quartiles"], older["outliers"]
+    assert Ledger.from_json(older) == FULL._replace(quartiles=(), outliers={})
 
 
 def test_a_ledger_differs_from_another():

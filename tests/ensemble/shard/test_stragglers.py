@@ -14,6 +14,11 @@ UNIT = np.sqrt(D / 2)
 MEDIAN = -100.0
 
 
+def nobody(count: int) -> jax.Array:
+    """No replica is astray."""
+    return jnp.zeros(count, bool)
+
+
 def states(heights: list[float]) -> State:
     """Replicas numbered by their position, with these log densities."""
     height = jnp.asarray(heights)
@@ -28,7 +33,7 @@ def test_only_those_below_the_floor_move_and_to_replicas_that_stay() -> None:
     heights = [MEDIAN + step * UNIT for step in (0.0, -2.9, 0.1, -3.1, 0.0, 9.0, -50.0, 0.1, -0.1)]
     floor, homes = floor_of(np.asarray(heights), D, 3.0), set()
     for seed in range(50):
-        found, count = relocated(jax.random.key(seed), states(heights), jnp.asarray(floor))
+        found, count = relocated(jax.random.key(seed), states(heights), jnp.asarray(floor), nobody(9))
         moved = sources(found)
         assert int(count) == 2
         assert [moved[i] for i in (0, 1, 2, 4, 5, 7, 8)] == [0, 1, 2, 4, 5, 7, 8]
@@ -38,13 +43,25 @@ def test_only_those_below_the_floor_move_and_to_replicas_that_stay() -> None:
 
 
 def test_a_log_density_that_is_no_number_is_below_any_floor() -> None:
-    found, count = relocated(jax.random.key(0), states([MEDIAN, np.nan, -np.inf]), jnp.asarray(-1e300))
+    found, count = relocated(jax.random.key(0), states([MEDIAN, np.nan, -np.inf]), jnp.asarray(-1e300), nobody(3))
     assert (int(count), sources(found)) == (2, [0, 0, 0])
 
 
 def test_a_superchain_all_of_which_is_lost_stays_where_it_is() -> None:
-    found, count = relocated(jax.random.key(0), states([-5.0, -6.0, -7.0]), jnp.asarray(0.0))
+    found, count = relocated(jax.random.key(0), states([-5.0, -6.0, -7.0]), jnp.asarray(0.0), nobody(3))
     assert (int(count), sources(found)) == (3, [0, 1, 2])
+
+
+def test_those_astray_go_too_and_nobody_goes_to_them() -> None:
+    heights, astray = [MEDIAN] * 3 + [MEDIAN - 1e6, MEDIAN], jnp.asarray([False, True, False, False, False])
+    homes = set()
+    for seed in range(50):
+        found, count = relocated(jax.random.key(seed), states(heights), jnp.asarray(MEDIAN - 1e3), astray)
+        moved = sources(found)
+        assert int(count) == 2
+        assert [moved[i] for i in (0, 2, 4)] == [0, 2, 4]
+        homes |= {moved[1], moved[3]}
+    assert homes == {0, 2, 4}
 
 
 def test_a_wide_ensemble_has_a_lower_floor() -> None:

@@ -1,4 +1,4 @@
-"""A narrow start beside the bulk: two normals, one of which has none of the weight."""
+"""Two normals far from each other: one of which has none of the weight, or as much as the other."""
 
 import jax.numpy as jnp
 
@@ -21,3 +21,18 @@ def lost_mode():
         return {"x": rest + jnp.logaddexp(-0.5 * x[0] ** 2, -0.5 * (x[0] - FAR) ** 2 - LOST)}
 
     return function_model(log_terms, {"x": D})
+
+
+MANY = 100
+"""Coordinates of equal_modes: more than a log density can tell of."""
+
+
+def equal_modes():
+    """x standard normal in 100 dimensions about x[0] = 0 and, with the same weight, about x[0] = 60."""
+
+    def log_terms(position, data):
+        x = position["x"]
+        rest = -0.5 * jnp.sum(x[1:] ** 2)
+        return {"x": rest + jnp.logaddexp(-0.5 * x[0] ** 2, -0.5 * (x[0] - FAR) ** 2)}
+
+    return function_model(log_terms, {"x": MANY})

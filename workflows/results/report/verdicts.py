@@ -139,7 +139,7 @@ def _proposals(summary: Mapping[str, Any]) -> Iterator[Verdict]:
         yield Verdict(MISSED, "Density of +inf", f"{infinite[0].upper()}{infinite[1:]}")
     yield from _divergences(summary)
     if relocated := summary.get("relocated"):
-        text = f"{relocated:,} were given the place of another replica in scout, before anything was recorded."
+        text = f"{relocated:,} were given the place of another replica in warm-up, before anything was recorded."
         yield Verdict(NOTE, "Stragglers", text)
 
 
