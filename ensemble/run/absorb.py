@@ -1,7 +1,5 @@
 """What a round teaches: from the state of a run and the results of all shards to its next state. A pure function."""
 
-import numpy as np
-
 from ensemble.adaptation.joint import ALONE, BESIDE, absorb_jumps
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
 from ensemble.diagnostics import spreads
@@ -14,6 +12,7 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import adapt as adaptation
 from ensemble.run import ladder, observed
 from ensemble.run.decisions import policies
+from ensemble.run.decisions.lowest import with_lowest
 from ensemble.run.decisions.typical import pooled_quartiles, updated
 from ensemble.run.goals import check_goals
 from ensemble.run.ledger import Ledger
@@ -41,7 +40,9 @@ def absorb(
     if plan.with_diagnostics:
         state = _diagnosed(state, plan, statistics, spec, settings, state.ledger.draws + _stored(results[0]))
     ledger = _noted(state.ledger, plan, statistics, settings.shard.replicas)
-    if plan.stage.adapts:
+    if not plan.stage.adapts:
+        ledger = with_lowest(ledger, observed.heights_of(statistics), spec.dimension, anew=plan.reset)
+    else:
         ledger = _with_spreads(ledger, statistics, spec, settings.shard.replicas)
         ledger = _with_outliers(ledger, plan, statistics)
     return state._replace(ledger=ledger._replace(draws=ledger.draws + _stored(results[0])))
@@ -121,13 +122,12 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
     """The ledger with what the round's statistics say. replicas: of a shard."""
     # Only the warm-up's stages are steered by the trace; in `sample` the store has the log density.
     row = (tuple(observed.trace_of(shard) for shard in statistics),) if plan.stage.adapts else ()
-    heights = tuple(float(height) for shard in statistics for height in np.asarray(shard.lp))
+    heights = tuple(observed.heights_of(statistics).tolist())
     mass = (observed.masses_of(statistics),) if plan.stage.adapts else ()
     return ledger._replace(
         trace=ledger.trace + row,
         mass=ledger.mass + mass,
         heights=heights if plan.stage.adapts else (),
-        strays={} if plan.reset else observed.add_strays(ledger.strays, heights, ledger.floor),
         redrawn=ledger.redrawn + ((plan.redraw,) if row else ()),
         virial=tuple(observed.virial_of(shard) for shard in statistics),
         rates=observed.add_rates(ledger.rates, statistics),

@@ -149,7 +149,7 @@ class Coordinator:
     def _outcome(self) -> Outcome | None:
         """Whether to stop, looked at between rounds, so that what was drawn is a prefix whenever it stops."""
         ledger = self.state.ledger
-        done = all(goals_met(ledger.goals, ledger.draws, ledger.stray_rounds, self.settings).values())
+        done = all(goals_met(ledger.goals, ledger.draws, len(ledger.strays), self.settings).values())
         limit = policies.limit_reached(ledger, self.settings)
         by = self.store.stop_asked()
         interrupted = by is not None or self.sitting.stop_requested()

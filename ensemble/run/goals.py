@@ -139,7 +139,7 @@ def ess_of_goals(check: GoalCheck, *, of_draws: bool) -> tuple[float | None, flo
 def goals_met(check: GoalCheck, draws: int, strays: int, settings: RunSettings) -> dict[str, bool]:
     """Which goals are met, by their names; those of shared parameters only where there are any.
 
-    draws: stored draws a chain. strays: ends of rounds where no posterior explains a chain's log density.
+    draws: stored draws a chain. strays: chains that have been where no posterior explains the log density.
     """
     goals = settings.goals
     ess, shared_ess, tail_ess = ess_of_goals(check, of_draws=goals.of_draws)

@@ -36,8 +36,10 @@ class Ledger(NamedTuple):
     quartiles: of every watched coordinate after that round, see decisions.typical.
     outliers: by replica, those that it found outside the typical range, and where they have been since; at the freeze,
         in `sample`.
-    floor: of the log densities of `sample`, below which a draw is a stray; None before it.
-    strays: by chain, rounds of `sample` that it ended below the floor.
+    floor: of the log densities of `sample`, below which a draw is a stray: the mean of those that the ensemble had at
+        the freeze and after each round since; None before it, and where it is not known.
+    floors: rounds of `sample` that are in this mean.
+    lowest: of each chain, the lowest log density that a round of `sample` ended in; empty before it.
     mass: for each of these rounds and superchains the log mass of where it is, see decisions.lost.
     redrawn: superchains that began each of these rounds at a new start.
     spreads: for each of these rounds and level the largest log spread of a coordinate, see diagnostics.spreads.
@@ -73,7 +75,8 @@ class Ledger(NamedTuple):
     quartiles: tuple[tuple[float, ...], ...] = ()
     outliers: Mapping[str, Outlier] = MappingProxyType({})
     floor: float | None = None
-    strays: Mapping[str, int] = MappingProxyType({})
+    floors: int = 0
+    lowest: tuple[float, ...] = ()
     mass: tuple[tuple[float, ...], ...] = ()
     redrawn: tuple[tuple[int, ...], ...] = ()
     spreads: tuple[tuple[float, ...], ...] = ()
@@ -96,9 +99,11 @@ class Ledger(NamedTuple):
     stage_gradients: Mapping[str, Pair] = MappingProxyType({})
 
     @property
-    def stray_rounds(self) -> int:
-        """Rounds of `sample`, of all chains, that ended where no posterior explains the log density."""
-        return sum(self.strays.values())
+    def strays(self) -> dict[str, float]:
+        """The chains that have been where no posterior explains the log density in `sample`, and the lowest of each."""
+        if self.floor is None:
+            return {}
+        return {str(chain): low for chain, low in enumerate(self.lowest) if not low >= self.floor}
 
     @property
     def gradients(self) -> Pair:
@@ -127,17 +132,17 @@ class Ledger(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Ledger":
-        """The inverse of to_json."""
+        """The inverse of to_json; what earlier versions kept beside is left out."""
         return cls(
             **{
-                **values,
+                **{name: value for name, value in values.items() if name in cls._fields},
                 "stage": stage_named(values["stage"]),
                 "trace": tuple(tuple(tuple(means) for means in row) for row in values["trace"]),
                 **{
                     name: tuple(tuple(row) for row in values.get(name, ()))
                     for name in ("mass", "redrawn", "spreads", "virial", "quartiles")
                 },
-                **{name: tuple(values[name]) for name in ("relocated", "heights", "start_spreads")},
+                **{name: tuple(values.get(name, ())) for name in ("relocated", "heights", "start_spreads", "lowest")},
                 "outliers": {
                     replica: Outlier(coordinate, tuple(path))
                     for replica, (coordinate, path) in values.get("outliers", {}).items()

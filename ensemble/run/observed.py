@@ -76,13 +76,9 @@ def masses_of(statistics: list[RoundStatistics]) -> tuple[float, ...]:
     return tuple(float(mass) for mass in heights + np.where(known, volumes, largest))
 
 
-def add_strays(strays: Mapping[str, int], heights: tuple[float, ...], floor: float | None) -> dict[str, int]:
-    """Add a round of `sample` to the count of each chain's ends below the floor; chains that never were are missing."""
-    found = dict(strays)
-    for chain, height in enumerate(heights):
-        if floor is not None and not height >= floor:
-            found[str(chain)] = found.get(str(chain), 0) + 1
-    return found
+def heights_of(statistics: list[RoundStatistics]) -> np.ndarray:
+    """Log densities of all cold replicas of the run."""
+    return np.concatenate([np.asarray(shard.lp, float) for shard in statistics])
 
 
 def add_infinite(infinite: Mapping[str, int], statistics: list[RoundStatistics]) -> dict[str, int]:

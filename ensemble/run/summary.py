@@ -74,8 +74,9 @@ def _goals(ledger: Ledger, settings: RunSettings) -> dict[str, Any]:
         "furthest_chain_limit": check.furthest_limit,
         "drift": check.drift_max,
         "drift_limit": check.drift_limit,
-        "goals_met": goals_met(check, ledger.draws, ledger.stray_rounds, settings),
-        "strays": dict(ledger.strays),
+        "goals_met": goals_met(check, ledger.draws, len(ledger.strays), settings),
+        "strays": {chain: low if np.isfinite(low) else None for chain, low in ledger.strays.items()},
+        "floor": ledger.floor if ledger.strays else None,
     }
 
 

@@ -14,6 +14,7 @@ LINES, FILES, FUNCTION, PARAMETERS = 400, 15, 60, 8
 FRONT_ENDS = {
     "workflows/modelling/frontends/function.py:function_model",
     "workflows/modelling/frontends/pseudo_marginal.py:pseudo_marginal_model",
+    "workflows/models/genes/build.py:build",
 }
 """What users call by keywords may have more parameters."""
 

@@ -132,17 +132,18 @@ def unmet_goals(summary: Mapping[str, Any]) -> list[str]:
 def _chains_apart(summary: Mapping[str, Any]) -> list[str]:
     """Why single chains stand against the result."""
     furthest, limit = summary.get("furthest_chain"), summary.get("furthest_chain_limit")
-    strays, lines = summary.get("strays") or {}, []
+    strays, floor, lines = summary.get("strays") or {}, summary.get("floor"), []
     if furthest is not None and limit is not None and furthest > limit:
         lines.append(
             f"chains: the mean of one chain lies {number(furthest)} standard deviations from those of all others, and "
             f"chance explains {number(limit)}: it has been in another mode, or was still on its way"
         )
-    if strays:
-        named = ", ".join(f"chain {chain} ({rounds} rounds)" for chain, rounds in list(strays.items())[:5])
+    if strays and floor is not None:
+        named = ", ".join(f"chain {chain} ({number(low)})" for chain, low in list(strays.items())[:5])
         lines.append(
-            f"chains: far below any log density that the others explain: {named}. Such draws are no draws of the same "
-            "posterior: begin anew with another seed, or with starts nearer to the posterior (start.kind, start.radius)"
+            f"chains: at log densities that the others do not explain (below {number(floor)}): {named}. Such draws are "
+            "no draws of the same posterior: begin anew with another seed, or with starts nearer to the posterior "
+            "(start.kind, start.radius)"
         )
     return lines
 

@@ -224,7 +224,7 @@ def should_diagnose(ledger: Ledger, settings: RunSettings) -> bool:
 def _only_draws_lack(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether the goals are met for all sweeps, and not for the stored draws."""
     of_sweeps = settings._replace(goals=settings.goals._replace(of_draws=False))
-    found = [goals_met(ledger.goals, ledger.draws, ledger.stray_rounds, each) for each in (settings, of_sweeps)]
+    found = [goals_met(ledger.goals, ledger.draws, len(ledger.strays), each) for each in (settings, of_sweeps)]
     of_draws, of_all = (all(met.values()) for met in found)
     return of_all and not of_draws
 
