@@ -27,8 +27,8 @@ def absorbed(ledger: Ledger, heights: np.ndarray) -> Ledger:
 
 
 def test_tails_that_the_freeze_had_not_seen_are_no_strays() -> None:
-    """As wide as d / 2 says at the freeze (30), and more than twice as wide since, as where the scale of effects varies."""
-    narrow, wide = rounds(30.0, 1)[0], rounds(70.0, 1500)
+    """At the freeze no wider than d / 2 says (30), and more than twice as wide since: the scale of effects varies."""
+    narrow, wide = rounds(15.0, 1)[0], rounds(75.0, 1500)
     assert wide.min() < floor_of(narrow, DIMENSION)
     assert absorbed(begun(narrow), wide).strays == {}
 
