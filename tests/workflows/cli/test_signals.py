@@ -51,7 +51,10 @@ def signalled(asked: str, store: Path, temporary: Path, *more: str) -> "subproce
     return subprocess.run(python, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"])
+LIKE_THESE = [pytest.param(name, marks=pytest.mark.slow) for name in ("SIGUSR1", "SIGUSR2", "SIGXCPU")]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", *LIKE_THESE])
 def test_what_schedulers_and_lost_terminals_send_is_a_polite_question(
     name: str,
     reference: dict[str, np.ndarray],

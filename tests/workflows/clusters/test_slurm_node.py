@@ -65,7 +65,14 @@ def test_two_nodes_carry_one_run_bit_for_bit(reference: dict[str, np.ndarray], t
     assert stat.S_IMODE(sitting.path.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize(("number", "again"), [(signal.SIGUSR1, True), (signal.SIGUSR2, True), (signal.SIGTERM, False)])
+@pytest.mark.parametrize(
+    ("number", "again"),
+    [
+        (signal.SIGUSR1, True),
+        pytest.param(signal.SIGUSR2, True, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),
+    ],
+)
 def test_a_notice_asks_for_another_sitting_and_an_end_does_not(
     number: signal.Signals, again: bool, tmp_path: Path
 ) -> None:

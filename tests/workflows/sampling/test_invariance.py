@@ -96,6 +96,7 @@ class KillWorker(NullProgress):
             self.killed += 1
 
 
+@pytest.mark.slow  # of a fleet alone: tests/ensemble/fleet/test_ray_fleet.py
 @pytest.mark.ray
 @pytest.mark.usefixtures("connected_ray")
 def test_workers_killed_on_the_way(reference: dict[str, np.ndarray], tmp_path: Path) -> None:
