@@ -3,8 +3,8 @@
 Parameters from each model's own prior, data from its own likelihood, and posterior draws by its own kernels: census and
 genes by Metropolis on all levels and interweaving, alcohol by NUTS on the shared parameters and Metropolis on the
 people, bond by NUTS and one subject of rri by HMC on the whole vector, several by HMC on each subject and Metropolis on
-the population. Shared parameters are ranked, local ones, and the log likelihood, which ties them to the data (Modrak et al.
-2023, Bayesian Analysis 20, 461-488). False alarms are below 1e-6 a test (see tests.support.calibration).
+the population. Shared parameters are ranked, local ones, and the log likelihood, which ties them to the data (Modrak
+et al. 2023, Bayesian Analysis 20, 461-488). False alarms are below 1e-6 a test (see tests.support.calibration).
 
 Chains start at prior draws of their own, but for several subjects of rri. Their prior, of locations as uncertain as the
 subjects are different, makes curves with several modes or narrow ridges: from starts at the best of random choices,
