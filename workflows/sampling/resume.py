@@ -13,6 +13,7 @@ from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
 from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
 from workflows.sampling.interrupt import Stop
+from workflows.sampling.preparing import Preparing
 from workflows.sampling.problem import Problem, find_problem
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.sample import sample
@@ -49,7 +50,12 @@ def resume(
     with stores.hold(path, previous_checkpoint=previous_checkpoint) as take_over:
         if changed := changed_versions(attributes["versions"]):
             shown.message(changed)
-        problem = find_problem(recorded_model(path, attributes, given), settings)
+        preparing = Preparing(shown)
+        preparing("building the model")
+        model = recorded_model(path, attributes, given)
+        preparing("finding its structure")
+        problem = find_problem(model, settings)
+        preparing("opening the store, starting the workers and compiling")
         with take_over() as store:
             stop = _gone_on(store, problem, settings, given, local, shown)
     return ended(path, given, stop=stop)

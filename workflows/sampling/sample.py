@@ -18,6 +18,7 @@ from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
 from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
+from workflows.sampling.preparing import Preparing
 from workflows.sampling.problem import Problem, find_problem, without_structure
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.store_plan import draws_of_a_chunk, layout, narrowed, types, variables
@@ -78,17 +79,21 @@ def _sampled(
     """One run from its start to its end. left: attributes of a store at `path` that this run left there."""
     generation = starts.generation(settings.start)
     require_ray(settings, local)
+    preparing = Preparing(shown)
+    preparing("building the model")
     model = build(settings.model.name, settings.model.keys) if given is None else given
     for note in model.notes:
         shown.message(note)
     if left is not None and compare_fingerprints(left["fingerprint"], fingerprint(model)):
         left = None
         stores.require_place(path)
+    preparing("finding its structure")
     problem = find_problem(model, settings)
     chosen = run_settings(settings, problem, generation)
     stored = types(settings, problem, chosen.shard)
     if sentence := narrowed(stored):
         shown.message(sentence)
+    preparing(f"finding starts for {settings.ensemble.replicas:,} chains, and compiling")
     begin = starts.beginning(settings, model, chosen.shard)
     spec = runner_spec(problem, settings, chosen.shard, given)
     with opened_fleet(spec, settings, runs_here(local, settings, problem)) as fleet:

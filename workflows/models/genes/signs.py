@@ -39,10 +39,10 @@ def of_draws(draws: np.ndarray) -> Signs:
 
 
 def false_or_small(draws: np.ndarray, weights: np.ndarray, small: float) -> np.ndarray:
-    """[gene] 1 - max(P(effect > small), P(effect < -small)), over draws [draw, gene] that count by their weights, 1 a
-    gene in all: the probability that an effect has not the likelier sign and a size above `small`."""
-    sure = np.maximum((weights * (draws > small)).sum(axis=0), (weights * (draws < -small)).sum(axis=0))
-    return np.clip(1.0 - sure, 0.0, 1.0)
+    """[gene] min(P(effect <= small), P(effect >= -small)), over draws [draw, gene] that count by their weights, 1 a
+    gene in all: the probability that an effect has not the likelier sign and a size above `small`; 0 where no draw
+    says so."""
+    return np.minimum((weights * (draws <= small)).sum(axis=0), (weights * (draws >= -small)).sum(axis=0))
 
 
 def s_values(rates: np.ndarray) -> np.ndarray:
