@@ -8,12 +8,12 @@ from ensemble.store import opening as stores
 from ensemble.store.protocol import RunStore
 from workflows.modelling.given import recorded_model
 from workflows.modelling.model import Model
+from workflows.results.preparing import Preparing
 from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
 from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
 from workflows.sampling.interrupt import Stop
-from workflows.sampling.preparing import Preparing
 from workflows.sampling.problem import Problem, find_problem
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.sample import sample

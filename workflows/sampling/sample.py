@@ -14,11 +14,11 @@ from workflows.modelling.given import is_object
 from workflows.modelling.model import Model
 from workflows.modelling.naming import AS_OBJECT, SHIPPED
 from workflows.modelling.registry import build
+from workflows.results.preparing import Preparing
 from workflows.results.run import Run
 from workflows.sampling import starts
 from workflows.sampling.drive import drive, ended
 from workflows.sampling.fleets import opened_fleet, require_ray, runner_spec, runs_here
-from workflows.sampling.preparing import Preparing
 from workflows.sampling.problem import Problem, find_problem, without_structure
 from workflows.sampling.run_settings import run_settings
 from workflows.sampling.store_plan import draws_of_a_chunk, layout, narrowed, types, variables

@@ -5,7 +5,7 @@ from pathlib import Path
 from ensemble.protocol.progress import NullProgress
 from maxwell import resume, run
 from tests.support.runs import SETTINGS
-from workflows.sampling.preparing import Preparing
+from workflows.results.preparing import Preparing
 
 
 class Steps(NullProgress):
