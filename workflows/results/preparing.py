@@ -1,24 +1,24 @@
-"""What is done before the first round, said while it is done: it may take half a minute."""
+"""What is done before the first round, which may take half a minute: one line, when the longest part begins."""
 
 import time
 from collections.abc import Callable
 
 from ensemble.protocol.progress import Progress
 
-NAME = "prepare"
-"""Of these steps, as stages have theirs."""
-
 
 class Preparing:
-    """Says each step as it begins, with the seconds that the one before took."""
+    """Counts the seconds of the steps before the first round."""
 
     def __init__(self, shown: Progress, clock: Callable[[], float] = time.monotonic) -> None:
         self._shown, self._clock = shown, clock
-        self._last: tuple[str, float] | None = None
+        self._last, self._spent = clock(), list[str]()
 
-    def __call__(self, step: str) -> None:
-        """A step begins; the one before is over."""
+    def done(self, step: str) -> None:
+        """A step is over."""
         now = self._clock()
-        over = "" if self._last is None else f" ({self._last[0]}: {now - self._last[1]:.1f} s)"
-        self._shown.stage(NAME, step + over)
-        self._last = step, now
+        self._spent.append(f"{step} ({now - self._last:.1f} s)")
+        self._last = now
+
+    def begins(self, step: str) -> None:
+        """The last step, before the first round, begins: told, with those that are over."""
+        self._shown.message(f"prepared: {', '.join(self._spent)}; now {step}")

@@ -51,11 +51,11 @@ def resume(
         if changed := changed_versions(attributes["versions"]):
             shown.message(changed)
         preparing = Preparing(shown)
-        preparing("building the model")
         model = recorded_model(path, attributes, given)
-        preparing("finding its structure")
+        preparing.done("the model")
         problem = find_problem(model, settings)
-        preparing("opening the store, starting the workers and compiling")
+        preparing.done("its structure")
+        preparing.begins("opening the store, starting the workers and compiling")
         with take_over() as store:
             stop = _gone_on(store, problem, settings, given, local, shown)
     return ended(path, given, stop=stop)

@@ -80,20 +80,20 @@ def _sampled(
     generation = starts.generation(settings.start)
     require_ray(settings, local)
     preparing = Preparing(shown)
-    preparing("building the model")
     model = build(settings.model.name, settings.model.keys) if given is None else given
+    preparing.done("the model")
     for note in model.notes:
         shown.message(note)
     if left is not None and compare_fingerprints(left["fingerprint"], fingerprint(model)):
         left = None
         stores.require_place(path)
-    preparing("finding its structure")
     problem = find_problem(model, settings)
+    preparing.done("its structure")
     chosen = run_settings(settings, problem, generation)
     stored = types(settings, problem, chosen.shard)
     if sentence := narrowed(stored):
         shown.message(sentence)
-    preparing(f"finding starts for {settings.ensemble.replicas:,} chains, and compiling")
+    preparing.begins(f"finding starts for {settings.ensemble.replicas:,} chains, and compiling")
     begin = starts.beginning(settings, model, chosen.shard)
     spec = runner_spec(problem, settings, chosen.shard, given)
     with opened_fleet(spec, settings, runs_here(local, settings, problem)) as fleet:

@@ -1,4 +1,4 @@
-"""What is said before the first round: each step as it begins, with the seconds of the one before."""
+"""What is said before the first round: the steps that are over, with their seconds, and the one that begins."""
 
 from pathlib import Path
 
@@ -8,35 +8,39 @@ from tests.support.runs import SETTINGS
 from workflows.results.preparing import Preparing
 
 
-class Steps(NullProgress):
-    """Remembers the names and texts of stages."""
+class Said(NullProgress):
+    """Remembers messages and the names of stages."""
 
     def __init__(self) -> None:
-        self.said: list[tuple[str, str]] = []
+        self.said: list[str] = []
 
     def stage(self, name: str, text: str) -> None:
-        self.said.append((name, text))
+        self.said.append(name)
+
+    def message(self, text: str) -> None:
+        self.said.append(text)
 
 
-def test_a_step_comes_with_the_seconds_of_the_one_before() -> None:
-    shown, times = Steps(), iter([10.0, 12.25, 12.5])
+def test_steps_that_are_over_come_with_their_seconds() -> None:
+    shown, times = Said(), iter([10.0, 12.25, 12.5])
     preparing = Preparing(shown, lambda: next(times))
-    for step in ("building the model", "finding its structure", "compiling"):
-        preparing(step)
-    assert shown.said == [
-        ("prepare", "building the model"),
-        ("prepare", "finding its structure (building the model: 2.2 s)"),
-        ("prepare", "compiling (finding its structure: 0.2 s)"),
-    ]
+    preparing.done("the model")
+    preparing.done("its structure")
+    assert shown.said == []
+    preparing.begins("compiling")
+    assert shown.said == ["prepared: the model (2.2 s), its structure (0.2 s); now compiling"]
 
 
 def test_runs_begin_and_go_on_with_it(tmp_path: Path) -> None:
-    for begin in (
-        lambda shown: run(SETTINGS, out=tmp_path / "run.zarr", local=True, progress=shown),
-        lambda shown: resume(tmp_path / "run.zarr", local=True, progress=shown, limits={"sweeps": 200}),
+    for begin, last in (
+        (lambda shown: run(SETTINGS, out=tmp_path / "run.zarr", local=True, progress=shown), "now finding starts for"),
+        (
+            lambda shown: resume(tmp_path / "run.zarr", local=True, progress=shown, limits={"sweeps": 200}),
+            "now opening the store",
+        ),
     ):
-        shown = Steps()
+        shown = Said()
         begin(shown)
-        names = [name for name, _ in shown.said]
-        assert names[:4] == ["prepare", "prepare", "prepare", names[3]]
-        assert "prepare" not in names[3:]
+        assert shown.said[0].startswith("prepared: the model (")
+        assert last in shown.said[0]
+        assert not any(said.startswith("prepared") for said in shown.said[1:])
