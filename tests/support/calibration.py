@@ -101,8 +101,6 @@ class Study:
     observed: (data, new values of the observed variables) -> data with these. quantities: values of all recorded
     variables -> name -> scalar; the log likelihood comes with them. fitted: chains start where the model starts,
     else at the likeliest of some prior draws. around: the truth has a random place in the chain that is ranked.
-    usable: of the observed variables' values, whether a data set is looked at: ranks given the data are uniform, and so
-    are those of any data sets that are chosen by their data alone. All, where it is None.
     """
 
     model: Model
@@ -112,7 +110,6 @@ class Study:
     plan: Plan
     fitted: bool = False
     around: bool = False
-    usable: Callable[[Position], jax.Array] | None = None
 
 
 def p_values(truths: np.ndarray, draws: np.ndarray) -> np.ndarray:
@@ -176,27 +173,25 @@ def simulations(study: Study, seed: int) -> Simulated:
     names: list[str] = []
     one = partial(_one, study, spec, jax.tree.map(jnp.asarray, data), names)
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), plan.datasets)
-    found = jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=plan.together))(keys)
-    truths, draws, drift, usable = (np.asarray(part) for part in found)
-    return Simulated(tuple(names), truths[usable], draws[usable], float(np.max(drift[usable])))
+    truths, draws, drift = jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=plan.together))(keys)
+    return Simulated(tuple(names), np.asarray(truths), np.asarray(draws), float(np.max(drift)))
 
 
 def _prepared(study: Study, key: jax.Array) -> tuple[SweepSpec, Data]:
     """The sweep found on one simulated data set, and that data set."""
     target = study.model.target
-    truth, data, _ = _joint(study, jax.tree.map(jnp.asarray, study.model.data), key)
+    truth, data = _joint(study, jax.tree.map(jnp.asarray, study.model.data), key)
     found = discover(target, data, truth, key=key)
     spec = with_kernels(target, found, study.kernels, REPLICAS)
     moves = () if ALL_SITES in study.kernels.levels else find_interweavings(target, found, data, truth, key)
     return spec._replace(interweavings=moves), jax.tree.map(np.asarray, data)
 
 
-def _joint(study: Study, data: Data, key: jax.Array) -> tuple[Position, Data, jax.Array]:
-    """Parameters from the prior, data given them, and whether these are usable."""
+def _joint(study: Study, data: Data, key: jax.Array) -> tuple[Position, Data]:
+    """Parameters from the prior, and data given them."""
     able = _able(study.model)
     values, outcomes = able.prior(key, data)
-    usable = jnp.asarray(True) if study.usable is None else study.usable(outcomes)
-    return able.unconstrain(values, data), study.observed(data, outcomes), usable
+    return able.unconstrain(values, data), study.observed(data, outcomes)
 
 
 def _able(model: Model) -> Generative:
@@ -206,11 +201,11 @@ def _able(model: Model) -> Generative:
 
 def _one(
     study: Study, spec: SweepSpec, data: Data, names: list[str], key: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """Truth [Q], draws [L, Q] and drift of one data set, and whether it is usable."""
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Truth [Q], draws [L, Q] and drift of one data set."""
     joint_key, start_key, chain_key, around_key = jax.random.split(key, 4)
     target, plan = study.model.target, study.plan
-    truth, data, usable = _joint(study, data, joint_key)
+    truth, data = _joint(study, data, joint_key)
     sweeps = Sweeps(target, spec, replicas=1, rungs=1, repeats=REPEATS)
 
     def evaluated(position: Position) -> State:
@@ -237,7 +232,7 @@ def _one(
         draws = _around(plan, both, _replica(states, slice(1)), data, tuning, around_key, ranked)
     known, anew = (jnp.concatenate(jax.tree.leaves(cells)) for cells in (last.cells, evaluated(last.position).cells))
     drift = jnp.max(jnp.abs(known - anew) / (1.0 + jnp.abs(anew)))
-    return ranked(_replica(states, 0)), draws, drift, usable
+    return ranked(_replica(states, 0)), draws, drift
 
 
 class Moments(NamedTuple):

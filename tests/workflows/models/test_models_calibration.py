@@ -1,10 +1,10 @@
 """Simulation-based calibration of the shipped models at a reduced size, by the sweeps that their configurations choose.
 
-Parameters from each model's own prior, data from its own likelihood, and posterior draws by its own kernels: census and
-genes by Metropolis on all levels and interweaving, alcohol by NUTS on the shared parameters and Metropolis on the
-people, bond by NUTS and one subject of rri by HMC on the whole vector, several by HMC on each subject and Metropolis on
-the population. Shared parameters are ranked, local ones, and the log likelihood, which ties them to the data (Modrak
-et al. 2023, Bayesian Analysis 20, 461-488). False alarms are below 1e-6 a test (see tests.support.calibration).
+Parameters from each model's own prior, data from its own likelihood, and posterior draws by its own kernels: census by
+Metropolis on all levels and interweaving, alcohol by NUTS on the shared parameters and Metropolis on the people, bond
+by NUTS and one subject of rri by HMC on the whole vector, several by HMC on each subject and Metropolis on the
+population. Shared parameters are ranked, local ones, and the log likelihood, which ties them to the data (Modrak et al.
+2023, Bayesian Analysis 20, 461-488). False alarms are below 1e-6 a test (see tests.support.calibration).
 
 Chains start at prior draws of their own, but for several subjects of rri. Their prior, of locations as uncertain as the
 subjects are different, makes curves with several modes or narrow ridges: from starts at the best of random choices,
@@ -37,13 +37,11 @@ from tests.support.calibration import (
     widened,
 )
 from tests.support.models.bond_study import bond_study
-from workflows.modelling.distributions.negative_binomial import count_constant
 from workflows.modelling.frontends.numpyro import numpyro_model
 from workflows.modelling.registry import build
 from workflows.models.alcohol import heaping
 from workflows.models.alcohol.model import FIRST, GROUPS, alcohol
 from workflows.models.census.model import COEFFICIENTS, census, covariates_of
-from workflows.models.genes.model import genes
 from workflows.models.rri.model import single
 from workflows.models.rri.simulate import times
 
@@ -174,41 +172,7 @@ def two_years() -> Study:
     return bond_study(plan, shipped("bond"))
 
 
-LARGEST_COUNT = 1e6
-"""Of data sets of genes that are looked at: the prior makes counts that no integer holds."""
-
-
-def few_genes() -> Study:
-    """Six genes in three pairs of samples, by the design of a donor's and a drug's effects."""
-    donor, drug = np.repeat(np.arange(3), 2), np.tile([0.0, 1.0], 3)
-    covariates = np.column_stack([donor == 1, donor == 2, drug]).astype(float)
-    data = {
-        "counts": np.zeros((6, 6), np.int32),
-        "constant": np.zeros((6, 6)),
-        "log_size": np.array([0.1, -0.2, 0.3, 0.0, -0.1, -0.1]),
-        "rows": covariates,
-        "centre": covariates.mean(axis=0),
-    }
-
-    def observed(data: Data, outcomes: Position) -> Data:
-        counts = jnp.minimum(outcomes["counts"], LARGEST_COUNT)
-        return {**data, "counts": counts.astype(np.int32), "constant": count_constant(counts)}
-
-    def quantities(values: Position) -> dict[str, jax.Array]:
-        found = {f"intercept_{name}": values[f"intercept_{name}"] for name in ("mean", "sd")}
-        found |= {f"dispersion_{name}": values[f"dispersion_{name}"] for name in ("floor", "slope", "sd")}
-        found |= {f"effect_{name} {k}": values[f"effect_{name}"][k] for name in ("sd", "df") for k in (0, 2)}
-        found |= {"intercept": values["intercept"][0], "dispersion": values["dispersion"][1]}
-        return found | {f"effect {k}": values["effect"][2, k] for k in (0, 2)}
-
-    plan = Plan(sweeps=8, windows=8, rounds=15, kept=7, thin=20, datasets=640, together=64)
-    model = numpyro_model(genes, data)
-    usable = lambda outcomes: jnp.all(outcomes["counts"] <= LARGEST_COUNT)  # noqa: E731
-    return Study(model, shipped("airway"), observed, quantities, plan, usable=usable)
-
-
 STUDIES = {
-    "genes": few_genes,
     "rri": one_subject,
     "rri of several": several_subjects,
     "census": few_areas,
