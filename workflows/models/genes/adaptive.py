@@ -7,6 +7,7 @@ large ones in it, as in a t. The model's posterior is not sampled again: a draw 
 its effect, which is exact but for the parameters that genes share, whose posterior stays that of the model.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -41,7 +42,7 @@ def student(effects: np.ndarray, scale: np.ndarray, freedom: np.ndarray) -> np.n
     """Density of the model's law of effects at log2 fold changes [draw, gene], given the draws [draw] of its scale and
     degrees of freedom, which are of natural logarithms."""
     law = TaperedT(jnp.asarray(freedom[:, None]), jnp.asarray(scale[:, None]), TAPER)
-    return np.asarray(np.exp(np.log(np.log(2.0)) + law.log_prob(np.log(2.0) * effects)))
+    return np.log(2.0) * np.exp(np.asarray(law.log_prob(np.log(2.0) * effects)))
 
 
 def fitted(effects: np.ndarray, prior: np.ndarray) -> Law:
@@ -53,10 +54,7 @@ def fitted(effects: np.ndarray, prior: np.ndarray) -> Law:
     """
     widest = max(np.abs(effects).max(), 2 * NOTHING)
     sds = NOTHING * 2.0 ** np.arange(np.ceil(np.log2(widest / NOTHING)) + 1)
-    parts = [slice(start, start + GENES) for start in range(0, effects.shape[1], GENES)]
-    likelihood = np.concatenate(
-        [(_normals(effects[:, part], sds) / prior[:, part]).mean(axis=1) for part in parts], axis=1
-    )
+    likelihood = _by_genes(lambda x, density: (_normals(x, sds) / density).mean(axis=1), effects, prior)
     shares = np.full(len(sds), 1.0 / len(sds))
     favoured = np.where(sds == NOTHING, PENALTY - 1.0, 0.0)
     for _ in range(STEPS):
@@ -70,9 +68,17 @@ def fitted(effects: np.ndarray, prior: np.ndarray) -> Law:
 
 def weights(law: Law, effects: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """[draw, gene] of the draws under `law`, 1 a gene in all."""
-    parts = [slice(start, start + GENES) for start in range(0, effects.shape[1], GENES)]
-    ratios = np.concatenate([law.density(effects[:, part]) / prior[:, part] for part in parts], axis=1)
+    ratios = _by_genes(lambda x, density: law.density(x) / density, effects, prior)
     return np.asarray(ratios / ratios.sum(axis=0))
+
+
+def _by_genes(
+    work: Callable[[np.ndarray, np.ndarray], np.ndarray], effects: np.ndarray, prior: np.ndarray
+) -> np.ndarray:
+    """[..., gene] of what is worked out for GENES genes at a time, in the last axis of all arrays."""
+    starts = range(0, effects.shape[1], GENES)
+    parts = [work(effects[:, start : start + GENES], prior[:, start : start + GENES]) for start in starts]
+    return np.concatenate(parts, axis=1)
 
 
 def _normals(effects: np.ndarray, sds: np.ndarray) -> np.ndarray:

@@ -45,10 +45,6 @@ class Calls(NamedTuple):
     right: int
     ranked: int
 
-    def __add__(self, other: "Calls") -> "Calls":  # type: ignore[override]
-        """Over both experiments."""
-        return Calls(*(one + two for one, two in zip(self, other, strict=True)))
-
 
 def plan_of(number: int, genes: int) -> Plan:
     """What the numbered experiment simulates."""
@@ -96,23 +92,26 @@ def judge(folders: list[Path], genes: int) -> list[str]:
         "| PyDESeq2 called | wrong | power | power, 5% wrong |",
         f"|{'---|' * 14}",
     ]
-    covered, ours, theirs, changing = [], Calls(0, 0, 0, 0), Calls(0, 0, 0, 0), 0
+    covered: list[pd.Series] = []
+    ours: list[Calls] = []
+    theirs: list[Calls] = []
+    changing: list[int] = []
     for folder in folders:
         table, found, truth = (
             pd.read_csv(folder / name, sep="\t", index_col=0) for name in ("table.tsv", "deseq2.tsv", "truth.tsv")
         )
         true = truth["log2_fold_change"]
         found = found.sort_values("pvalue")
-        mine = judged(table["s_value"] <= CALLED, table["log2_fold_change"], true)
-        other = judged(found["padj"] <= CALLED, found["log2FoldChange"], true)
+        ours.append(judged(table["s_value"] <= CALLED, table["log2_fold_change"], true))
+        theirs.append(judged(found["padj"] <= CALLED, found["log2FoldChange"], true))
         covered.append(coverage(table, true[table.index]))
-        changes = int((true != 0).sum())
+        changing.append(int((true != 0).sum()))
         plan = plan_of(int(folder.name), genes)
         name = f"{folder.name} {plan.law}" + (", outliers" if plan.outliers else "")
-        lines.append(_row(name, covered[-1], mine, other, changes))
-        ours, theirs, changing = ours + mine, theirs + other, changing + changes
+        lines.append(_row(name, covered[-1], ours[-1], theirs[-1], changing[-1]))
+    our_sum, their_sum = (Calls(*np.sum(of, axis=0).tolist()) for of in (ours, theirs))
     mean = pd.concat(covered, axis=1).mean(axis=1)
-    return [*lines, _row(f"all {len(folders)}", mean, ours, theirs, changing)]
+    return [*lines, _row(f"all {len(folders)}", mean, our_sum, their_sum, sum(changing))]
 
 
 def _row(name: str, covered: pd.Series, ours: Calls, theirs: Calls, changing: int) -> str:
