@@ -53,7 +53,7 @@ SETTINGS: dict[str, Any] = {
     "sample": {"burn_rounds": 1},
     "goals": {"ess": 1e6, "shared_ess": 1e6, "draws": 1000},
     "limits": {"sweeps": 50},
-    "store": {"commit_rounds": 3},
+    "store": {"commit_rounds": 3, "commit_seconds": 0.0},
 }
 
 SCOUT = "scout.kernel=auto"

@@ -87,7 +87,7 @@ class Coordinator:
     def run(self) -> Outcome:
         """Rounds until the goals are met, a limit is reached or the user asks to stop; the last state is committed."""
         spec, settings = self.spec, self.settings
-        committed, stopwatch = self.state.ledger.epoch, Stopwatch(self.sitting.clock, remote=self.fleet.remote)
+        committed, stopwatch = self.state.ledger, Stopwatch(self.sitting.clock, remote=self.fleet.remote)
         self._announce_stage()
         while (outcome := self._outcome()) is None:
             plan = self._with_starts(next_plan(self.state, spec, settings))
@@ -97,11 +97,11 @@ class Coordinator:
             self._advance(plan)
             ledger = self.state.ledger.with_seconds(plan.stage, stopwatch.lap(results))
             self.state = self.state._replace(ledger=ledger)
-            if ledger.epoch - committed >= settings.record.check_rounds:
+            if policies.should_commit(ledger, committed, settings.record):
                 self._commit()
-                committed = ledger.epoch
+                committed = ledger
             self.sitting.progress.update(status_of(ledger, results, spec, settings))
-        if committed < self.state.ledger.epoch:
+        if committed.epoch < self.state.ledger.epoch:
             self._commit()
         return outcome
 

@@ -28,11 +28,13 @@ class RecordSettings(NamedTuple):
     thin: rounds between stored draws.
     max_draws: draws a chain that the store's budget allows.
     check_rounds: rounds between commits, and between goal checks in stage `sample`.
+    commit_seconds: between commits at least, so that a model of short rounds does not spend its time on them.
     """
 
     thin: int
     max_draws: int
     check_rounds: int
+    commit_seconds: float = 0.0
 
 
 class Goals(NamedTuple):

@@ -32,7 +32,7 @@ def stage_key(seed: int, stage: Stage, round_: int) -> jax.Array:
 
 def relocation_key(seed: int, round_: int, shard: int) -> jax.Array:
     """The key of a shard's stragglers in one round of `scout`."""
-    return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), RELOCATION), round_), shard)
+    return _relocation_key(_seed_key(seed), round_, shard)
 
 
 def replica_keys(seed: int, stage: Stage, round_: int, first: int, shape: tuple[int, ...]) -> jax.Array:
@@ -45,9 +45,16 @@ def _seed_key(seed: int) -> jax.Array:
     return jax.random.key(seed)
 
 
+# Compiled, as they are called in every round of every shard.
+
+
+@jax.jit
+def _relocation_key(seed: jax.Array, round_: int, shard: int) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(seed, RELOCATION), round_), shard)
+
+
 @partial(jax.jit, static_argnames="shape")
 def _replica_keys(seed: jax.Array, stage: int, round_: int, first: int, shape: tuple[int, ...]) -> jax.Array:
-    """Compiled, as it is called in every round of every shard."""
     key = jax.random.fold_in(jax.random.fold_in(seed, stage), round_)
     numbers = jnp.arange(math.prod(shape)) + first
     return jax.vmap(lambda replica: jax.random.fold_in(key, replica))(numbers).reshape(shape)

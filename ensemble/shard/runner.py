@@ -18,7 +18,7 @@ from ensemble.protocol.tuning import TuningState
 from ensemble.shard import audit
 from ensemble.shard.calling_model import calling_model
 from ensemble.shard.chain_sums import drawn, recorded
-from ensemble.shard.compiled import Clock, Compiled
+from ensemble.shard.compiled import Clock, Compiled, on_host
 from ensemble.shard.first_tuning import first_tuning
 from ensemble.shard.keys import relocation_key, replica_keys
 from ensemble.shard.level_kernels.base import LevelKernel
@@ -172,7 +172,7 @@ class ShardRunner:
         keys = self._keys(shard, plan, 1)[0]
         state, sums = self._scout(rungs[0], keys, self.data, tuning)
         # The scout's cells are those of its accepted points; what follows starts from terms computed anew.
-        return (self._evaluate(state.position, self.data),), _scouted(jax.device_get(sums))
+        return (self._evaluate(state.position, self.data),), _scouted(on_host(sums))
 
     def _exact_round(
         self, shard: int, live: Live, plan: RoundPlan, tuning: TuningState
@@ -198,10 +198,10 @@ class ShardRunner:
             self._sweeps[count].require_exact()
         keys = self._keys(shard, plan, count)
         rungs, tally, walkers, found = self._rounds[count](rungs, keys, self.data, tuning, walkers)
-        for stale in jax.device_get(self._stale(rungs, self.data)):
+        for stale in on_host(self._stale(rungs, self.data)):
             audit.check(stale, self.structure, shard, plan.epoch, self.target.single)
         # All that leaves the device at once: every transfer on its own takes longer than a small kernel.
-        tally, found = jax.device_get((tally, found))
+        tally, found = on_host((tally, found))
         return rungs, tally, walkers, found
 
     def _audited(self, rungs: Rungs, data: Any) -> tuple[audit.Found, ...]:
@@ -215,8 +215,8 @@ class ShardRunner:
     def _relocated(self, shard: int, rungs: Rungs, plan: RoundPlan) -> tuple[Rungs, int]:
         """The replicas with their stragglers among the others, and the number of these."""
         key = relocation_key(self.settings.seed, plan.epoch, shard)
-        astray = jnp.asarray(self._watch.astray(rungs[0], shard, plan))
-        states, count = self._relocate(key, rungs[0], jnp.asarray(plan.floor), astray)
+        astray = self._watch.astray(rungs[0], shard, plan)
+        states, count = self._relocate(key, rungs[0], np.asarray(plan.floor, np.float64), astray)
         return (states,), int(count)
 
     def _walkers(self, walkers: Walkers, count: int, plan: RoundPlan) -> Walkers:
@@ -264,7 +264,7 @@ class ShardRunner:
 
     def _with_moments(self, statistics: RoundStatistics, rungs: Rungs, tuning: TuningState) -> RoundStatistics:
         """The statistics with what adaptation is steered by."""
-        moments, means, volume = jax.device_get(self._moments(rungs, tuning, self.data))
+        moments, means, volume = on_host(self._moments(rungs, tuning, self.data))
         return statistics._replace(
             moments=moments,
             term_means=means,
@@ -285,7 +285,7 @@ class ShardRunner:
     def _last(self, rungs: Rungs, walkers: Walkers, statistics: RoundStatistics) -> Kept:
         """One draw of the states as they are, with what the whole round says of the chains."""
         last = self._kept(rungs[0], walkers, statistics.chains)
-        return jax.tree.map(lambda values: values[None], jax.device_get(last))  # type: ignore[no-any-return]
+        return jax.tree.map(lambda values: values[None], on_host(last))  # type: ignore[no-any-return]
 
     def _draws(self, shard: int, found: Kept, plan: RoundPlan) -> dict[str, Arrays]:
         warmup = not plan.stage.records
@@ -293,7 +293,7 @@ class ShardRunner:
             return {}
         if warmup:
             found = jax.tree.map(lambda values: values[-1:], found)
-        values = jax.device_get(self._constrain(found.position, self.data))
+        values = on_host(self._constrain(found.position, self.data))
         count, draws = self.settings.stored, len(found.lp)
         numbers = np.arange(self.settings.replicas)[None].repeat(draws, 0) if found.numbers is None else found.numbers
         rungs = len(self.settings.ladder.temperatures) if self.settings.swaps_replicas else 1

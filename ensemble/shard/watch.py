@@ -7,7 +7,7 @@ import numpy as np
 from ensemble.protocol.plans import RoundPlan, TypicalRange
 from ensemble.protocol.statistics import Whereabouts
 from ensemble.protocol.watched import there, watched_levels
-from ensemble.shard.compiled import Clock, Compiled
+from ensemble.shard.compiled import Clock, Compiled, on_host
 from kernels.state import State
 from kernels.structure.levels import Structure
 from kernels.types import Position
@@ -28,9 +28,7 @@ class Watch:
             return None
         first, of_plan = shard * self._replicas, plan.typical or self._everywhere()
         followed = np.asarray(of_plan.followed)[first : first + self._replicas] if plan.typical else of_plan.followed
-        found: Whereabouts = jax.device_get(
-            self._seen(states.position, jnp.asarray(of_plan.lower), jnp.asarray(of_plan.upper), jnp.asarray(followed))
-        )
+        found: Whereabouts = on_host(self._seen(states.position, of_plan.lower, of_plan.upper, followed))
         return found
 
     def astray(self, states: State, shard: int, plan: RoundPlan) -> np.ndarray:

@@ -47,7 +47,7 @@ SETTINGS: dict[str, Any] = {
     # Goals that the limit on sweeps forestalls: every run makes the same 20 rounds.
     "goals": {"ess": 1e6, "draws": 1000},
     "limits": {"sweeps": 37},
-    "store": {"commit_rounds": 3},
+    "store": {"commit_rounds": 3, "commit_seconds": 0.0},
 }
 
 

@@ -43,6 +43,7 @@ def run_settings(settings: Settings, problem: Problem, generation: int = 0, stor
             thin=settings.sample.thin,
             max_draws=affordable_draws(settings, problem, shard, stored),
             check_rounds=settings.store.commit_rounds,
+            commit_seconds=settings.store.commit_seconds,
         ),
         goals=_goals(settings, target.dimension_of_interest),
         limits=Limits(

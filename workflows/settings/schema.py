@@ -8,7 +8,17 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationError, field_vali
 from pydantic_core.core_schema import ValidationInfo
 
 from workflows.settings.errors import WrongKey, explain, section_of
-from workflows.settings.fields import COUNT, POSITIVE, Count, Natural, Positive, Section, key
+from workflows.settings.fields import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    Count,
+    Natural,
+    NotNegative,
+    Positive,
+    Section,
+    key,
+)
 from workflows.settings.sections.ends import GoalsSettings, LimitsSettings
 from workflows.settings.sections.ensemble import EnsembleSettings
 from workflows.settings.sections.kernels import KernelSettings
@@ -44,7 +54,10 @@ class StoreSettings(Section):
     """What is kept on disk."""
 
     budget_mb: Positive = key(500, POSITIVE, "size of the store in megabytes, checkpoints counted")
-    commit_rounds: Count = key(8, COUNT, "rounds between commits: what a crash can cost")
+    commit_rounds: Count = key(8, COUNT, "rounds between commits, and between checks of the goals")
+    commit_seconds: NotNegative = key(
+        1.0, NOT_NEGATIVE, "seconds between commits at least; a crash can cost these, or commit_rounds, if more"
+    )
     chains: Literal["all"] | Count = key(
         "all", "all, or a multiple of ensemble.superchains up to ensemble.replicas", "chains whose draws are stored"
     )

@@ -13,7 +13,7 @@ from ensemble.run.decisions.spreading import is_growing
 from ensemble.run.decisions.typical import Judgement, followed, judged, usual_range
 from ensemble.run.goals import goals_met
 from ensemble.run.ledger import Ledger
-from ensemble.run.settings import RunSettings
+from ensemble.run.settings import RecordSettings, RunSettings
 
 WINDOW = 3
 """Rounds of `scout` that are compared with as many before them; in `equilibrate` at least."""
@@ -219,6 +219,13 @@ def should_diagnose(ledger: Ledger, settings: RunSettings) -> bool:
     """Whether the goals are looked at after the next round."""
     after = ledger.stage_round + 1 - settings.stages.burn_rounds
     return ledger.stage.accumulates and after > 0 and after % settings.record.check_rounds == 0
+
+
+def should_commit(ledger: Ledger, committed: Ledger, record: RecordSettings) -> bool:
+    """Whether to commit now. committed: the ledger at the last commit. How much a crash can cost is decided by the
+    clock here, never what is drawn."""
+    rounds, seconds = ledger.epoch - committed.epoch, ledger.seconds["wall"] - committed.seconds["wall"]
+    return rounds >= record.check_rounds and seconds >= record.commit_seconds
 
 
 def _only_draws_lack(ledger: Ledger, settings: RunSettings) -> bool:

@@ -32,7 +32,7 @@ CONTENT = {
     "equilibrate": {"max_rounds": 10, "refine_rounds": 2},
     # Goals that only a limit forestalls.
     "goals": {"ess": 1e6, "draws": 5000},
-    "store": {"commit_rounds": 3},
+    "store": {"commit_rounds": 3, "commit_seconds": 0.0},
 }
 MANY = 100_000
 

@@ -32,7 +32,7 @@ LOST: dict[str, Any] = {
     "sample": {"burn_rounds": 1},
     "goals": {"ess": 1e6, "draws": 1000},
     "limits": {"sweeps": 100},
-    "store": {"commit_rounds": 3},
+    "store": {"commit_rounds": 3, "commit_seconds": 0.0},
 }
 JOINT: dict[str, Any] = {
     **{name: value for name, value in SETTINGS.items() if name != "tempering"},

@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
     "scout": {"kernel": "none"},
     "sample": {"burn_rounds": 2},
     "goals": {"ess": 200, "shared_ess": 200, "shared_rhat": 1.1, "draws": 8},
-    "store": {"commit_rounds": 4},
+    "store": {"commit_rounds": 4, "commit_seconds": 0.0},
 }
 
 

@@ -29,7 +29,7 @@ STRAY: dict[str, Any] = {
     "sample": {"burn_rounds": 1},
     "goals": {"ess": 1e6, "draws": 1000},
     "limits": {"sweeps": 80},
-    "store": {"commit_rounds": 3},
+    "store": {"commit_rounds": 3, "commit_seconds": 0.0},
 }
 
 
