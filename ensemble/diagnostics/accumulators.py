@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ensemble.protocol.events import WIDEST
 from ensemble.protocol.flat import flatten, under
 from ensemble.protocol.plans import Arrays
 from ensemble.protocol.statistics import AccumulatedSums, BatchSums, ByLevel
@@ -115,6 +116,7 @@ class DiagnosticSums(NamedTuple):
     squares: of coordinates, [p, B] by level.
     batches: the finished batches of each batch level.
     first, second: what the first part of the stage, and one at least twice as long, had summed up to.
+    earlier: of levels of few coordinates, what the parts had that were `first` before, each half as long as the next.
     stones: of the log evidence, one row a superchain; None where the ladder does not tell it.
     """
 
@@ -122,6 +124,7 @@ class DiagnosticSums(NamedTuple):
     batches: tuple[BatchSums, ...]
     first: Mark = UNMARKED
     second: Mark = UNMARKED
+    earlier: tuple[Mark, ...] = ()
     stones: Stones | None = None
 
 
@@ -147,7 +150,9 @@ def _marked(sums: DiagnosticSums, pooled_by_shard: list[AccumulatedSums]) -> Dia
     total: ByLevel = {}
     for shard in pooled_by_shard:
         total = _add(total, shard.sums)
-    return sums._replace(first=sums.second, second=Mark(rounds, total))
+    few = {name: values for name, values in sums.first.sums.items() if values.size <= WIDEST}
+    earlier = (*sums.earlier, sums.first._replace(sums=few)) if few else sums.earlier
+    return sums._replace(first=sums.second, second=Mark(rounds, total), earlier=earlier)
 
 
 def pack_sums(sums: DiagnosticSums) -> Arrays:
@@ -158,9 +163,16 @@ def pack_sums(sums: DiagnosticSums) -> Arrays:
 def unpack_sums(arrays: Arrays) -> DiagnosticSums:
     """The sums that `pack_sums` flattened."""
     stones = under("stones", arrays)
-    first, second = (Mark(int(arrays[f"{n}/rounds"]), under(f"{n}/sums", arrays)) for n in ("first", "second"))
+    first, second = _mark("first", arrays), _mark("second", arrays)
     known = Stones(**stones) if stones else None
-    return DiagnosticSums(under("squares", arrays), _batches(arrays), first, second, known)
+    earlier: list[Mark] = []
+    while f"earlier/{len(earlier)}/rounds" in arrays:
+        earlier.append(_mark(f"earlier/{len(earlier)}", arrays))
+    return DiagnosticSums(under("squares", arrays), _batches(arrays), first, second, tuple(earlier), known)
+
+
+def _mark(name: str, arrays: Arrays) -> Mark:
+    return Mark(int(arrays[f"{name}/rounds"]), under(f"{name}/sums", arrays))
 
 
 def _batches(arrays: Arrays) -> tuple[BatchSums, ...]:

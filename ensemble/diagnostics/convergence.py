@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaincinv
 
-from ensemble.diagnostics.accumulators import DiagnosticSums, Mark
+from ensemble.diagnostics.accumulators import DiagnosticSums
 from ensemble.diagnostics.single_chains import furthest_chain
 from ensemble.protocol import events
 from ensemble.protocol.statistics import AccumulatedSums, ByLevel
@@ -120,7 +120,7 @@ def _diagnosed(
         ess=ess,
         rhat=np.where(still, np.nan, _nested_rhat(sums, squares, chain_squares, draws, replicas)),
         furthest=furthest_chain(total, chain_squares.sum(axis=0), *extremes, chains, allowed),
-        drift=_drift(diagnostic_sums.first, name, total, asymptotic, chains * sweeps, rounds),
+        drift=_drift(diagnostic_sums, name, total, asymptotic, chains * sweeps, rounds, allowed),
         superchain=np.abs(sums - sums.mean(axis=0)).argmax(axis=0).astype(float),
     )
 
@@ -183,17 +183,33 @@ def _batch_variance(
 
 
 def _drift(
-    first: Mark, name: str, total: np.ndarray, asymptotic: np.ndarray, each_round: int, rounds: int
+    marks: DiagnosticSums,
+    name: str,
+    total: np.ndarray,
+    asymptotic: np.ndarray,
+    each_round: int,
+    rounds: int,
+    allowed: np.ndarray,
 ) -> np.ndarray:
-    """The difference of the means of the first part and of the rest, in standard errors (Geweke 1992, Bayesian
-    Statistics 4, 169-193). total: of all rounds, each of which has `each_round` states."""
-    if not 0 < first.rounds < rounds:
-        return np.full(total.shape, np.nan)
-    before, after = each_round * first.rounds, each_round * (rounds - first.rounds)
-    difference = first.sums[name] / before - (total - first.sums[name]) / after
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z: np.ndarray = difference / np.sqrt(asymptotic * (1.0 / before + 1.0 / after))
-    return z
+    """The difference of the means of a first part and of the rest, in standard errors, of the part for which it is
+    largest (Geweke 1992, Bayesian Statistics 4, 169-193). total: of all rounds, each of which has `each_round` states.
+
+    A stage that began a little too early has a short first part that is far off, which a part of a quarter or more
+    dilutes; so shorter ones are looked at too, where they shift the sum of all by more than `allowed`: a few states of
+    a heavy tail are far from normal, and do no harm in a stage that has become long.
+    """
+    worst = np.full(total.shape, np.nan)
+    for first in (marks.first, *marks.earlier):
+        if not 0 < first.rounds < rounds or name not in first.sums:
+            continue
+        before, after = each_round * first.rounds, each_round * (rounds - first.rounds)
+        difference = first.sums[name] / before - (total - first.sums[name]) / after
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = difference / np.sqrt(asymptotic * (1.0 / before + 1.0 / after))
+        harmless = first is not marks.first and np.abs(difference) * before <= allowed
+        z = np.where(harmless, 0.0, z)
+        worst = np.where(np.abs(z) > np.nan_to_num(np.abs(worst), nan=-1.0), z, worst)
+    return worst
 
 
 def _nested_rhat(

@@ -57,7 +57,8 @@ class RoundPlan(NamedTuple):
     record: whether to hand back draws.
     reset: whether the accumulators start anew.
     with_diagnostics: whether to hand back what the accumulators hold.
-    floor: log density below which a replica takes the place of another after the round; None: nobody looks for it.
+    floor: log density below which a straggler takes the place of another after the round; None: nobody looks for it.
+    behind: numbers of the stragglers: replicas that stood below it before the round, and did not fall there.
     typical: the range outside of which replicas are followed; None: nobody looks for them.
     redraw: shards that begin the round anew, at a start of their own or, where there is one, at
     starts: by shard, as `Runner.initial` takes them.
@@ -72,6 +73,7 @@ class RoundPlan(NamedTuple):
     reset: bool = False
     with_diagnostics: bool = False
     floor: float | None = None
+    behind: tuple[int, ...] = ()
     typical: TypicalRange | None = None
     redraw: tuple[int, ...] = ()
     starts: Mapping[int, Arrays] = MappingProxyType({})

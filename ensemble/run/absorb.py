@@ -13,6 +13,7 @@ from ensemble.run import adapt as adaptation
 from ensemble.run import ladder, observed
 from ensemble.run.decisions import policies
 from ensemble.run.decisions.lowest import with_lowest
+from ensemble.run.decisions.stragglers import fallen
 from ensemble.run.decisions.typical import pooled_quartiles, updated
 from ensemble.run.goals import check_goals
 from ensemble.run.ledger import Ledger
@@ -123,11 +124,13 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
     # Only the warm-up's stages are steered by the trace; in `sample` the store has the log density.
     row = (tuple(observed.trace_of(shard) for shard in statistics),) if plan.stage.adapts else ()
     heights = tuple(observed.heights_of(statistics).tolist())
+    anew = {shard * replicas + replica for shard in plan.redraw for replica in range(replicas)}
     mass = (observed.masses_of(statistics),) if plan.stage.adapts else ()
     return ledger._replace(
         trace=ledger.trace + row,
         mass=ledger.mass + mass,
         heights=heights if plan.stage.adapts else (),
+        fallen=fallen(ledger.fallen, ledger.heights, heights, plan.floor, anew),
         redrawn=ledger.redrawn + ((plan.redraw,) if row else ()),
         virial=tuple(observed.virial_of(shard) for shard in statistics),
         rates=observed.add_rates(ledger.rates, statistics),

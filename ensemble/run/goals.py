@@ -86,10 +86,14 @@ def stored_ess(ess: np.ndarray, thinned: Thinned) -> np.ndarray:
     return np.minimum(ess, thinned.stored * (1.0 - left) / (1.0 + left) / np.minimum(time, 1.0))
 
 
+PARTS = 8
+"""First parts that drift is looked for in, about: each is half as long as the next."""
+
+
 def drift_limit(coordinates: int) -> float:
-    """What the drift of a stage in equilibrium stays below for all coordinates, 999 times in 1,000, with a tenth more
-    for the errors themselves, which are known from twenty batches a chain."""
-    return 1.1 * float(-ndtri(0.5e-3 / coordinates))
+    """What the drift of a stage in equilibrium stays below for all coordinates and first parts, 999 times in 1,000,
+    with a tenth more for the errors themselves, which are known from twenty batches a chain."""
+    return 1.1 * float(-ndtri(0.5e-3 / (PARTS * coordinates)))
 
 
 def goal_check(found: Coordinates, rounds: int, thinned: Thinned, chains: int) -> GoalCheck:

@@ -33,6 +33,7 @@ class Ledger(NamedTuple):
     draws: stored so far, of each chain.
     trace: for each round of a warm-up stage and each superchain, the mean log density, then the mean of every term.
     heights: log densities of all cold replicas after the last round of warm-up.
+    fallen: replicas that fell below the others by their own moves, see decisions.stragglers.
     quartiles: of every watched coordinate after that round, see decisions.typical.
     outliers: by replica, those that it found outside the typical range, and where they have been since; at the freeze,
         in `sample`.
@@ -72,6 +73,7 @@ class Ledger(NamedTuple):
     draws: int = 0
     trace: tuple[tuple[tuple[float, ...], ...], ...] = ()
     heights: tuple[float, ...] = ()
+    fallen: tuple[int, ...] = ()
     quartiles: tuple[tuple[float, ...], ...] = ()
     outliers: Mapping[str, Outlier] = MappingProxyType({})
     floor: float | None = None
@@ -142,7 +144,10 @@ class Ledger(NamedTuple):
                     name: tuple(tuple(row) for row in values.get(name, ()))
                     for name in ("mass", "redrawn", "spreads", "virial", "quartiles")
                 },
-                **{name: tuple(values.get(name, ())) for name in ("relocated", "heights", "start_spreads", "lowest")},
+                **{
+                    name: tuple(values.get(name, ()))
+                    for name in ("relocated", "heights", "fallen", "start_spreads", "lowest")
+                },
                 "outliers": {
                     replica: Outlier(coordinate, tuple(path))
                     for replica, (coordinate, path) in values.get("outliers", {}).items()

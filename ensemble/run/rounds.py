@@ -12,6 +12,7 @@ from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import adapt as adaptation
 from ensemble.run import observed
 from ensemble.run.decisions import policies
+from ensemble.run.decisions.stragglers import behind
 from ensemble.run.ladder import LadderState
 from ensemble.run.settings import RunSettings
 from ensemble.run.state import RunState, stage_tuning
@@ -23,6 +24,7 @@ LONGEST_DEPTH = 64
 def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundPlan:
     """The next round."""
     ledger = state.ledger
+    floor = policies.floor_of_round(ledger, settings, spec.dimension)
     sweeps = 1 if settings.shard.runs_scout(ledger.stage) else settings.sweeps
     interweavings = schedule(
         sweeps * spec.interweavings_a_sweep, ledger.stage_round, np.asarray(ledger.interweavings_kept, bool)
@@ -54,7 +56,8 @@ def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundP
         record=policies.should_record(ledger, settings),
         reset=policies.should_reset(ledger, settings),
         with_diagnostics=policies.should_diagnose(ledger, settings),
-        floor=policies.floor_of_round(ledger, settings, spec.dimension),
+        floor=floor,
+        behind=behind(ledger.heights, floor, ledger.fallen),
         typical=policies.typical_of_round(ledger, settings, spec.dimension),
         redraw=policies.to_redraw(ledger, settings, spec.dimension),
     )

@@ -215,8 +215,8 @@ class ShardRunner:
     def _relocated(self, shard: int, rungs: Rungs, plan: RoundPlan) -> tuple[Rungs, int]:
         """The replicas with their stragglers among the others, and the number of these."""
         key = relocation_key(self.settings.seed, plan.epoch, shard)
-        astray = self._watch.astray(rungs[0], shard, plan)
-        states, count = self._relocate(key, rungs[0], np.asarray(plan.floor, np.float64), astray)
+        behind, astray = self._watch.among(plan.behind, shard), self._watch.astray(rungs[0], shard, plan)
+        states, count = self._relocate(key, rungs[0], np.asarray(plan.floor, np.float64), behind, astray)
         return (states,), int(count)
 
     def _walkers(self, walkers: Walkers, count: int, plan: RoundPlan) -> Walkers:

@@ -6,10 +6,12 @@ import jax.numpy as jnp
 from kernels.state import State, log_density
 
 
-def relocated(key: jax.Array, states: State, floor: jax.Array, astray: jax.Array) -> tuple[State, jax.Array]:
-    """The states [R] of one superchain, those of a log density below `floor` (or NaN), or `astray` [R], put where
-    others stand, chosen evenly; and their number. Where all are, they stay: the whole superchain is lost, not a
-    replica.
+def relocated(
+    key: jax.Array, states: State, floor: jax.Array, behind: jax.Array, astray: jax.Array
+) -> tuple[State, jax.Array]:
+    """The states [R] of one superchain, those `behind` [R] that are still below the log density `floor` (or NaN), and
+    those `astray` [R], put where others stand, chosen evenly; and their number. Where all are, they stay: the whole
+    superchain is lost, not a replica.
 
     A replica thrown onto a plateau of the density on its way from a dispersed start takes hundreds of trajectories to
     climb back, and all that time it spoils the moments of the ensemble.
@@ -18,7 +20,7 @@ def relocated(key: jax.Array, states: State, floor: jax.Array, astray: jax.Array
     next momentum. Pruning the stuck walkers of an ensemble: Hou, Goodman, Hogg, Weare and Schwab 2012, ApJ 745, 198.
     """
     height = jax.vmap(log_density)(states.cells)
-    lost = ~(height >= floor) | astray
+    lost = (behind & ~(height >= floor)) | astray
     some = jnp.any(~lost)
     count = height.shape[0]
     places = jax.random.categorical(key, jnp.where(lost & some, -jnp.inf, 0.0), shape=(count,))

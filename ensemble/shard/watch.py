@@ -33,11 +33,15 @@ class Watch:
 
     def astray(self, states: State, shard: int, plan: RoundPlan) -> np.ndarray:
         """Which replicas [R] the plan wants elsewhere, and have not come home by themselves."""
-        named = np.isin(shard * self._replicas + np.arange(self._replicas), plan.typical.astray if plan.typical else ())
+        named = self.among(plan.typical.astray if plan.typical else (), shard)
         if not named.any():
             return named
         found = self.seen(states, shard, plan)
         return named if found is None else named & (np.asarray(found.coordinate) >= 0)
+
+    def among(self, numbers: tuple[int, ...], shard: int) -> np.ndarray:
+        """Which replicas [R] of a shard have one of these numbers, which count those of all shards."""
+        return np.isin(shard * self._replicas + np.arange(self._replicas), numbers)
 
     def _everywhere(self) -> TypicalRange:
         """The range that nothing is outside of."""

@@ -38,9 +38,8 @@ def with_kernels(
     """
     chosen = dict(settings.levels)
     _check(target, structure, chosen)
-    beside = _moves_all(target, settings)
-    one_block = len(structure.levels) == 1 and structure.levels[0].n_blocks == 1
-    if beside and (one_block or target.dimension <= HANDFUL) and not needs_blocks:
+    beside = _moves_all(target, structure, settings)
+    if beside and (_mostly_one_block(target, structure) or target.dimension <= HANDFUL) and not needs_blocks:
         chosen = {ALL_SITES: JOINT}
     if ALL_SITES in chosen:
         structure = all_sites(target, structure)
@@ -59,12 +58,19 @@ def with_kernels(
     return SweepSpec(structure, specs, joint=(joint,))
 
 
-def _moves_all(target: Target, settings: KernelSettings) -> bool:
+def _mostly_one_block(target: Target, structure: Structure) -> bool:
+    """Whether one block holds more than half of all coordinates: there is next to no structure to make use of, and a
+    trajectory on that block costs about as much as one on all parameters."""
+    return 2 * max(level.width for level in structure.levels) > target.dimension
+
+
+def _moves_all(target: Target, structure: Structure, settings: KernelSettings) -> bool:
     """Whether trajectories move all parameters at once, beside the levels' own moves or in their place."""
     if settings.whole == "none" or (settings.whole == "auto" and settings.levels):
         return False
     if settings.whole == "auto":
-        return target.has_gradient and not target.auxiliary and target.dimension <= WIDEST_JOINT
+        small = target.dimension <= WIDEST_JOINT or _mostly_one_block(target, structure)
+        return target.has_gradient and not target.auxiliary and small
     if reason := load(JOINT).unfit(target):
         raise KernelError(f"kernels.whole: given {settings.whole}, {reason}: allowed are auto and none")
     if ALL_SITES in settings.levels:

@@ -162,7 +162,7 @@ def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     far excursions of a few replicas would spoil the covariances of their blocks."""
     if not ledger.stage.settles or ledger.settled_round is not None:
         return False
-    window = max(WINDOW, ledger.stage_round // 8)
+    window = max(WINDOW, ledger.stage_round // 4)
     if superchains_approach(ledger.trace):
         return False
     if _looks_for_lost(ledger, settings) and without_mass(ledger.mass, dimension):

@@ -27,7 +27,7 @@ def chains(rho, rounds, seed=0):
     return np.stack(found, axis=-1)
 
 
-def diagnosed(x, sweeps=SWEEPS, checks=()) -> Diagnostics:
+def diagnosed(x, sweeps=SWEEPS, checks=(), pull=0.0) -> Diagnostics:
     """Diagnostics of draws [draws, K, M, coordinates], absorbed round by round by every superchain.
 
     checks: rounds after which the superchains also reported, and were drained of what they reported.
@@ -42,7 +42,7 @@ def diagnosed(x, sweeps=SWEEPS, checks=()) -> Diagnostics:
             reports = [accumulators.pooled(state) for state in states]
             states = [accumulators.drained(state) for state in states]
             kept = accumulators.collect(kept, reports)
-    return diagnose(reports, kept, replicas, sweeps)
+    return diagnose(reports, kept, replicas, sweeps, pull)
 
 
 def absorbed(state: Accumulators, block: np.ndarray) -> Accumulators:
@@ -201,6 +201,26 @@ def test_chains_on_their_way_show_as_drift_where_nested_rhat_sees_nothing():
     found = diagnosed(x, checks=EVERY_EIGHT)
     assert found.rhat["x"].max() < 1.01
     assert found.drift["x"].min() > 10.0
+
+
+def late(rounds: int) -> np.ndarray:
+    """Slow chains of four coordinates, the first 16 of whose rounds lie five standard deviations away."""
+    x = chains(np.full(4, 0.99), rounds)
+    x[: 16 * SWEEPS] += 5.0
+    return x
+
+
+def test_a_stage_that_began_a_little_too_early_shows_as_drift_however_long_it_becomes():
+    """Half of 1,024 rounds dilutes the 16 to .16 standard deviations, four standard errors; in a part of 16 they are
+    32 standard errors off, or 25 by an error that they have widened themselves."""
+    found = diagnosed(late(1024), checks=tuple(range(8, 1025, 8)))
+    assert np.abs(found.drift["x"]).min() > 10.0
+
+
+def test_a_first_part_that_hardly_moves_the_mean_does_no_harm():
+    """5 x 16 / 1,024 is .078 standard deviations: a run that may be off by .1 passes over it."""
+    found = diagnosed(late(1024), checks=tuple(range(8, 1025, 8)), pull=0.1)
+    assert np.abs(found.drift["x"]).max() < 9.0
 
 
 def test_drift_is_unknown_before_there_are_two_parts():

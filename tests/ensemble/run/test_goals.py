@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from ensemble.diagnostics.coordinates import Coordinates
-from ensemble.run.goals import GoalCheck, Thinned, drift_limit, goal_check, goals_met, stored_ess
+from ensemble.run.goals import PARTS, GoalCheck, Thinned, drift_limit, goal_check, goals_met, stored_ess
 from tests.support.models.ensemble_models import run_settings as settings
 from tests.support.models.ensemble_models import shard_settings
 
@@ -131,9 +131,9 @@ def test_a_drift_beyond_its_limit_keeps_the_run_going():
 
 
 def test_the_limit_of_drift_is_passed_once_in_a_thousand():
-    """Bonferroni over both sides of d normal z-values, and a tenth more."""
+    """Bonferroni over both sides of d normal z-values of every part, and a tenth more."""
     for count in (1, 100, 67_000):
-        assert 2 * count * norm.sf(drift_limit(count) / 1.1) == pytest.approx(1e-3)
+        assert 2 * PARTS * count * norm.sf(drift_limit(count) / 1.1) == pytest.approx(1e-3)
 
 
 def test_goal_check_without_shared_coordinates():

@@ -177,10 +177,22 @@ def test_the_ensemble_settles_once_and_in_equilibrate_only(stage, settled, lp, e
 
 
 def test_the_window_of_equilibrate_grows_with_the_stage():
-    """A slow drift that three rounds do not show shows over an eighth of the stage."""
+    """A slow drift that three rounds do not show shows over a quarter of the stage."""
     lp = rising(80, 0.05)
     assert settling.has_settled(lp, DIMENSION, REPLICAS, 3)
     assert not policies.settles_now(Ledger(stage=EQUILIBRATE, stage_round=80, trace=lp), settings(), DIMENSION)
+
+
+@pytest.mark.parametrize(("rounds", "expected"), [(40, False), (72, False), (120, False), (200, True)])
+def test_a_slow_approach_has_not_settled_before_it_is_over(rounds, expected):
+    """A term of eight superchains that come by half in every 24 rounds, from 6 to 18 standard deviations away: after 40
+    rounds they are 3.8 away on average, after 120 .4, after 200 .04. How far they are apart makes the unit uncertain."""
+    rng = np.random.default_rng(0)
+    away = np.linspace(6.0, 18.0, 8) * 2.0 ** (-np.arange(rounds) / 24)[:, None]
+    term = away + rng.normal(size=(rounds, 8)) / np.sqrt(REPLICAS)
+    trace = tuple(tuple((-100.0, float(x)) for x in row) for row in term)
+    ledger = Ledger(stage=EQUILIBRATE, stage_round=rounds, trace=trace)
+    assert policies.settles_now(ledger, settings(), DIMENSION) is expected
 
 
 def test_rounds_of_a_phase_count_from_where_the_ensemble_settled():

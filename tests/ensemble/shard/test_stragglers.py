@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 
 from ensemble.run.decisions.floor import by_chance, floor_of
+from ensemble.run.decisions.stragglers import behind, fallen
 from ensemble.shard.stragglers import relocated
 from kernels.state import State
 
 D = 50
 UNIT = np.sqrt(D / 2)
 MEDIAN = -100.0
+
+
+def everybody(count: int) -> jax.Array:
+    """All replicas stood below the floor before."""
+    return jnp.ones(count, bool)
 
 
 def nobody(count: int) -> jax.Array:
@@ -33,7 +39,7 @@ def test_only_those_below_the_floor_move_and_to_replicas_that_stay() -> None:
     heights = [MEDIAN + step * UNIT for step in (0.0, -2.9, 0.1, -3.1, 0.0, 9.0, -50.0, 0.1, -0.1)]
     floor, homes = floor_of(np.asarray(heights), D, 3.0), set()
     for seed in range(50):
-        found, count = relocated(jax.random.key(seed), states(heights), jnp.asarray(floor), nobody(9))
+        found, count = relocated(jax.random.key(seed), states(heights), jnp.asarray(floor), everybody(9), nobody(9))
         moved = sources(found)
         assert int(count) == 2
         assert [moved[i] for i in (0, 1, 2, 4, 5, 7, 8)] == [0, 1, 2, 4, 5, 7, 8]
@@ -43,12 +49,14 @@ def test_only_those_below_the_floor_move_and_to_replicas_that_stay() -> None:
 
 
 def test_a_log_density_that_is_no_number_is_below_any_floor() -> None:
-    found, count = relocated(jax.random.key(0), states([MEDIAN, np.nan, -np.inf]), jnp.asarray(-1e300), nobody(3))
+    found, count = relocated(
+        jax.random.key(0), states([MEDIAN, np.nan, -np.inf]), jnp.asarray(-1e300), everybody(3), nobody(3)
+    )
     assert (int(count), sources(found)) == (2, [0, 0, 0])
 
 
 def test_a_superchain_all_of_which_is_lost_stays_where_it_is() -> None:
-    found, count = relocated(jax.random.key(0), states([-5.0, -6.0, -7.0]), jnp.asarray(0.0), nobody(3))
+    found, count = relocated(jax.random.key(0), states([-5.0, -6.0, -7.0]), jnp.asarray(0.0), everybody(3), nobody(3))
     assert (int(count), sources(found)) == (3, [0, 1, 2])
 
 
@@ -56,12 +64,36 @@ def test_those_astray_go_too_and_nobody_goes_to_them() -> None:
     heights, astray = [MEDIAN] * 3 + [MEDIAN - 1e6, MEDIAN], jnp.asarray([False, True, False, False, False])
     homes = set()
     for seed in range(50):
-        found, count = relocated(jax.random.key(seed), states(heights), jnp.asarray(MEDIAN - 1e3), astray)
+        found, count = relocated(jax.random.key(seed), states(heights), jnp.asarray(MEDIAN - 1e3), everybody(5), astray)
         moved = sources(found)
         assert int(count) == 2
         assert [moved[i] for i in (0, 2, 4)] == [0, 2, 4]
         homes |= {moved[1], moved[3]}
     assert homes == {0, 2, 4}
+
+
+def test_who_was_not_below_the_floor_before_stays_there_now() -> None:
+    was = jnp.asarray([False, True, False])
+    found, count = relocated(jax.random.key(0), states([-5.0, -9.0, -9.0]), jnp.asarray(-7.0), was, nobody(3))
+    assert int(count) == 1
+    assert sources(found)[::2] == [0, 2]
+    assert sources(found)[1] in (0, 2)
+
+
+def test_who_fell_from_among_the_others_is_no_straggler_any_more() -> None:
+    """Of five replicas one falls, one was low before, one rises, one is no number, one began the round elsewhere."""
+    before, now = (-5.0, -9.0, -9.0, -5.0, -5.0), (-9.0, -9.5, -5.0, np.nan, -9.0)
+    known = fallen((), before, now, -7.0, {4})
+    assert known == (0,)
+    assert behind(now, -7.0, known) == (1, 3, 4)
+    assert fallen(known, now, (-11.0, -5.0, -5.0, -5.0, -5.0), -7.0, set()) == (0,)
+    assert fallen(known, now, (-5.0,) * 5, -7.0, {0}) == ()
+
+
+def test_nobody_is_behind_or_falls_where_there_is_no_floor() -> None:
+    assert fallen((), (-5.0,), (-9.0,), None, set()) == ()
+    assert fallen((), (), (-9.0,), -7.0, set()) == ()
+    assert behind((-9.0,), None, ()) == ()
 
 
 def test_a_wide_ensemble_has_a_lower_floor() -> None:

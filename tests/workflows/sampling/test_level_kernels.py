@@ -94,6 +94,34 @@ def test_one_block_is_not_moved_twice():
     assert [(level.name, spec.kernel_of(level).kernel) for level in spec.levels] == [("whole", "nuts")]
 
 
+def walk(steps):
+    """A walk that is seen at every step, whose innovations are one block of all their coordinates, beside a level."""
+
+    def log_terms(position, data):
+        seen = -0.5 * (position["m"] + jnp.cumsum(position["x"])) ** 2
+        return {"m": -0.5 * position["m"] ** 2, "x": -0.5 * position["x"] ** 2, "y": seen}
+
+    found = Target(
+        sites={"m": Site("m", ()), "x": Site("x", (steps,), ("step",))},
+        term_kinds={"m": "prior", "x": "prior", "y": "likelihood"},
+        log_terms=log_terms,
+        constrain=lambda position, data: position,
+        initial=lambda key, data: {"m": jnp.zeros(()), "x": jax.random.normal(key, (steps,))},
+    )
+    key = jax.random.key(0)
+    return found, discover(found, {}, found.initial(key, {}), key=key)
+
+
+@pytest.mark.parametrize("steps", [40, WIDEST_JOINT])
+def test_a_block_of_most_coordinates_is_not_moved_beside_all_of_them(steps):
+    """However many these are: the levels bring nothing that a trajectory on all does not."""
+    target, structure = walk(steps)
+    assert max(level.width for level in structure.levels) >= steps
+    spec = chosen(target=target, structure=structure)
+    assert [(level.name, spec.kernel_of(level).kernel) for level in spec.levels] == [("whole", "nuts")]
+    assert spec.joint == ()
+
+
 def test_trajectories_beside_a_level_of_everything_are_refused():
     with pytest.raises(KernelError, match=r"kernels.whole: given nuts beside kernels.levels.whole: leave out one"):
         chosen(levels={"whole": "hmc"}, whole="nuts")

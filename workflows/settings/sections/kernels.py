@@ -25,7 +25,7 @@ class KernelSettings(Section):
         "auto",
         "auto, nuts or none",
         "a trajectory on all parameters beside the levels' own moves; auto: where the model has a gradient and up to "
-        "300 parameters (up to 16 of them move by it alone)",
+        "300 parameters. Up to 16 parameters, and any number of which one block holds more than half, move by it alone",
     )
     integrator: Literal["leapfrog", "two_stage"] = key(
         "leapfrog", "leapfrog or two_stage", "the scheme of the trajectories of hmc and nuts"
