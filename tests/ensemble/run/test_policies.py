@@ -185,8 +185,8 @@ def test_the_window_of_equilibrate_grows_with_the_stage():
 
 @pytest.mark.parametrize(("rounds", "expected"), [(40, False), (72, False), (120, False), (200, True)])
 def test_a_slow_approach_has_not_settled_before_it_is_over(rounds, expected):
-    """A term of eight superchains that come by half in every 24 rounds, from 6 to 18 standard deviations away: after 40
-    rounds they are 3.8 away on average, after 120 .4, after 200 .04. How far they are apart makes the unit uncertain."""
+    """A term of eight superchains that come by half in every 24 rounds, from 6 to 18 standard deviations away: after
+    40 rounds 3.8 are left on average, after 120 .4, after 200 .04. That they differ makes the unit uncertain."""
     rng = np.random.default_rng(0)
     away = np.linspace(6.0, 18.0, 8) * 2.0 ** (-np.arange(rounds) / 24)[:, None]
     term = away + rng.normal(size=(rounds, 8)) / np.sqrt(REPLICAS)
