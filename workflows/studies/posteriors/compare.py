@@ -118,6 +118,8 @@ def main() -> None:
     """Make the runs whose lines are missing, one after another."""
     arguments = parse()
     environment = os.environ | {"PJRT_NPROC": "1", "OMP_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
+    # Modules are compiled once on a user's machine, not in every process.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if arguments.cache:
         environment |= {
             "JAX_COMPILATION_CACHE_DIR": arguments.cache,
