@@ -11,6 +11,7 @@ STAMP := $(VENV)/.setup-done
 CACHE := .cache
 WHEEL := $(CACHE)/wheel
 DOCS := $(CACHE)/docs
+PYMC := $(CACHE)/pymc
 UV_COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
@@ -23,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup python-check run test test-slow bench bench-depth lint format lock docs docs-serve wheel-check clean
+.PHONY: help setup python-check run test test-slow test-pymc bench bench-depth lint format lock docs docs-serve wheel-check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -78,6 +79,17 @@ test: lint ## lint, then every test that is not slow; ARGS chooses some
 test-slow: setup ## the slow tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+# PyMC and Bambi want an older ArviZ and matplotlib than maxwell alone: an environment of its own.
+$(PYMC)/.setup-done: requirements-pymc.lock pyproject.toml | setup
+	$(PYTHON) -m venv --clear $(PYMC)
+	$(call install_locked,$(PYMC),requirements-pymc.lock)
+	$(PYMC)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-pymc: $(PYMC)/.setup-done ## the tests of PyMC and Bambi models that are not slow, with both installed
+	$(PYMC)/bin/python -m pytest -m "not slow" --numprocesses logical --dist worksteal $(ARGS) \
+		tests/workflows/modelling/pymc tests/workflows/modelling/test_optional_packages.py
+
 bench: setup ## the benchmarks of docs/benchmarks.md
 	$(BIN)/python -m workflows.studies.benchmarks.kernels $(ARGS)
 	$(BIN)/python -m workflows.studies.benchmarks.nuts
@@ -86,6 +98,7 @@ lock: setup ## renew the lock files; ARGS=--upgrade takes the newest versions
 	$(UV_COMPILE) pyproject.toml $(ARGS) --output-file requirements.lock
 	$(UV_COMPILE) pyproject.toml $(ARGS) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	$(UV_COMPILE) pyproject.toml $(ARGS) --extra cluster --constraint requirements.lock --output-file requirements-cluster.lock
+	$(UV_COMPILE) pyproject.toml $(ARGS) --extra pymc --extra bambi --extra enumeration --group dev --output-file requirements-pymc.lock
 	$(UV_COMPILE) $(ARGS) --group docs --output-file requirements-docs.lock
 
 # The site needs nothing of the program, and the program nothing of the site: an environment of its own.
