@@ -33,6 +33,7 @@ class Diagnostics(NamedTuple):
         protocol.events, [p, B] of levels whose tails are looked at; NaN where there is no such tail.
     tail_rhat: the larger nested R-hat of the two: it sees what superchains of one mean and of unequal widths hide.
     positive: share of the states above zero, [p, B].
+    log_density_ess: effective sample size of the log density; NaN before it is known.
     """
 
     rounds: int
@@ -45,6 +46,7 @@ class Diagnostics(NamedTuple):
     tail_ess: ByLevel
     tail_rhat: ByLevel
     positive: ByLevel
+    log_density_ess: float = np.nan
 
 
 def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
@@ -66,6 +68,7 @@ def diagnose(
     mean of all before it counts as outlying.
     """
     found = {name: _diagnosed(name, shards, diagnostic_sums, replicas, sweeps, pull) for name in shards[0].sums}
+    height = found.pop(events.LOG_DENSITY, None)
     tails = {name: (events.below(name), events.above(name)) for name in found if events.below(name) in found}
     levels = [name for name in found if name not in {event for both in tails.values() for event in both}]
     by_kind = {kind: {name: getattr(found[name], kind) for name in levels} for kind in Found._fields}
@@ -78,6 +81,7 @@ def diagnose(
         tail_ess={name: np.fmin(found[low].ess, found[high].ess) for name, (low, high) in tails.items()},
         tail_rhat={name: np.fmax(found[low].rhat, found[high].rhat) for name, (low, high) in tails.items()},
         positive={name: count / states for name, count in signs.items() if count is not None},
+        log_density_ess=np.nan if height is None else float(height.ess[0, 0]),
     )
 
 

@@ -110,7 +110,7 @@ def unpack_by_site(arrays: Arrays, structure: Structure) -> Diagnostics | None:
     """The diagnostics that `pack_by_site` gave."""
     if not arrays:
         return None
-    kinds = {}
+    kinds: dict[str, Any] = {}
     for kind in (*KINDS, *OF_SOME):
         sites = {name: jnp.asarray(array) for name, array in under(kind, arrays).items()}
         levels = [level for level in structure.levels if level.sites[0] in sites]

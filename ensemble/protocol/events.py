@@ -12,6 +12,10 @@ WIDEST = 300
 """Most coordinates of a level whose tails are looked at: each takes as much memory as the coordinate itself, twice."""
 
 
+LOG_DENSITY = ":log_density"
+"""The log density itself, [1, 1], about the height that it had when the stage began: no level has this name."""
+
+
 def positive(level: str) -> str:
     """States above zero, of each coordinate of the level."""
     return f"{level}:positive"

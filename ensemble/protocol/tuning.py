@@ -55,6 +55,7 @@ class TuningState(NamedTuple):
         [sweeps].
     scout: numbers of the scout kernel, by level where it adapts them.
     spread: for each level whose tails are looked at the standard deviations of its coordinates, [p, B].
+    height: log density about which it is summed up, (): the ensemble's median when the stage began.
     """
 
     levels: dict[str, tuple[LevelTuning, ...]]
@@ -68,3 +69,4 @@ class TuningState(NamedTuple):
     common: dict[str, np.ndarray]
     scout: dict[str, dict[str, np.ndarray]]
     spread: dict[str, np.ndarray]
+    height: np.ndarray

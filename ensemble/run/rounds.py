@@ -116,6 +116,7 @@ def _entered(
         )
     blank = stage_tuning(stage, spec, settings)
     tuning = adaptation.carried(before, blank, state.moments, spec, anew=stage.resets_scales)
+    tuning = tuning._replace(height=np.asarray(policies.middle(ledger)))
     ledger = ledger._replace(
         stage=stage,
         stage_round=0,

@@ -5,7 +5,7 @@ import numpy as np
 from ensemble.protocol.plans import RoundResult
 from ensemble.protocol.progress import Status
 from ensemble.protocol.sweep_spec import SweepSpec
-from ensemble.run.goals import ess_of_goals
+from ensemble.run.goals import LOG_DENSITY_SHARE, ess_of_goals
 from ensemble.run.ledger import Ledger
 from ensemble.run.observed import acceptance_by_level, add_rates, swap_rates
 from ensemble.run.settings import RunSettings
@@ -40,10 +40,16 @@ def seconds_left(ledger: Ledger, settings: RunSettings) -> float | None:
     """Wall time to the goals of ESS and draws at the pace so far; None before the first goal check. What R-hat will
     take nobody knows."""
     check, goals = ledger.goals, settings.goals
-    ess, shared_ess, tail_ess = ess_of_goals(check, of_draws=goals.of_draws)
+    ess, shared_ess, tail_ess, height = ess_of_goals(check, of_draws=goals.of_draws)
     if not ess:
         return None
-    reached = [(goals.ess, ess), (goals.shared_ess, shared_ess), (goals.ess, tail_ess), (goals.draws, ledger.draws)]
+    reached = [
+        (goals.ess, ess),
+        (goals.shared_ess, shared_ess),
+        (goals.ess, tail_ess),
+        (LOG_DENSITY_SHARE * goals.ess, height),
+        (goals.draws, ledger.draws),
+    ]
     # All of them grow with the rounds.
     times = max([1.0, *(wanted / value for wanted, value in reached if value)])
     rounds = max(0.0, check.rounds * times - (ledger.stage_round - settings.stages.burn_rounds))

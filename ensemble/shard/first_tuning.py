@@ -40,6 +40,7 @@ def first_tuning(spec: SweepSpec, betas: np.ndarray, sweeps: int, *, replica_swa
         common=common,
         scout={},
         spread={v.name: np.ones((v.width, v.n_blocks)) for v in spec.structure.levels if has_tails(v)},
+        height=np.zeros(()),
     )
 
 

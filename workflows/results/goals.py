@@ -12,6 +12,7 @@ TITLES = {
     "tail_rhat": "Nested R-hat of the tails",
     "shared_ess": "ESS of the shared parameters",
     "shared_rhat": "Nested R-hat of the shared parameters",
+    "log_density": "ESS of the log density",
     "draws": "Stored draws a chain",
     "chains": "Single chains",
     "drift": "Beginning and end",

@@ -166,7 +166,8 @@ def goal_values(summary: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What was reached and what was wanted of every goal, by its name in the settings; None for what is not known."""
     wanted = (summary.get("settings") or {}).get("goals") or {}
     rhat = _rhat_goal(summary, wanted.get("rhat"))
-    wanted = {**wanted, "rhat": rhat, "tail_rhat": rhat, "tail_ess": wanted.get("ess")}
+    height = summary.get("log_density_ess_wanted")
+    wanted = {**wanted, "rhat": rhat, "tail_rhat": rhat, "tail_ess": wanted.get("ess"), "log_density": height}
     of_draws = wanted.get("of", "sweeps") == "draws"
     kind = "ess_stored" if of_draws else "ess_online"
     reached = {
@@ -177,6 +178,7 @@ def goal_values(summary: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
         "draws": summary.get("draws"),
         "tail_ess": summary.get("tail_ess_stored_min" if of_draws else "tail_ess_min"),
         "tail_rhat": summary.get("tail_rhat_max"),
+        "log_density": summary.get("log_density_ess_stored" if of_draws else "log_density_ess"),
     }
     return {goal: (value, wanted.get(goal)) for goal, value in reached.items()}
 

@@ -95,6 +95,12 @@ def floor_of_sample(ledger: Ledger, settings: RunSettings, dimension: int) -> fl
     return floor_of(np.asarray(ledger.heights), dimension) if ledger.heights else None
 
 
+def middle(ledger: Ledger) -> float:
+    """The median log density of the ensemble; 0 where none is finite or known."""
+    finite = [height for height in ledger.heights if np.isfinite(height)]
+    return float(np.median(finite)) if finite else 0.0
+
+
 def _is_refined(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     """Whether it has settled, was refined for long enough, lost no replica of late, and waits for none."""
     refined = ledger.settled_round is not None and ledger.phase_round >= settings.stages.refine_rounds

@@ -23,7 +23,7 @@ from ensemble.shard.sweeps.swaps import LadderSwaps
 from ensemble.shard.sweeps.tally import RoundTally, added, never
 from ensemble.shard.sweeps.walkers import Rungs, Walkers
 from kernels.ladder import evidence
-from kernels.state import Info, LevelView, State
+from kernels.state import Info, LevelView, State, log_density
 from kernels.target import Target
 from kernels.transitions.interweaving import Interweave, InterweavingParameters
 from kernels.types import Data
@@ -248,18 +248,19 @@ class Sweeps:
 
     def _absorb(self, cold: State, tally: RoundTally, tuning: TuningState) -> RoundTally:
         total, square = dict(tally.total), dict(tally.square)
+        seen = {events.LOG_DENSITY: (jax.vmap(log_density)(cold.cells) - tuning.height)[:, None, None]}
         for level in self.watched:
             x, mean = jax.vmap(level.gather)(cold.position), tuning.levels[level.name][0].mean
-            seen = {level.name: x - mean}
+            seen[level.name] = x - mean
             if has_tails(level):
                 beyond = TAIL * tuning.spread[level.name]
                 seen[events.below(level.name)] = (x < mean - beyond).astype(jnp.float64)
                 seen[events.above(level.name)] = (x > mean + beyond).astype(jnp.float64)
-            for name, values in seen.items():
-                total[name] = total[name] + values
-                square[name] = square[name] + jnp.sum(values**2, axis=0)
             signs = events.positive(level.name)
             square[signs] = square[signs] + jnp.sum(x > 0, axis=0)
+        for name, values in seen.items():
+            total[name] = total[name] + values
+            square[name] = square[name] + jnp.sum(values**2, axis=0)
         return tally._replace(total=total, square=square)
 
     def _summed(self) -> dict[str, tuple[int, int]]:
@@ -267,7 +268,7 @@ class Sweeps:
         tails = [v for v in self.watched if has_tails(v)]
         named = [(v.name, v) for v in self.watched]
         named += [(name(v.name), v) for v in tails for name in (events.below, events.above)]
-        return {name: (v.width, v.n_blocks) for name, v in named}
+        return {events.LOG_DENSITY: (1, 1), **{name: (v.width, v.n_blocks) for name, v in named}}
 
     def _signs(self) -> dict[str, tuple[int, int]]:
         """The shapes of the counts of positive values."""

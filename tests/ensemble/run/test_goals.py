@@ -91,7 +91,7 @@ def test_too_few_draws_keep_the_run_going():
 
 
 def test_before_the_first_check_no_goal_but_draws_can_be_met():
-    every = {"ess", "rhat", "tail_ess", "tail_rhat", "shared_ess", "shared_rhat", "chains", "drift"}
+    every = {"ess", "rhat", "tail_ess", "tail_rhat", "shared_ess", "shared_rhat", "chains", "drift", "log_density"}
     assert unmet(GoalCheck()) == every
 
 
@@ -123,6 +123,12 @@ def test_goal_check_summarises_the_tails_that_are_known():
     check = goal_check(found, 40, EVERY, 32)
     assert (check.tail_ess_min, check.tail_rhat_max) == (650.0, 1.03)
     assert check.stored_tail_ess_min == pytest.approx(650.0)
+
+
+def test_the_log_density_needs_half_of_the_effective_draws():
+    half = settings().goals.ess / 2
+    assert unmet(GOOD._replace(stored_log_density_ess=0.99 * half)) == {"log_density"}
+    assert unmet(GOOD._replace(stored_log_density_ess=half, log_density_ess=0.0)) == set()
 
 
 def test_a_drift_beyond_its_limit_keeps_the_run_going():

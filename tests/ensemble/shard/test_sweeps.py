@@ -12,6 +12,7 @@ import pytest
 from scipy.stats import norm
 
 from ensemble.errors import MaxwellError
+from ensemble.protocol.events import LOG_DENSITY
 from ensemble.protocol.stages import EQUILIBRATE
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.shard.keys import replica_keys
@@ -119,6 +120,15 @@ def test_tails_and_signs_are_counted():
         np.testing.assert_array_equal(tally.total[event], tail)
         np.testing.assert_array_equal(tally.square[event], tail.sum(axis=0))
     np.testing.assert_array_equal(tally.square["g:positive"], (x > 0).sum(axis=0))
+
+
+def test_the_log_density_is_summed_about_its_height():
+    """Of each replica, in one sweep: what its cells add up to."""
+    chosen = tuning(sweeps=1)._replace(height=np.asarray(-7.5))
+    (cold,), tally = run(1, chosen)
+    above = sum(np.asarray(cells).reshape(len(cells), -1).sum(axis=1) for cells in cold.cells.values()) + 7.5
+    np.testing.assert_allclose(tally.total[LOG_DENSITY][:, 0, 0], above, rtol=1e-12)
+    np.testing.assert_allclose(tally.square[LOG_DENSITY][0, 0], (above**2).sum(), rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def next_steps(summary: Mapping[str, Any], stuck: int = 0) -> list[str]:
             "still drift towards each other, go on; if they stay apart, there are several modes: temper "
             "(tempering.temperatures=[1.0,3.5]), or check the model."
         )
-    if any(_known_unmet(summary, goal) for goal in ("ess", "shared_ess", "tail_ess")):
+    if any(_known_unmet(summary, goal) for goal in ("ess", "shared_ess", "tail_ess", "log_density")):
         steps.append("Go on sampling: ESS grows with the number of sweeps.")
     limit = " Limits that were reached are doubled in it." if "limits." in summary["resume_command"] else ""
     return [*steps, f"If the run is no longer going, this command goes on with it.{limit}"]

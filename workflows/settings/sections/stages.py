@@ -49,7 +49,7 @@ class ScoutSettings(Section):
         3.0,
         POSITIVE,
         "standard deviations of the log density below the median from which a replica is put where another one "
-        "stands, with the kernel short; .inf: never",
+        "stands, with the kernel short; 1e9: never",
     )
     max_rounds: Count = key(40, COUNT, "rounds after which the stage ends in any case")
 

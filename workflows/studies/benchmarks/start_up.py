@@ -52,8 +52,8 @@ def regression() -> tuple[Any, dict[str, np.ndarray]]:
 
 def child(name: str) -> None:
     """Sample, and print when the first draw was there and what the rounds' time went into."""
-    import maxwell
     from ensemble.protocol.progress import NullProgress, Status
+    from workflows.sampling.session import sample
     from workflows.studies.posteriors.suite import posterior
 
     first: list[float] = []
@@ -63,9 +63,7 @@ def child(name: str) -> None:
             if status.draws and not first:
                 first.append(time.time())
 
-    run = maxwell.sample(
-        *(regression() if name == "regression" else posterior(name).build()), local=True, progress=Watching()
-    )
+    run = sample(*(regression() if name == "regression" else posterior(name).build()), local=True, progress=Watching())
     found = run.summary()
     print(json.dumps({"first": first[0], "outside": found["outside_kernels"], "met": found["goals_met"]}))
 
