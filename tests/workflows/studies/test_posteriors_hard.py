@@ -18,6 +18,7 @@ from workflows.studies.posteriors.hard import laws, table
 from workflows.studies.posteriors.hard.__main__ import made
 from workflows.studies.posteriors.hard.hard import Hard, element
 from workflows.studies.posteriors.hard.judging import Stated, judge, share_z, stated
+from workflows.studies.posteriors.hard.log_density import look, nested_rhat
 from workflows.studies.posteriors.hard.modes import Normals
 from workflows.studies.posteriors.hard.running import Case, cases, run
 from workflows.studies.posteriors.hard.suite import SUITE, hard
@@ -160,6 +161,20 @@ def test_the_stated_sizes_are_those_of_the_stored_draws() -> None:
     assert list(found.ess) == ["x"]
 
 
+def test_nested_r_hat_of_a_number_is_that_of_its_formula() -> None:
+    """Two superchains of two chains: means 0 and 2 of one, 4 and 6 of the other; variance 2 in every chain. B = 8,
+    W = 2 + 2."""
+    values = np.array([[-1.0, 1.0], [1.0, 3.0], [3.0, 5.0], [5.0, 7.0]])
+    assert nested_rhat(values, 2) == pytest.approx(np.sqrt(3.0))
+
+
+def test_a_log_density_is_sound_where_chains_agree_and_know_enough() -> None:
+    values = np.random.default_rng(8).normal(size=(32, 100))
+    assert look(values, 8).sound
+    assert not look(values + np.repeat(np.arange(8), 4)[:, None], 8).sound
+    assert not look(values.cumsum(axis=1), 8).sound
+
+
 GOALS = ("ess", "rhat", "tail_ess", "tail_rhat", "draws", "chains", "drift", "shared_ess", "shared_rhat")
 
 
@@ -194,16 +209,17 @@ def test_a_run_is_judged_at_its_end_and_where_the_old_rule_stops() -> None:
     assert line["error"] is None
     assert (line["met"], line["old_at_end"]) == (True, True)
     assert line["verdict"]["right"]
-    assert 50 <= line["first"]["draws"] <= line["draws"]
+    assert 50 <= line["first"]["stored"] <= line["stored"] <= line["draws"]
     assert set(line["first"]["unmet"]) <= set(table.GOALS)
     json.dumps(line, allow_nan=False)
 
 
 def line(name: str, met: bool, right: bool, first: tuple[bool, list[str]] | None = None) -> dict[str, Any]:
     verdict = {"right": right, "z": 9.0, "worst": "mean x[0]", "found": 1.0, "truth": 0.0}
-    looked = None if first is None else {"verdict": {**verdict, "right": first[0]}, "unmet": first[1], "draws": 50}
+    height = {"log_density": {"ess": 50.0, "rhat": 1.1, "sound": right}}
+    looked = None if first is None else {"verdict": {**verdict, "right": first[0]}, "unmet": first[1], **height}
     case = {"name": name, "start": "box", "seed": 1}
-    return {**case, "error": None, "met": met, "verdict": verdict, "first": looked}
+    return {**case, "error": None, "met": met, "verdict": verdict, "first": looked, **height}
 
 
 LINES = [
@@ -225,6 +241,7 @@ def test_goals_are_counted_where_they_held_a_wrong_run_back() -> None:
     found = {text.split(" | ")[0].strip("| "): text for text in table.goals(LINES)}
     assert found["drift"] == "| drift | 2 | 1 | 0 | 0 |"
     assert found["chains"] == "| chains | 1 | 0 | 0 | 0 |"
+    assert found["log density, not a goal"] == "| log density, not a goal | 2 | | 0 | |"
     assert found["any"] == "| any | 2 of 3 | | 0 of 1 | |"
 
 
@@ -232,7 +249,9 @@ def test_wrong_runs_are_named() -> None:
     told = list(table.fates(LINES))
     assert "3 runs" in told[0]
     assert "1 met their goals and were right, 1 met their goals and were wrong, 1 did not meet their goals" in told[0]
-    assert told[1].startswith("1 runs ended with an error: student, box, seed 1 (AuditError: no)")
+    assert told[1] == "Of 1 runs that met their goals and were wrong, 1 fell short in the log density."
+    assert told[2] == "Of 2 runs that met their goals and were right, 0 fell short in the log density."
+    assert told[3].startswith("1 runs ended with an error: student, box, seed 1 (AuditError: no)")
     assert told[-1] == "- student, box, seed 1: mean x[0] is 0, found 1, 9 errors off"
 
 

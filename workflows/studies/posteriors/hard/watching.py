@@ -8,6 +8,7 @@ import numpy as np
 from ensemble.protocol.progress import NullProgress, Status
 from ensemble.store.opening import reader
 from workflows.results.inspect import summary_of
+from workflows.studies.posteriors.hard.hard import Draws
 from workflows.studies.posteriors.hard.judging import Stated, stated
 
 NEW = ("tail_ess", "tail_rhat", "chains", "drift")
@@ -81,6 +82,6 @@ class Watch(NullProgress):
         self.said.append(text)
 
 
-def until(draws: dict[str, np.ndarray], check: Check) -> dict[str, np.ndarray]:
+def until(draws: Draws, check: Check) -> dict[str, np.ndarray]:
     """The draws that had been stored by a check."""
     return {name: values[:, : check.draws] for name, values in draws.items()}
