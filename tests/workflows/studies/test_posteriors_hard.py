@@ -18,7 +18,6 @@ from workflows.studies.posteriors.hard import laws, table
 from workflows.studies.posteriors.hard.__main__ import made
 from workflows.studies.posteriors.hard.hard import Hard, element
 from workflows.studies.posteriors.hard.judging import Stated, judge, share_z, stated
-from workflows.studies.posteriors.hard.log_density import look, nested_rhat
 from workflows.studies.posteriors.hard.modes import Normals
 from workflows.studies.posteriors.hard.running import Case, cases, run
 from workflows.studies.posteriors.hard.suite import SUITE, hard
@@ -161,21 +160,7 @@ def test_the_stated_sizes_are_those_of_the_stored_draws() -> None:
     assert list(found.ess) == ["x"]
 
 
-def test_nested_r_hat_of_a_number_is_that_of_its_formula() -> None:
-    """Two superchains of two chains: means 0 and 2 of one, 4 and 6 of the other; variance 2 in every chain. B = 8,
-    W = 2 + 2."""
-    values = np.array([[-1.0, 1.0], [1.0, 3.0], [3.0, 5.0], [5.0, 7.0]])
-    assert nested_rhat(values, 2) == pytest.approx(np.sqrt(3.0))
-
-
-def test_a_log_density_is_sound_where_chains_agree_and_know_enough() -> None:
-    values = np.random.default_rng(8).normal(size=(32, 100))
-    assert look(values, 8).sound
-    assert not look(values + np.repeat(np.arange(8), 4)[:, None], 8).sound
-    assert not look(values.cumsum(axis=1), 8).sound
-
-
-GOALS = ("ess", "rhat", "tail_ess", "tail_rhat", "draws", "chains", "drift", "shared_ess", "shared_rhat")
+GOALS = ("ess", "rhat", "tail_ess", "tail_rhat", "log_density", "draws", "chains", "drift", "shared_ess", "shared_rhat")
 
 
 def summary(*missed: str, furthest: float = 0.0, strays: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -216,10 +201,9 @@ def test_a_run_is_judged_at_its_end_and_where_the_old_rule_stops() -> None:
 
 def line(name: str, met: bool, right: bool, first: tuple[bool, list[str]] | None = None) -> dict[str, Any]:
     verdict = {"right": right, "z": 9.0, "worst": "mean x[0]", "found": 1.0, "truth": 0.0}
-    height = {"log_density": {"ess": 50.0, "rhat": 1.1, "sound": right}}
-    looked = None if first is None else {"verdict": {**verdict, "right": first[0]}, "unmet": first[1], **height}
+    looked = None if first is None else {"verdict": {**verdict, "right": first[0]}, "unmet": first[1]}
     case = {"name": name, "start": "box", "seed": 1}
-    return {**case, "error": None, "met": met, "verdict": verdict, "first": looked, **height}
+    return {**case, "error": None, "met": met, "verdict": verdict, "first": looked}
 
 
 LINES = [

@@ -21,16 +21,12 @@ from workflows.sampling.store_plan import layout
 from workflows.settings.loading import make_settings
 from workflows.studies.posteriors.hard.hard import Aspect, Draws, Hard
 from workflows.studies.posteriors.hard.judging import judge
-from workflows.studies.posteriors.hard.log_density import look
 from workflows.studies.posteriors.hard.watching import Check, Watch, checked, old_rule, until
 
 STARTS = ("dispersed", "box")
 """Where runs find their own starts: N(0, 10) in every coordinate, or uniform(-2, 2)."""
 PLANTED = ("drawn", "given")
 """How an ensemble is planted: as if the run had drawn these starts itself, or as a user gives them in a file."""
-
-HEIGHT = "log density"
-"""Its name among the draws, which no variable has."""
 
 
 class Case(NamedTuple):
@@ -66,33 +62,26 @@ def _found(made: Run, aspects: Sequence[Aspect], watch: Watch) -> dict[str, Any]
     summary, last = made.summary(), checked(made.path)
     keys = ("stage", "sweeps", "draws", "relocated", "compile_seconds", "ess_stored_min", "tail_ess_stored_min")
     limits = ("nested_rhat_max", "tail_rhat_max", "furthest_chain", "furthest_chain_limit", "drift", "drift_limit")
-    line = {key: summary.get(key) for key in (*keys, *limits)}
+    heights = ("log_density_ess", "log_density_ess_stored", "log_density_ess_wanted")
+    line = {key: summary.get(key) for key in (*keys, *limits, *heights)}
     if last is None:
         return {**line, "met": False, "unmet": ["no ESS yet"], "verdict": None, "old_at_end": False, "first": None}
-    data, chosen = made.data, summary["settings"]["ensemble"]
-    draws = {str(name): values.to_numpy() for name, values in data["posterior"].data_vars.items()}
-    draws[HEIGHT] = data["sample_stats"]["lp"].to_numpy()
+    draws = {str(name): values.to_numpy() for name, values in made.data["posterior"].data_vars.items()}
     first = watch.first if watch.first is not None or not old_rule(last.unmet) else last
     return {
         **line,
         "met": not last.unmet,
-        **_looked(draws, aspects, last, chosen["superchains"]),
+        **_looked(draws, aspects, last),
         "old_at_end": old_rule(last.unmet),
-        "first": None if first is None else _looked(draws, aspects, first, chosen["superchains"]),
+        "first": None if first is None else _looked(draws, aspects, first),
     }
 
 
-def _looked(draws: Draws, aspects: Sequence[Aspect], check: Check, superchains: int) -> dict[str, Any]:
-    """What is to be said of a run at a check, of the draws up to then: the goals that are not met, whether the answer
-    is right, and the log density."""
-    had = until(draws, check)
-    height = look(had[HEIGHT], superchains)
-    return {
-        "stored": check.draws,
-        "unmet": check.unmet,
-        "verdict": judge(aspects, had, check.errors),
-        "log_density": {"ess": round(height.ess, 1), "rhat": round(height.rhat, 4), "sound": height.sound},
-    }
+def _looked(draws: Draws, aspects: Sequence[Aspect], check: Check) -> dict[str, Any]:
+    """What is to be said of a run at a check, of the draws up to then: the goals that are not met, and whether the
+    answer is right."""
+    verdict = judge(aspects, until(draws, check), check.errors)
+    return {"stored": check.draws, "unmet": check.unmet, "verdict": verdict}
 
 
 def _sampled(entry: Hard, model: Model, case: Case, minutes: float, watch: Watch) -> Run:

@@ -5,8 +5,7 @@
 First a row a posterior. met: all goals were met; right: every judged number is within its stated error. old rule: runs
 that nested R-hat, ESS and a number of draws alone would have stopped, at the first check where they were met, and
 whether the draws up to then were right within the errors that were stated then. Then a row a goal that this rule does
-not have: what it held back at that check; and what an ESS of 400 and a nested R-hat of 1.02 of the log density would
-have held back (see `log_density`).
+not have: what it held back at that check.
 """
 
 import argparse
@@ -74,8 +73,6 @@ def goals(lines: Rows) -> Iterator[str]:
     for goal in GOALS:
         counts = [count for group in groups for count in _held(group, goal)]
         yield f"| {goal} | {' | '.join(map(str, counts))} |"
-    unsound = [_count(group, lambda look: not look["log_density"]["sound"]) for group in groups]
-    yield f"| log density, not a goal | {unsound[0]} | | {unsound[1]} | |"
     held = [_count(group, lambda look: bool(look["unmet"])) for group in groups]
     yield f"| any | {held[0]} of {len(groups[0])} | | {held[1]} of {len(groups[1])} | |"
 
@@ -94,12 +91,6 @@ def fates(lines: Rows) -> Iterator[str]:
     }
     told = ", ".join(f"{_count(early, kind)} {end}" for end, kind in ends.items())
     yield f"Of {len(early)} runs that the old rule would have stopped with a wrong answer, {told}."
-    met = [line for line in lines if line.get("met")]
-    for kind in (True, False):
-        group = [line for line in met if is_wrong(line) is kind]
-        unsound = _count(group, lambda line: not line["log_density"]["sound"])
-        told = "wrong" if kind else "right"
-        yield f"Of {len(group)} runs that met their goals and were {told}, {unsound} fell short in the log density."
     failed = [line for line in lines if line["error"]]
     yield f"{len(failed)} runs ended with an error{': ' if failed else ''}{'; '.join(map(_failure, failed))}."
     wrong = [line for line in lines if wrong_and_met(line)]
