@@ -17,8 +17,21 @@ def test_a_row_has_shares_medians_and_the_ratio() -> None:
     lines = [line("maxwell", seed, True, 4.0 + seed) for seed in range(3)]
     lines += [line("numpyro", seed, True, 2.5) for seed in range(3)]
     found = list(table(lines))
-    assert found[2] == "| banana | prior | 3/3 | 3/3 | 11 | 5 | 0.01 (x[0]) | 0.02 (y[0]) | 3/3 | 11 | 2.5 | 2 |"
-    assert found[-1] == "Median ratio of ESS per core-second, where both are right: 2 (1 rows)."
+    assert (
+        found[2]
+        == "| banana | prior | 3/3 | 3/3 | 11 | 5 | 0.01 (x[0]) | 0.02 (y[0]) | 3/3 | 11 | 2.5 | 2 | - | - | - | - |"
+    )
+    assert found[-1] == (
+        "Median ratio of ESS per core-second to NumPyro's, where both are right: 2, smallest 2 (1 rows)."
+    )
+
+
+def test_every_other_sampler_has_its_columns() -> None:
+    lines = [line("maxwell", 0, True, 4.0), line("nutpie", 0, True, 16.0), line("numpyro", 0, False, 2.0)]
+    found = list(table(lines))
+    assert found[0].count("|") == found[2].count("|")
+    assert found[2].endswith("| 0/1 | 10 | - | - | 1/1 | 10 | 16 | 0.25 |")
+    assert found[-1].startswith("Median ratio of ESS per core-second to nutpie's, where both are right: 0.25")
 
 
 def test_the_ess_of_wrong_runs_is_none() -> None:

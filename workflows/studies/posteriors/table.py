@@ -9,7 +9,7 @@ dash, as is a ratio with one. The worst coordinate is that of the run with the l
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,9 +17,9 @@ from typing import Any
 from workflows.studies.posteriors.suite import POSTERIORS
 
 Line = dict[str, Any]
-HEADER = (
-    "| posterior | start | met | right | core-s | ESS/core-s | worst mean, sds | worst sd, log ratio "
-    "| NumPyro right | core-s | ESS/core-s | ratio |"
+RIVALS = {"numpyro": "NumPyro", "nutpie": "nutpie"}
+HEADER = "| posterior | start | met | right | core-s | ESS/core-s | worst mean, sds | worst sd, log ratio |" + "".join(
+    f" {title} right | core-s | ESS/core-s | ratio |" for title in RIVALS.values()
 )
 
 
@@ -59,8 +59,8 @@ def _worst(lines: Sequence[Line], kind: str) -> str:
     return f"{line[f'{kind}_error']:.2g} ({line[f'{kind}_worst']})"
 
 
-def row(name: str, start: str, ours: Sequence[Line], theirs: Sequence[Line]) -> str:
-    """A line of the table."""
+def row(name: str, start: str, ours: Sequence[Line], theirs: Mapping[str, Sequence[Line]]) -> str:
+    """A line of the table. theirs: runs of the other samplers, by name."""
     cells = [
         name,
         start,
@@ -70,11 +70,14 @@ def row(name: str, start: str, ours: Sequence[Line], theirs: Sequence[Line]) -> 
         number(efficiency(ours)),
         _worst(ours, "mean"),
         _worst(ours, "sd"),
-        share(theirs, map(is_right, theirs)),
-        number(median(line["core_seconds"] for line in theirs) if theirs else None),
-        number(efficiency(theirs)),
-        number(ratio(ours, theirs)),
     ]
+    for runs in theirs.values():
+        cells += [
+            share(runs, map(is_right, runs)),
+            number(median(line["core_seconds"] for line in runs) if runs else None),
+            number(efficiency(runs)),
+            number(ratio(ours, runs)),
+        ]
     return f"| {' | '.join(cells)} |"
 
 
@@ -82,26 +85,30 @@ def table(lines: Sequence[Line]) -> Iterator[str]:
     """The table of all lines, and a sentence on all of it."""
     yield HEADER
     yield "|" + " --- |" * (HEADER.count("|") - 1)
-    ratios = []
+    ratios: dict[str, list[float | None]] = {sampler: [] for sampler in RIVALS}
     for entry in POSTERIORS:
         mine = [line for line in lines if line["name"] == entry.name]
         for start in sorted({line["start"] for line in mine}):
-            ours, theirs = (
-                [line for line in mine if (line["start"], line["sampler"]) == (start, sampler)]
-                for sampler in ("maxwell", "numpyro")
-            )
-            ratios.append(ratio(ours, theirs))
+            here = [line for line in mine if line["start"] == start]
+            ours, *others = ([line for line in here if line["sampler"] == one] for one in ("maxwell", *RIVALS))
+            theirs = dict(zip(RIVALS, others, strict=True))
+            for sampler, runs in theirs.items():
+                ratios[sampler].append(ratio(ours, runs))
             yield row(entry.name, start, ours, theirs)
     yield ""
-    for sampler in ("maxwell", "numpyro"):
+    for sampler in ("maxwell", *RIVALS):
         runs = [line for line in lines if line["sampler"] == sampler]
         if runs:
             met = f"{share(runs, (bool(line.get('goals_met')) for line in runs))} met their goals, "
             cost = f"median {median(line['core_seconds'] for line in runs):.3g} core-seconds"
             yield f"{sampler}: {met if sampler == 'maxwell' else ''}{share(runs, map(is_right, runs))} right, {cost}."
-    known = [value for value in ratios if value is not None]
-    if known:
-        yield f"Median ratio of ESS per core-second, where both are right: {median(known):.3g} ({len(known)} rows)."
+    for sampler, title in RIVALS.items():
+        known = [value for value in ratios[sampler] if value is not None]
+        if known:
+            yield (
+                f"Median ratio of ESS per core-second to {title}'s, where both are right: {median(known):.3g}, "
+                f"smallest {min(known):.3g} ({len(known)} rows)."
+            )
 
 
 def main() -> None:
