@@ -34,6 +34,7 @@ class Diagnostics(NamedTuple):
     tail_rhat: the larger nested R-hat of the two: it sees what superchains of one mean and of unequal widths hide.
     positive: share of the states above zero, [p, B].
     log_density_ess: effective sample size of the log density; NaN before it is known.
+    log_density_rhat: nested R-hat of it.
     """
 
     rounds: int
@@ -47,6 +48,7 @@ class Diagnostics(NamedTuple):
     tail_rhat: ByLevel
     positive: ByLevel
     log_density_ess: float = np.nan
+    log_density_rhat: float = np.nan
 
 
 def rhat_limit(dimension: int, ess: float, superchains: int) -> float:
@@ -82,6 +84,7 @@ def diagnose(
         tail_rhat={name: np.fmax(found[low].rhat, found[high].rhat) for name, (low, high) in tails.items()},
         positive={name: count / states for name, count in signs.items() if count is not None},
         log_density_ess=np.nan if height is None else float(height.ess[0, 0]),
+        log_density_rhat=np.nan if height is None else float(height.rhat[0, 0]),
     )
 
 

@@ -31,6 +31,7 @@ class GoalCheck(NamedTuple):
     drift_limit: what a stage without a drift stays below.
     log_density_ess: effective sample size of the log density.
     stored_log_density_ess: the same of the stored draws.
+    log_density_rhat: nested R-hat of the log density.
     """
 
     rounds: int = 0
@@ -50,6 +51,7 @@ class GoalCheck(NamedTuple):
     drift_limit: float | None = None
     log_density_ess: float | None = None
     stored_log_density_ess: float | None = None
+    log_density_rhat: float | None = None
 
 
 def check_goals(diagnostics: Diagnostics, structure: Structure, settings: RunSettings, draws: int) -> GoalCheck:
@@ -63,7 +65,11 @@ def check_goals(diagnostics: Diagnostics, structure: Structure, settings: RunSet
     )
     check = goal_check(found, diagnostics.rounds, sweeps, settings.replicas)
     height = np.asarray([diagnostics.log_density_ess])
-    return check._replace(log_density_ess=_least(height), stored_log_density_ess=_least(stored_ess(height, sweeps)))
+    return check._replace(
+        log_density_ess=_least(height),
+        stored_log_density_ess=_least(stored_ess(height, sweeps)),
+        log_density_rhat=_least(np.asarray([diagnostics.log_density_rhat])),
+    )
 
 
 class Thinned(NamedTuple):
@@ -148,12 +154,6 @@ def ess_of_goals(check: GoalCheck, *, of_draws: bool) -> tuple[float | None, ...
     return check.ess_min, check.ess_shared_min, check.tail_ess_min, check.log_density_ess
 
 
-LOG_DENSITY_SHARE = 0.5
-"""Share of goals.ess that the log density's effective sample size should come to. It is slow where places of other
-volume are hard to reach, of which coordinates may say nothing: in the neck of a funnel that no axis shows it was 60 of
-400, and above 560 in all of 130 runs of hard posteriors that were right."""
-
-
 def goals_met(check: GoalCheck, draws: int, strays: int, settings: RunSettings) -> dict[str, bool]:
     """Which goals are met, by their names; those of shared parameters only where there are any.
 
@@ -168,8 +168,10 @@ def goals_met(check: GoalCheck, draws: int, strays: int, settings: RunSettings) 
         "rhat": check.rhat_max is not None and check.rhat_max <= goals.rhat,
         # Tails that nothing is known of are those of levels too wide to look at.
         "tail_ess": known and (tail_ess is None or tail_ess >= goals.ess),
-        "tail_rhat": known and (check.tail_rhat_max is None or check.tail_rhat_max <= goals.rhat),
-        "log_density": known and (height is None or height >= LOG_DENSITY_SHARE * goals.ess),
+        "tail_rhat": known and _agrees(check.tail_rhat_max, goals.rhat),
+        "log_density": known
+        and _agrees(check.log_density_rhat, goals.rhat)
+        and (height is None or height >= goals.ess),
         "draws": draws >= goals.draws,
         "chains": known and not outlying and not strays,
         "drift": known and not (check.drift_max is not None and check.drift_max > (check.drift_limit or np.inf)),
@@ -178,3 +180,8 @@ def goals_met(check: GoalCheck, draws: int, strays: int, settings: RunSettings) 
         met["shared_ess"] = shared_ess is not None and shared_ess >= goals.shared_ess
         met["shared_rhat"] = check.rhat_shared_max is not None and check.rhat_shared_max <= goals.shared_rhat
     return met
+
+
+def _agrees(rhat: float | None, limit: float) -> bool:
+    """Whether a nested R-hat is within the limit, or not known."""
+    return rhat is None or rhat <= limit

@@ -5,7 +5,7 @@ import numpy as np
 from ensemble.protocol.plans import RoundResult
 from ensemble.protocol.progress import Status
 from ensemble.protocol.sweep_spec import SweepSpec
-from ensemble.run.goals import LOG_DENSITY_SHARE, ess_of_goals
+from ensemble.run.goals import ess_of_goals
 from ensemble.run.ledger import Ledger
 from ensemble.run.observed import acceptance_by_level, add_rates, swap_rates
 from ensemble.run.settings import RunSettings
@@ -47,7 +47,7 @@ def seconds_left(ledger: Ledger, settings: RunSettings) -> float | None:
         (goals.ess, ess),
         (goals.shared_ess, shared_ess),
         (goals.ess, tail_ess),
-        (LOG_DENSITY_SHARE * goals.ess, height),
+        (goals.ess, height),
         (goals.draws, ledger.draws),
     ]
     # All of them grow with the rounds.

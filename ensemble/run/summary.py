@@ -7,7 +7,7 @@ import numpy as np
 from ensemble.diagnostics.coordinates import worst
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import ladder
-from ensemble.run.goals import LOG_DENSITY_SHARE, goals_met
+from ensemble.run.goals import goals_met
 from ensemble.run.ladder import LadderState
 from ensemble.run.ledger import Ledger
 from ensemble.run.observed import acceptance_by_level, infinite_sentence, interweaving_rates, mean_of, swap_rates
@@ -72,7 +72,7 @@ def _goals(ledger: Ledger, settings: RunSettings) -> dict[str, Any]:
         "tail_rhat_max": check.tail_rhat_max,
         "log_density_ess": check.log_density_ess,
         "log_density_ess_stored": check.stored_log_density_ess,
-        "log_density_ess_wanted": LOG_DENSITY_SHARE * settings.goals.ess,
+        "log_density_rhat": check.log_density_rhat,
         "furthest_chain": check.furthest_max,
         "furthest_chain_limit": check.furthest_limit,
         "drift": check.drift_max,

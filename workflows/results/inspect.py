@@ -166,8 +166,8 @@ def goal_values(summary: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What was reached and what was wanted of every goal, by its name in the settings; None for what is not known."""
     wanted = (summary.get("settings") or {}).get("goals") or {}
     rhat = _rhat_goal(summary, wanted.get("rhat"))
-    height = summary.get("log_density_ess_wanted")
-    wanted = {**wanted, "rhat": rhat, "tail_rhat": rhat, "tail_ess": wanted.get("ess"), "log_density": height}
+    ess = wanted.get("ess")
+    wanted = {**wanted, "rhat": rhat, "tail_rhat": rhat, "tail_ess": ess, "log_density": ess}
     of_draws = wanted.get("of", "sweeps") == "draws"
     kind = "ess_stored" if of_draws else "ess_online"
     reached = {

@@ -125,10 +125,12 @@ def test_goal_check_summarises_the_tails_that_are_known():
     assert check.stored_tail_ess_min == pytest.approx(650.0)
 
 
-def test_the_log_density_needs_half_of_the_effective_draws():
-    half = settings().goals.ess / 2
-    assert unmet(GOOD._replace(stored_log_density_ess=0.99 * half)) == {"log_density"}
-    assert unmet(GOOD._replace(stored_log_density_ess=half, log_density_ess=0.0)) == set()
+def test_the_log_density_has_the_goals_of_a_coordinate():
+    ess, rhat = settings().goals.ess, settings().goals.rhat
+    assert unmet(GOOD._replace(stored_log_density_ess=0.99 * ess)) == {"log_density"}
+    assert unmet(GOOD._replace(stored_log_density_ess=ess, log_density_ess=0.0)) == set()
+    assert unmet(GOOD._replace(stored_log_density_ess=ess, log_density_rhat=rhat)) == set()
+    assert unmet(GOOD._replace(stored_log_density_ess=ess, log_density_rhat=rhat + 0.001)) == {"log_density"}
 
 
 def test_a_drift_beyond_its_limit_keeps_the_run_going():

@@ -62,7 +62,7 @@ def _found(made: Run, aspects: Sequence[Aspect], watch: Watch) -> dict[str, Any]
     summary, last = made.summary(), checked(made.path)
     keys = ("stage", "sweeps", "draws", "relocated", "compile_seconds", "ess_stored_min", "tail_ess_stored_min")
     limits = ("nested_rhat_max", "tail_rhat_max", "furthest_chain", "furthest_chain_limit", "drift", "drift_limit")
-    heights = ("log_density_ess", "log_density_ess_stored", "log_density_ess_wanted")
+    heights = ("log_density_ess", "log_density_ess_stored", "log_density_rhat")
     line = {key: summary.get(key) for key in (*keys, *limits, *heights)}
     if last is None:
         return {**line, "met": False, "unmet": ["no ESS yet"], "verdict": None, "old_at_end": False, "first": None}
