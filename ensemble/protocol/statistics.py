@@ -169,6 +169,8 @@ class ChainSums(NamedTuple):
     divergences: how many of them diverged.
     step_size: of the last one of the leading level.
     energy: H where that one ended.
+    failed: how many of the leading level's were nearly certain to be rejected, where it is moved by trajectories that
+        double.
     """
 
     acceptance: Rate
@@ -178,6 +180,7 @@ class ChainSums(NamedTuple):
     divergences: Values | None = None
     step_size: Values | None = None
     energy: Values | None = None
+    failed: Values | None = None
 
 
 class Whereabouts(NamedTuple):

@@ -115,7 +115,9 @@ def _diagnosed(
     sums = collect(state.diagnostic_sums, accumulated)
     pull = allowed_pull(settings.goals.ess, settings.replicas)
     diagnostics = diagnose(accumulated, sums, settings.shard.replicas, plan.sweeps, pull)
-    ledger = state.ledger._replace(goals=check_goals(diagnostics, spec.structure, settings, draws))
+    check = check_goals(diagnostics, spec.structure, settings, draws)
+    failed, tried = observed.added_pairs(state.ledger.failed, observed.failed_in(statistics))
+    ledger = state.ledger._replace(goals=check._replace(failed=failed / tried if tried else None))
     return state._replace(ledger=ledger, diagnostic_sums=sums, diagnostics=diagnostics)
 
 
@@ -136,7 +138,9 @@ def _noted(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatistics], r
         rates=observed.add_rates(ledger.rates, statistics),
         nonfinite=ledger.nonfinite + sum(observed.without_density(shard) for shard in statistics),
         infinite=observed.add_infinite(ledger.infinite, statistics),
-        refined=_refined(ledger, statistics),
+        refined=_refined(ledger, ledger.refined, observed.diverged_in(statistics)),
+        refined_failed=_refined(ledger, ledger.refined_failed, observed.failed_in(statistics)),
+        failed=observed.added_pairs(ledger.failed, observed.failed_in(statistics)),
         divergences=observed.add_divergences(ledger.divergences, plan.stage, statistics),
         stage_gradients=observed.add_gradients(ledger.stage_gradients, plan.stage, statistics, replicas),
         relocated=ledger.relocated + observed.relocated_in(statistics),
@@ -159,12 +163,10 @@ def _with_outliers(ledger: Ledger, plan: RoundPlan, statistics: list[RoundStatis
     return ledger._replace(outliers=outliers, quartiles=pooled_quartiles(seen))
 
 
-def _refined(ledger: Ledger, statistics: list[RoundStatistics]) -> tuple[int, int]:
+def _refined(ledger: Ledger, before: tuple[int, int], seen: tuple[int, int] | None) -> tuple[int, int]:
     """The trajectories by which the step sizes of a settled ensemble are judged, with those of the round."""
-    seen = observed.diverged_in(statistics)
-    if seen is None or ledger.settled_round is None or policies.holds_tuning(ledger):
-        return ledger.refined
-    return ledger.refined[0] + seen[0], ledger.refined[1] + seen[1]
+    looks = ledger.settled_round is not None and not policies.holds_tuning(ledger)
+    return observed.added_pairs(before, seen) if looks else before
 
 
 def _stored(result: RoundResult) -> int:

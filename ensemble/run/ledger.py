@@ -51,6 +51,8 @@ class Ledger(NamedTuple):
     interweavings_kept: which of the interweaving moves are in use.
     care: how often trajectories were made shorter-stepped because they diverged.
     refined: trajectories since the ensemble settled, or since the last such change: how many diverged, and all of them.
+    refined_failed: of these, as in `failed`.
+    failed: trajectories of the stage that were nearly certain to be rejected, and all that are looked at for it.
     joined: whether joint moves are in use; what was found of them where tuning is frozen.
     nonfinite: proposals without a finite density so far, but for those where it is +inf.
     infinite: these, by level; levels without are missing.
@@ -89,6 +91,8 @@ class Ledger(NamedTuple):
     interweavings_kept: tuple[bool, ...] = ()
     care: int = 0
     refined: tuple[int, int] = (0, 0)
+    refined_failed: tuple[int, int] = (0, 0)
+    failed: tuple[int, int] = (0, 0)
     joined: bool = True
     nonfinite: int = 0
     infinite: Mapping[str, int] = MappingProxyType({})
@@ -152,7 +156,7 @@ class Ledger(NamedTuple):
                     replica: Outlier(coordinate, tuple(path))
                     for replica, (coordinate, path) in values.get("outliers", {}).items()
                 },
-                "refined": (values["refined"][0], values["refined"][1]),
+                **{name: tuple(values.get(name, (0, 0))) for name in ("refined", "refined_failed", "failed")},
                 **{name: _pairs(values[name]) for name in ("rates", "stages", "divergences", "stage_gradients")},
                 "interweavings_kept": tuple(values["interweavings_kept"]),
                 "goals": GoalCheck(**values["goals"]),

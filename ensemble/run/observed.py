@@ -153,6 +153,18 @@ def diverged_in(statistics: list[RoundStatistics]) -> tuple[int, int] | None:
     return None if diverged is None or tried is None else (int(np.sum(diverged)), int(np.sum(tried)))
 
 
+def failed_in(statistics: list[RoundStatistics]) -> tuple[int, int] | None:
+    """A round's trajectories of the cold replicas that were nearly certain to be rejected, and all of the same level;
+    None where none of them double."""
+    failed, tried = summed([(shard.chains.failed, shard.chains.acceptance.tried) for shard in statistics])
+    return None if failed is None else (int(np.sum(failed)), int(np.sum(tried)))
+
+
+def added_pairs(before: tuple[int, int], seen: tuple[int, int] | None) -> tuple[int, int]:
+    """Counts with those of a round, where there are any."""
+    return before if seen is None else (before[0] + seen[0], before[1] + seen[1])
+
+
 def interweaving_rates(rates: Mapping[str, Pair], moves: int) -> np.ndarray:
     """Mean acceptance of every interweaving move, NaN where it was not tried."""
     pairs = [rates.get(move_key(move), (0.0, 0.0)) for move in range(moves)]

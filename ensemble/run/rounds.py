@@ -84,7 +84,7 @@ def advance(
     if policies.needs_care(ledger, settings, dimension):
         # Half of the refining rounds again, with what was learned of the metric.
         again = ledger.stage_round - settings.stages.refine_rounds // 2
-        ledger = ledger._replace(care=ledger.care + 1, settled_round=again, refined=(0, 0))
+        ledger = ledger._replace(care=ledger.care + 1, settled_round=again, refined=(0, 0), refined_failed=(0, 0))
     stage = policies.next_stage(ledger, settings, dimension)
     state = state._replace(ledger=ledger)
     return state if stage is plan.stage else _entered(state, stage, spec, settings)
@@ -126,6 +126,7 @@ def _entered(
         redrawn=(),
         spreads=(),
         rates={},
+        failed=(0, 0),
         ladder=LadderState(rows=ledger.ladder.rows),
     )
     return state._replace(ledger=ledger, tuning=tuning, moments=extended(state.moments, tuning))

@@ -7,7 +7,7 @@ import numpy as np
 from ensemble.diagnostics.coordinates import worst
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import ladder
-from ensemble.run.goals import goals_met
+from ensemble.run.goals import MOST_FAILED, goals_met
 from ensemble.run.ladder import LadderState
 from ensemble.run.ledger import Ledger
 from ensemble.run.observed import acceptance_by_level, infinite_sentence, interweaving_rates, mean_of, swap_rates
@@ -73,6 +73,8 @@ def _goals(ledger: Ledger, settings: RunSettings) -> dict[str, Any]:
         "log_density_ess": check.log_density_ess,
         "log_density_ess_stored": check.stored_log_density_ess,
         "log_density_rhat": check.log_density_rhat,
+        "failed_trajectories": check.failed,
+        "failed_trajectories_limit": MOST_FAILED,
         "furthest_chain": check.furthest_max,
         "furthest_chain_limit": check.furthest_limit,
         "drift": check.drift_max,

@@ -25,6 +25,9 @@ DTYPES = {
 }
 """Of the variables, which have the names of ArviZ's schema."""
 
+FAILED = 0.05
+"""Acceptance below which a trajectory was nearly certain to be rejected."""
+
 COUNTS = ("n_steps", "tree_depth", "diverging")
 """Facts that are told of the trajectories of all levels together."""
 
@@ -78,6 +81,7 @@ def no_steps(replicas: int, known: frozenset[str]) -> ChainSums:
         divergences=start("diverging", 0, jnp.int64),
         step_size=start("step_size", jnp.nan, jnp.float64),
         energy=start("energy", jnp.nan, jnp.float64),
+        failed=start("tree_depth", 0, jnp.int64),
     )
 
 
@@ -89,6 +93,8 @@ def absorbed(sums: ChainSums, facts: ChainFacts, *, leading: bool) -> ChainSums:
         accepted = sums.acceptance.accepted + jnp.where(moved, facts.acceptance_probability, 0.0)
         acceptance = Rate(accepted, sums.acceptance.tried + moved)
         sums = sums._replace(acceptance=acceptance, step_size=facts.step_size, energy=facts.energy)
+        if facts.tree_depth is not None:
+            sums = sums._replace(failed=_added(sums.failed, moved & (facts.acceptance_probability < FAILED)))
     if facts.n_steps is not None:
         sums = sums._replace(trajectories=_added(sums.trajectories, moved), n_steps=_added(sums.n_steps, facts.n_steps))
     if facts.diverging is not None:

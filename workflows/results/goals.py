@@ -13,13 +13,18 @@ TITLES = {
     "shared_ess": "ESS of the shared parameters",
     "shared_rhat": "Nested R-hat of the shared parameters",
     "log_density": "ESS of the log density",
+    "trajectories": "Trajectories that fail",
     "draws": "Stored draws a chain",
     "chains": "Single chains",
     "drift": "Beginning and end",
 }
 """Every goal in words, in the order in which they are told."""
 
-OF_CHAINS = {"chains": ("furthest_chain", "furthest_chain_limit"), "drift": ("drift", "drift_limit")}
+OF_CHAINS = {
+    "chains": ("furthest_chain", "furthest_chain_limit"),
+    "drift": ("drift", "drift_limit"),
+    "trajectories": ("failed_trajectories", "failed_trajectories_limit"),
+}
 """What is known of goals without a setting: what was reached, and what chance explains."""
 
 

@@ -126,6 +126,13 @@ def unmet_goals(summary: Mapping[str, Any]) -> list[str]:
             f"drift: the first part of the stage `sample` lies {number(summary.get('drift'))} standard errors from the "
             f"rest, and chance explains {number(summary.get('drift_limit'))}: the chains were still on their way"
         )
+    if "trajectories" in unmet and summary.get("failed_trajectories") is not None:
+        lines.append(
+            f"trajectories: {summary['failed_trajectories']:.0%} were nearly certain to be rejected, and "
+            f"{summary['failed_trajectories_limit']:.0%} may be: there are places where their steps are too long, "
+            "such as the neck of a funnel or a heavy tail, and these are left out. Write the model another way there "
+            "(effects in units of their scale), or give it a prior that ends sooner"
+        )
     return [*lines, *_superchains_apart(summary, unmet)]
 
 

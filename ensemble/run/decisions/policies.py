@@ -11,7 +11,7 @@ from ensemble.run.decisions.lost import lost_superchains, without_mass
 from ensemble.run.decisions.settling import has_settled, is_balanced, is_gathered, superchains_approach
 from ensemble.run.decisions.spreading import is_growing
 from ensemble.run.decisions.typical import Judgement, followed, judged, usual_range
-from ensemble.run.goals import goals_met
+from ensemble.run.goals import MOST_FAILED, goals_met
 from ensemble.run.ledger import Ledger
 from ensemble.run.settings import RecordSettings, RunSettings
 
@@ -155,12 +155,12 @@ def _has_settled_from_starts(ledger: Ledger, settings: RunSettings) -> bool:
 
 
 def needs_care(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
-    """Whether a settled ensemble's trajectories diverge so often, at the end of the refining rounds, that there are
-    places where their steps are too long: they would be left out without a word."""
+    """Whether a settled ensemble's trajectories diverge, or are nearly certain to be rejected, so often, at the end of
+    the refining rounds, that there are places where their steps are too long: they would be left out without a word."""
     if ledger.stage is not EQUILIBRATE or ledger.care >= MOST_CARE or not _is_refined(ledger, settings, dimension):
         return False
-    diverged, tried = ledger.refined
-    return diverged > DIVERGING * tried
+    (diverged, tried), (failed, looked_at) = ledger.refined, ledger.refined_failed
+    return diverged > DIVERGING * tried or failed > MOST_FAILED * looked_at
 
 
 def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:

@@ -210,7 +210,7 @@ def test_the_store_holds_all_draws_and_the_last_state(whole):
     with reopened(path) as store:
         assert store.load_checkpoint().epoch == ROUNDS
         summary = store.attributes["summary"]
-    names = "ess rhat tail_ess tail_rhat log_density draws chains drift shared_ess shared_rhat"
+    names = "ess rhat tail_ess tail_rhat log_density trajectories draws chains drift shared_ess shared_rhat"
     assert summary["goals_met"] == dict.fromkeys(names.split(), True)
     assert summary["sweeps"] == SCOUT + 4 * (EQUILIBRATE + SAMPLE)
     assert summary["nonfinite"] == 4 * (2 * SCOUT + EQUILIBRATE + SAMPLE)

@@ -91,7 +91,18 @@ def test_too_few_draws_keep_the_run_going():
 
 
 def test_before_the_first_check_no_goal_but_draws_can_be_met():
-    every = {"ess", "rhat", "tail_ess", "tail_rhat", "shared_ess", "shared_rhat", "chains", "drift", "log_density"}
+    every = {
+        "ess",
+        "rhat",
+        "tail_ess",
+        "tail_rhat",
+        "shared_ess",
+        "shared_rhat",
+        "chains",
+        "drift",
+        "log_density",
+        "trajectories",
+    }
     assert unmet(GoalCheck()) == every
 
 
@@ -131,6 +142,11 @@ def test_the_log_density_has_the_goals_of_a_coordinate():
     assert unmet(GOOD._replace(stored_log_density_ess=ess, log_density_ess=0.0)) == set()
     assert unmet(GOOD._replace(stored_log_density_ess=ess, log_density_rhat=rhat)) == set()
     assert unmet(GOOD._replace(stored_log_density_ess=ess, log_density_rhat=rhat + 0.001)) == {"log_density"}
+
+
+def test_one_trajectory_in_twenty_may_fail():
+    assert unmet(GOOD._replace(failed=0.05)) == set()
+    assert unmet(GOOD._replace(failed=0.051)) == {"trajectories"}
 
 
 def test_a_drift_beyond_its_limit_keeps_the_run_going():

@@ -4,7 +4,7 @@ import numpy as np
 
 from ensemble.protocol.stages import SAMPLE, SCOUT
 from ensemble.protocol.statistics import ChainSums, Rate
-from ensemble.run.observed import add_divergences, add_gradients, relocated_in
+from ensemble.run.observed import add_divergences, add_gradients, added_pairs, failed_in, relocated_in
 from tests.support.statistics import statistics_of
 
 
@@ -28,3 +28,12 @@ def test_divergences_are_counted_by_stage_over_all_shards():
     found = add_divergences(before, SAMPLE, [statistics_of(chains=chains)] * 2)
     assert found == {"equilibrate": (7, 10), "sample": (7, 148)}
     assert add_divergences({}, SAMPLE, [statistics_of()] * 2) == {}
+
+
+def test_trajectories_that_fail_are_counted_among_those_of_the_leading_level():
+    rate = Rate(np.array([5.0, 6.0, 4.0]), np.full(3, 8.0))
+    chains = ChainSums(rate, trajectories=np.full(3, 16), failed=np.array([0, 2, 1]))
+    assert failed_in([statistics_of(chains=chains)] * 2) == (6, 48)
+    assert added_pairs((4, 52), (6, 48)) == (10, 100)
+    assert failed_in([statistics_of()] * 2) is None
+    assert added_pairs((4, 52), None) == (4, 52)

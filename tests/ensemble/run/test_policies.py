@@ -291,3 +291,21 @@ def test_superchains_that_come_together_have_not_settled(left, noise, expected):
 
 def test_a_few_rounds_say_nothing_of_superchains():
     assert not settling.superchains_approach(((((0.0,),) * 4),) * 5)
+
+
+@pytest.mark.parametrize(
+    ("diverged", "failed", "expected"),
+    [((0, 0), (0, 0), False), ((2, 1000), (50, 1000), False), ((3, 1000), (0, 1000), True), ((0, 0), (51, 1000), True)],
+)
+def test_steps_become_shorter_where_trajectories_diverge_or_fail(diverged, failed, expected):
+    chosen = settings()
+    over = Ledger(
+        stage=EQUILIBRATE,
+        stage_round=chosen.stages.refine_rounds,
+        settled_round=0,
+        refined=diverged,
+        refined_failed=failed,
+    )
+    assert policies.needs_care(over, chosen, DIMENSION) is expected
+    assert not policies.needs_care(over._replace(care=policies.MOST_CARE), chosen, DIMENSION)
+    assert not policies.needs_care(over._replace(stage_round=over.stage_round - 1), chosen, DIMENSION)

@@ -107,6 +107,13 @@ def test_metropolis_needs_no_gradient():
     np.testing.assert_array_equal(tally.gradients, 0.0)
 
 
+@pytest.mark.parametrize(("log_step", "failed"), [(-6.0, 0), (6.0, SWEEPS)])
+def test_trajectories_that_are_rejected_for_certain_are_counted(log_step, failed):
+    """Steps of e^-6 keep H; of e^6 no point is near."""
+    chains = run("metropolis", "nuts", log_step=log_step)[1].chains
+    np.testing.assert_array_equal(chains.failed, np.full(REPLICAS, failed))
+
+
 @pytest.mark.parametrize("kernel", ["hmc", "nuts"])
 def test_trajectories_of_no_length_move_nothing_and_say_nothing(kernel):
     before, ((cold,), tally) = start("metropolis", kernel)[0], run("metropolis", kernel, lengths=0)

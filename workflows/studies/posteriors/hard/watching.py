@@ -11,7 +11,7 @@ from workflows.results.inspect import summary_of
 from workflows.studies.posteriors.hard.hard import Draws
 from workflows.studies.posteriors.hard.judging import Stated, stated
 
-NEW = ("tail_ess", "tail_rhat", "log_density", "chains", "drift")
+NEW = ("tail_ess", "tail_rhat", "log_density", "trajectories", "chains", "drift")
 """Goals that a rule of nested R-hat, ESS and a number of draws does not have; `chains` is two in one."""
 
 
