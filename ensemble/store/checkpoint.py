@@ -28,10 +28,10 @@ MANIFEST = "manifest.json"
 COORDINATOR = "coordinator.npz"
 BEFORE = "root_before"
 """The key of a manifest that has the root of the commit before as text; checkpoints of old stores have none."""
-FORMAT_VERSION = 9
+FORMAT_VERSION = 8
 """Of what a checkpoint holds; the draws beside it are read whatever it is."""
-READABLE = (FORMAT_VERSION,)
-"""8 had nothing of the log density among what goals are made of."""
+READABLE = (7, FORMAT_VERSION)
+"""7 had a file for every shard."""
 TOGETHER = "shards_per_file"
 """The key of a manifest that says how many shards a file has; where it is more than one, names of arrays begin with the
 shard's number and a slash."""

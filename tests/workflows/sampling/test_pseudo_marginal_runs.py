@@ -14,6 +14,7 @@ from ensemble.adaptation.moments import EnsembleMoments, first_moments
 from ensemble.diagnostics import coordinates
 from ensemble.diagnostics.convergence import Diagnostics, rhat_limit
 from ensemble.fleet.local import LocalFleet
+from ensemble.protocol.events import LOG_DENSITY
 from ensemble.protocol.statistics import Rate
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.protocol.tuning import TuningState
@@ -255,8 +256,8 @@ def test_cells_of_all_levels_are_those_of_the_position_after_a_sweep() -> None:
     for name, cells in after.cells.items():
         np.testing.assert_allclose(cells, fresh[name], rtol=1e-12)
     events = {"global:below", "global:above"}
-    assert set(tally.total) == {"global", *events}
-    assert set(tally.square) == {"global", *events, "global:positive"}
+    assert set(tally.total) == {"global", LOG_DENSITY, *events}
+    assert set(tally.square) == {"global", LOG_DENSITY, *events, "global:positive"}
 
 
 @pytest.mark.parametrize("tempered", [None, frozenset({"estimate"})])
