@@ -4,9 +4,9 @@
 
 starts processes that sample a regression of ten parameters under the defaults, from a command line to the goals: with
 an empty cache of compiled programs, then with the programs of the first; and prints the median seconds of the wall's
-clock to the first stored draw and to the end, and the core-seconds of the whole process. Then the same of a hidden
-Markov model of six parameters, with the share of its rounds' time that is neither compiling nor in kernels. Meant for a
-quiet machine.
+clock to the first stored draw and to the end, and the core-seconds of the whole process; with a warm cache also the
+share of the rounds' time that is neither compiling nor in kernels. Then the same of a hidden Markov model of six
+parameters. Meant for a quiet machine.
 """
 
 import argparse
@@ -23,17 +23,19 @@ import numpy as np
 
 REPEATS = 3
 MODULE = "workflows.studies.benchmarks.start_up"
+WARM = "warm cache"
 MODELS = {"regression": "ten parameters", "hmm_gaussian": "six parameters"}
 
 
 class Took(NamedTuple):
     """first, end: seconds from the start of the process to the first stored draw, and to its end. core: core-seconds of
-    the process. outside: share of the time of the rounds outside kernels and compilation."""
+    the process. outside: share of the time of the rounds outside kernels and compilation; None, or worth nothing, where
+    nearly all of it is compilation."""
 
     first: float
     end: float
     core: float
-    outside: float
+    outside: float | None
 
 
 def regression() -> tuple[Any, dict[str, np.ndarray]]:
@@ -95,16 +97,17 @@ def main() -> None:
         child(chosen)
         return
     for name, size in MODELS.items():
-        found: dict[str, list[Took]] = {"empty cache": [], "warm cache": []}
+        found: dict[str, list[Took]] = {"empty cache": [], WARM: []}
         for _ in range(REPEATS):
             with tempfile.TemporaryDirectory() as cache:
                 for runs in found.values():
                     runs.append(timed(name, cache))
         for kind, runs in found.items():
-            first, end, core, outside = map(median, zip(*runs, strict=True))
+            first, end, core = (median(values) for values in list(zip(*runs, strict=True))[:3])
+            shares = [took.outside for took in runs if took.outside is not None and kind == WARM]
+            outside = f", outside kernels and compilation {median(shares):.0%}" if shares else ""
             print(
-                f"{name}, {size}, {kind}: first draw {first:.1f} s, all {end:.1f} s, {core:.1f} core-seconds, "
-                f"outside kernels and compilation {outside:.0%}"
+                f"{name}, {size}, {kind}: first draw {first:.1f} s, all {end:.1f} s, {core:.1f} core-seconds{outside}"
             )
 
 
