@@ -38,9 +38,10 @@ def absorb(
     if plan.stage.adapts:
         state = _adapted(state, plan, statistics, spec, settings)
     state = _with_ladder(state, plan, statistics, settings)
+    state = state._replace(ledger=_noted(state.ledger, plan, statistics, settings.shard.replicas))
     if plan.with_diagnostics:
         state = _diagnosed(state, plan, statistics, spec, settings, state.ledger.draws + _stored(results[0]))
-    ledger = _noted(state.ledger, plan, statistics, settings.shard.replicas)
+    ledger = state.ledger
     if not plan.stage.adapts:
         ledger = with_lowest(ledger, observed.heights_of(statistics), spec.dimension, anew=plan.reset)
     else:
@@ -116,7 +117,7 @@ def _diagnosed(
     pull = allowed_pull(settings.goals.ess, settings.replicas)
     diagnostics = diagnose(accumulated, sums, settings.shard.replicas, plan.sweeps, pull)
     check = check_goals(diagnostics, spec.structure, settings, draws)
-    failed, tried = observed.added_pairs(state.ledger.failed, observed.failed_in(statistics))
+    failed, tried = state.ledger.failed
     ledger = state.ledger._replace(goals=check._replace(failed=failed / tried if tried else None))
     return state._replace(ledger=ledger, diagnostic_sums=sums, diagnostics=diagnostics)
 
