@@ -11,6 +11,8 @@ from kernels.ladder.evidence import Stones
 Values = jax.Array | np.ndarray
 ByLevel = dict[str, np.ndarray]
 """One array for each level of the model, by name."""
+Examples = Mapping[str, tuple[Values, ...]]
+"""Level -> of each rung places and slopes of its tempered log density there, [N, 2, p]: what networks learn from."""
 Tree = TypeVar("Tree")
 
 
@@ -218,6 +220,7 @@ class RoundStatistics(NamedTuple):
         [p, B]; where joint moves are weighed.
     accumulated: where the plan asks for them.
     infinite: level -> those of its proposals without a finite density where that was +inf; None where there are none.
+    examples: where the plan asks for them.
     """
 
     lp: Values
@@ -236,6 +239,7 @@ class RoundStatistics(NamedTuple):
     jumps: Mapping[str, Values] | None = None
     accumulated: AccumulatedSums | None = None
     infinite: Mapping[str, int] | None = None
+    examples: Examples | None = None
 
 
 REPLICA_SWAP = "whole"

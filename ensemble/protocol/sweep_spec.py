@@ -20,6 +20,7 @@ class KernelSpec(NamedTuple):
     rank: directions of a factor of low rank.
     correlation: of old and new auxiliary variables with pm_metropolis, in [0, 1).
     joint_turning: whether auxiliary variables have a say in where a pm_nuts trajectory ends.
+    hidden: units of each layer of a surrogate's network.
     """
 
     kernel: str = "metropolis"
@@ -29,6 +30,7 @@ class KernelSpec(NamedTuple):
     rank: int = 16
     correlation: float = 0.0
     joint_turning: bool = False
+    hidden: tuple[int, ...] = (64, 64)
 
 
 MOST_INTERWEAVINGS = 16

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kernels.dynamics.metric import LowRank
+from kernels.dynamics.network import Network
 from kernels.transitions.common_law import CommonLaw
 
 
@@ -19,6 +20,22 @@ class GivenOthers(NamedTuple):
     factor: np.ndarray
 
 
+class Surrogate(NamedTuple):
+    """A network that stands in for the gradient of a level's density, and what is known of it.
+
+    network: the network.
+    examples: by how many it was trained, ().
+    error: sum of squared errors of its slopes over the sum of their squares, in units of the metric, on examples that
+        were held out, (); NaN before it is trained.
+    trial: [2], mean acceptance of its trajectories summed over the rounds since, and how many rounds.
+    """
+
+    network: Network
+    examples: np.ndarray
+    error: np.ndarray
+    trial: np.ndarray
+
+
 class LevelTuning(NamedTuple):
     """What steers the kernel of one level at one rung.
 
@@ -28,6 +45,7 @@ class LevelTuning(NamedTuple):
     mix: [B], the share of fitted proposals, see kernels.transitions.metropolis.
     common: what the blocks have in common; None where that is not proposed.
     given: the law of a parent's blocks given all other levels; None where that is not proposed.
+    surrogate: of a kernel that learns the gradient; None of others.
     """
 
     log_scale: np.ndarray
@@ -36,6 +54,7 @@ class LevelTuning(NamedTuple):
     mix: np.ndarray
     common: CommonLaw | None = None
     given: GivenOthers | None = None
+    surrogate: Surrogate | None = None
 
 
 class TuningState(NamedTuple):

@@ -1,5 +1,6 @@
 """What a round teaches: from the state of a run and the results of all shards to its next state. A pure function."""
 
+from ensemble.adaptation import surrogates
 from ensemble.adaptation.joint import ALONE, BESIDE, absorb_jumps
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
 from ensemble.diagnostics import spreads
@@ -72,7 +73,8 @@ def _adapted(
     if spec.joint and state.ledger.settled_round is not None:
         kind = BESIDE if policies.joins(state.ledger) else ALONE
         jumps = absorb_jumps(jumps, everybody, kind, settings.replicas)
-    return state._replace(tuning=tuning, moments=moments, jumps=jumps)
+    lessons = surrogates.with_examples(state.lessons, everybody) if plan.teaches else state.lessons
+    return state._replace(tuning=tuning, moments=moments, jumps=jumps, lessons=lessons)
 
 
 def _arrived(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ensemble.adaptation import surrogates
 from ensemble.diagnostics.spreads import improper, still_growing
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundPlan, RoundResult, positions_of
@@ -126,8 +127,10 @@ class Coordinator:
         if not ledger.stage.adapts and (growing := is_growing(spreads)).any():
             levels = self.spec.structure.levels
             self.sitting.progress.message(still_growing([levels[number] for number in np.flatnonzero(growing)]))
-        for told in [] if ledger.stage.adapts else at_the_freeze(ledger, self.spec.structure, self.spec.dimension):
-            self.sitting.progress.message(told)
+        if not ledger.stage.adapts:
+            told = at_the_freeze(ledger, self.spec.structure, self.spec.dimension)
+            for sentence in [*told, *surrogates.told(self.state.tuning.levels)]:
+                self.sitting.progress.message(sentence)
         self._announce_stage()
 
     def _require_proper(self, results: list[RoundResult]) -> None:

@@ -6,7 +6,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from ensemble.adaptation.moments import EnsembleMoments, LevelMoments, Moments, first_moments
-from ensemble.diagnostics.accumulators import NOTHING
 from ensemble.errors import StoreError
 from ensemble.protocol.flat import flatten, under, unflatten
 from ensemble.protocol.plans import Arrays
@@ -106,15 +105,15 @@ def take_over(given: Handover, blank: RunState, first_tuning: Callable[[Stage], 
         if not misfits and len(given.interweavings_kept) == len(blank.ledger.interweavings_kept):
             ledger = Ledger(stage=SAMPLE, interweavings_kept=given.interweavings_kept, joined=given.joined)
             note = "states and frozen tuning are taken over: straight into stage `sample`"
-            return Taken(RunState(ledger, tuning, _moments(tuning, given), blank.jumps, NOTHING, None), (note,))
+            return Taken(blank._replace(ledger=ledger, tuning=tuning, moments=_moments(tuning, given)), (note,))
     tuning, misfits = first_tuning(EQUILIBRATE), []
     if given.reuse != "states":
         tuning, misfits = _fitted(tuning, given)
     alone = given.reuse == "tuning"
-    settled, kept = None if alone else 0, blank.ledger.interweavings_kept
-    ledger = Ledger(stage=EQUILIBRATE, settled_round=settled, held=alone, interweavings_kept=kept)
+    settled = None if alone else 0
+    ledger = blank.ledger._replace(stage=EQUILIBRATE, settled_round=settled, held=alone)
     notes = tuple(f"not taken over, as it does not fit this run: {name}" for name in misfits)
-    return Taken(RunState(ledger, tuning, _moments(tuning, given), blank.jumps, NOTHING, None), notes)
+    return Taken(blank._replace(ledger=ledger, tuning=tuning, moments=_moments(tuning, given)), notes)
 
 
 def _fitted(blank: TuningState, given: Handover) -> tuple[TuningState, list[str]]:

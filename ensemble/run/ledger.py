@@ -53,6 +53,7 @@ class Ledger(NamedTuple):
     refined: trajectories since the ensemble settled, or since the last such change: how many diverged, and all of them.
     refined_failed: of these, as in `failed`.
     failed: trajectories of the stage that were nearly certain to be rejected, and all that are looked at for it.
+    taught: whether the networks of kernels that learn the gradient had their training; true where there are none.
     joined: whether joint moves are in use; what was found of them where tuning is frozen.
     nonfinite: proposals without a finite density so far, but for those where it is +inf.
     infinite: these, by level; levels without are missing.
@@ -93,6 +94,7 @@ class Ledger(NamedTuple):
     refined: tuple[int, int] = (0, 0)
     refined_failed: tuple[int, int] = (0, 0)
     failed: tuple[int, int] = (0, 0)
+    taught: bool = True
     joined: bool = True
     nonfinite: int = 0
     infinite: Mapping[str, int] = MappingProxyType({})

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ensemble.adaptation import surrogates
 from ensemble.adaptation.interweaving import interweavings_to_keep, schedule
 from ensemble.adaptation.joint import worth_joining
 from ensemble.adaptation.moments import extended
@@ -58,6 +59,7 @@ def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundP
         with_diagnostics=policies.should_diagnose(ledger, settings),
         floor=floor,
         behind=behind(ledger.heights, floor, ledger.fallen),
+        teaches=policies.teaches(ledger),
         typical=policies.typical_of_round(ledger, settings, spec.dimension),
         redraw=policies.to_redraw(ledger, settings, spec.dimension),
     )
@@ -81,9 +83,13 @@ def advance(
     if policies.settles_now(ledger, settings, dimension):
         # The next round is the first of its phase: absorb_moments then forgets all before it.
         ledger = ledger._replace(settled_round=ledger.stage_round)
-    if policies.needs_care(ledger, settings, dimension):
-        # Half of the refining rounds again, with what was learned of the metric.
-        again = ledger.stage_round - settings.stages.refine_rounds // 2
+    # Half of the refining rounds again, with what was learned of the metric.
+    again = ledger.stage_round - settings.stages.refine_rounds // 2
+    if policies.needs_teaching(ledger, settings, dimension):
+        tuning = surrogates.taught(state.tuning, state.lessons, settings.shard.seed)
+        state = state._replace(tuning=tuning, lessons=surrogates.no_lessons(tuning))
+        ledger = ledger._replace(taught=True, settled_round=again)
+    elif policies.needs_care(ledger, settings, dimension):
         ledger = ledger._replace(care=ledger.care + 1, settled_round=again, refined=(0, 0), refined_failed=(0, 0))
     stage = policies.next_stage(ledger, settings, dimension)
     state = state._replace(ledger=ledger)
@@ -107,6 +113,7 @@ def _entered(
     """The state before the first round of a stage; entering `sample` freezes what was adapted."""
     ledger, before = state.ledger, state.tuning
     if not stage.adapts:
+        before = surrogates.settled(before)
         seen = observed.interweaving_rates(ledger.rates, len(spec.interweavings))
         kept = interweavings_to_keep(before, state.moments, seen, spec)
         ledger = ledger._replace(

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ensemble.adaptation import surrogates
 from ensemble.adaptation.joint import Jumps, no_jumps
 from ensemble.adaptation.moments import EnsembleMoments, first_moments
+from ensemble.adaptation.surrogates import Lessons
 from ensemble.diagnostics.accumulators import NOTHING, DiagnosticSums, pack_sums, unpack_sums
 from ensemble.diagnostics.convergence import Diagnostics
 from ensemble.diagnostics.coordinates import pack_by_site, unpack_by_site
@@ -31,6 +33,7 @@ class RunState(NamedTuple):
     tuning: what adapts.
     moments: of the ensemble.
     jumps: of rounds with and without joint moves.
+    lessons: examples for networks, until they are trained.
     diagnostic_sums: sums over all shards that ESS, R-hat and the evidence are made of.
     diagnostics: those of the last check, None before the first.
     """
@@ -39,6 +42,7 @@ class RunState(NamedTuple):
     tuning: TuningState
     moments: EnsembleMoments
     jumps: Jumps
+    lessons: Lessons
     diagnostic_sums: DiagnosticSums
     diagnostics: Diagnostics | None
 
@@ -53,9 +57,13 @@ def stage_tuning(stage: Stage, spec: SweepSpec, settings: RunSettings) -> Tuning
 
 def first_state(spec: SweepSpec, settings: RunSettings) -> RunState:
     """The state before the first round."""
-    ledger = Ledger(stage=policies.first_stage(settings), interweavings_kept=(True,) * len(spec.interweavings))
-    tuning = stage_tuning(ledger.stage, spec, settings)
-    return RunState(ledger, tuning, first_moments(tuning), no_jumps(spec), NOTHING, None)
+    stage = policies.first_stage(settings)
+    tuning = stage_tuning(stage, spec, settings)
+    ledger = Ledger(
+        stage=stage, interweavings_kept=(True,) * len(spec.interweavings), taught=not surrogates.learns(tuning)
+    )
+    lessons = surrogates.no_lessons(tuning)
+    return RunState(ledger, tuning, first_moments(tuning), no_jumps(spec), lessons, NOTHING, None)
 
 
 def pack(state: RunState, structure: Structure) -> tuple[Arrays, dict[str, Any]]:
@@ -64,6 +72,7 @@ def pack(state: RunState, structure: Structure) -> tuple[Arrays, dict[str, Any]]
         "tuning": flatten(state.tuning),
         "moments": flatten(state.moments),
         "jumps": flatten(state.jumps),
+        "lessons": flatten(state.lessons),
         "diagnostic_sums": pack_sums(state.diagnostic_sums),
         "diagnostics": pack_by_site(state.diagnostics, structure),
     }
@@ -93,6 +102,7 @@ def unpack(
         tuning=tuning,
         moments=unflatten(first_moments(tuning), under("moments", arrays)),
         jumps=unflatten(no_jumps(spec), under("jumps", arrays)),
+        lessons=unflatten(surrogates.no_lessons(tuning), under("lessons", arrays)),
         diagnostic_sums=unpack_sums(under("diagnostic_sums", arrays)),
         diagnostics=unpack_by_site(under("diagnostics", arrays), spec.structure),
     )

@@ -14,6 +14,9 @@ GENERATION = len(STAGES)
 RELOCATION = GENERATION + 1
 """The purpose of the keys that choose places for stragglers."""
 
+EXAMPLES = 1 << 20
+"""The purpose of a replica's keys for trajectories that networks learn from, beyond those of any sweep of a round."""
+
 
 def run_seed(seed: int, generation: int) -> int:
     """The seed of a run that is `generation` runs away from one with starts of its own: other random numbers than any

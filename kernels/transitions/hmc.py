@@ -19,6 +19,7 @@ from kernels.dynamics.integrators import (
     stepper,
 )
 from kernels.dynamics.metric import Factor, multiply
+from kernels.dynamics.network import Network, in_place_of
 from kernels.dynamics.splitting import Auxiliary, split
 from kernels.state import DIVERGENCE, Info, LevelView, State, decide
 from kernels.transitions.per_replica import PerReplica
@@ -32,7 +33,8 @@ class HmcParameters(NamedTuple):
     step_size: h, a scalar or [B], in units of factor.
     factor: L of each block, which must not mix coordinates with padding.
     n_steps: integrator steps of a trajectory, an integer.
-    steepest: largest norm of the force, see forces.bounded.
+    steepest: largest norm of the force, see forces.bounded; not of a network's.
+    network: whose slope is the force of a level of one block, where it is trained; None: always the gradient.
     """
 
     beta: jax.Array
@@ -40,6 +42,7 @@ class HmcParameters(NamedTuple):
     factor: Factor
     n_steps: jax.Array
     steepest: jax.Array | float = np.inf
+    network: Network | None = None
 
 
 class Hmc(PerReplica):
@@ -48,7 +51,9 @@ class Hmc(PerReplica):
     x' = x + L q, p ~ N(0, I); n steps of the scheme from (0, p) to (q, p'); accept with probability
     min(1, exp(H - H')), H = -beta * (terms of the block) + |p|^2 / 2. A block whose H' is not finite stays.
 
-    Forces are bounded (forces.bounded): it brings stragglers down steep slopes and hardly shows in equilibrium.
+    Forces are bounded (forces.bounded): it brings stragglers down steep slopes and hardly shows in equilibrium. A
+    network's slope in place of the gradient is a function of the position too, so that the kernel is exact whatever
+    the network is, as the end is accepted on the true H; a poor one costs acceptance.
 
     Assumes that every term touches at most one block of the level: H is then a sum over blocks, one gradient of the
     sum has the forces of all, and B trajectories are run in the time of one, as independent kernels. Each is
@@ -115,6 +120,9 @@ class Hmc(PerReplica):
         potential = scaled_potential(self.view, position, data, parameters.factor, parameters.beta)
         if self.auxiliary is None:
             evaluate = value_and_gradient(potential, parameters.steepest)
+            if parameters.network is not None:
+                origin = self.view.blocks(position)
+                evaluate = in_place_of(evaluate, parameters.network, origin, parameters.factor)
             return evaluate, hamiltonian_flows(evaluate)
         harmonic = self.auxiliary.harmonic(self.view.blocks(position), parameters.beta)
         return split(value_and_gradient(potential), harmonic, parameters.steepest)

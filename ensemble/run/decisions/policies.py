@@ -163,6 +163,16 @@ def needs_care(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     return diverged > DIVERGING * tried or failed > MOST_FAILED * looked_at
 
 
+def teaches(ledger: Ledger) -> bool:
+    """Whether the next round gives examples for networks: once the ensemble has settled and its metric is known."""
+    return ledger.settled_round is not None and not ledger.taught and not holds_tuning(ledger)
+
+
+def needs_teaching(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
+    """Whether networks are trained now: where there are some, at the end of the refining rounds."""
+    return ledger.stage is EQUILIBRATE and not ledger.taught and _is_refined(ledger, settings, dimension)
+
+
 def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     """Whether the ensemble has stopped drifting, and spreading: what was learned on the way is then forgotten, for the
     far excursions of a few replicas would spoil the covariances of their blocks."""

@@ -117,6 +117,9 @@ class LevelKernel(ABC):
     statistics: ClassVar[tuple[str, ...]] = ("acceptance_probability",)
     """The fields of ChainFacts that its steps know."""
 
+    learns: ClassVar[bool] = False
+    """Whether it has a network that learns the gradient in warm-up, see level_kernels.surrogate."""
+
     def __init__(self, level: Level, told: KernelSpec) -> None:
         self.level = level
         self.told = told

@@ -32,6 +32,12 @@ KERNELS: Mapping[str, Entry] = MappingProxyType(
         "elliptical_slice": Entry(f"{HERE}.elliptical_slice", "slices of ellipses of a normal fit, nothing to tune"),
         "hmc": Entry(f"{HERE}.hmc", "trajectories of one length, every block on its own"),
         "nuts": Entry(f"{HERE}.nuts", "trajectories that end where they turn, all in one block"),
+        "surrogate_hmc": Entry(
+            f"{HERE}.surrogate.hmc", "hmc on all parameters by a network that learns the gradient in warm-up"
+        ),
+        "surrogate_nuts": Entry(
+            f"{HERE}.surrogate.nuts", "nuts on the density that such a network has learned, accepted on the true one"
+        ),
         "pm_hmc": Entry(f"{HERE}.pm_hmc", "hmc of a pseudo-marginal model with its auxiliary variables"),
         "pm_nuts": Entry(f"{HERE}.pm_nuts", "nuts of a pseudo-marginal model with its auxiliary variables"),
         "pm_metropolis": Entry(f"{HERE}.pm_metropolis", "random walk with new auxiliary variables"),

@@ -10,6 +10,7 @@ import numpy as np
 from kernels.dynamics.forces import bounded, normals, scaled_potential
 from kernels.dynamics.integrators import LEAPFROG, Flow, Scheme, ValueAndGradient
 from kernels.dynamics.metric import Factor, multiply
+from kernels.dynamics.network import Network
 from kernels.dynamics.splitting import Auxiliary, split
 from kernels.numerics.batching import in_groups, over_replicas
 from kernels.state import LevelView, State
@@ -49,6 +50,7 @@ class NutsParameters(NamedTuple):
     factor: of the single block, as in metric ([p, 1], [p, p, 1], ...), common to all replicas.
     depth_limit: doublings allowed, at most max_depth.
     steepest: largest norm of the force, see forces.bounded.
+    network: what a two-stage draw takes for the density, see nuts.two_stage; not read by Nuts itself.
     """
 
     beta: jax.Array
@@ -56,6 +58,7 @@ class NutsParameters(NamedTuple):
     factor: Factor
     depth_limit: jax.Array
     steepest: jax.Array | float = np.inf
+    network: Network | None = None
 
 
 class Nuts:

@@ -1,0 +1,1 @@
+"""Kernels whose trajectories follow a network once it has learned the gradient, accepted on the true density."""
