@@ -59,7 +59,7 @@ class RoundPlan(NamedTuple):
     with_diagnostics: whether to hand back what the accumulators hold.
     floor: log density below which a straggler takes the place of another after the round; None: nobody looks for it.
     behind: numbers of the stragglers: replicas that stood below it before the round, and did not fall there.
-    teaches: whether to hand back examples for networks, see statistics.Examples.
+    teaches: whether to hand back examples for networks, see statistics.Lessons.
     typical: the range outside of which replicas are followed; None: nobody looks for them.
     redraw: shards that begin the round anew, at a start of their own or, where there is one, at
     starts: by shard, as `Runner.initial` takes them.

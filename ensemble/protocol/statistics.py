@@ -11,9 +11,20 @@ from kernels.ladder.evidence import Stones
 Values = jax.Array | np.ndarray
 ByLevel = dict[str, np.ndarray]
 """One array for each level of the model, by name."""
-Examples = Mapping[str, tuple[Values, ...]]
-"""Level -> of each rung places and slopes of its tempered log density there, [N, 2, p]: what networks learn from."""
 Tree = TypeVar("Tree")
+
+
+class Lessons(NamedTuple):
+    """Examples of a level's tempered log density, of which a network learns.
+
+    places: coordinates, [N, p].
+    slopes: its gradient there, [N, p].
+    heights: its value there, [N]; NaN of a density that is only estimated, whose noise would hide all else.
+    """
+
+    places: Values
+    slopes: Values
+    heights: Values
 
 
 class Rate(NamedTuple):
@@ -220,7 +231,7 @@ class RoundStatistics(NamedTuple):
         [p, B]; where joint moves are weighed.
     accumulated: where the plan asks for them.
     infinite: level -> those of its proposals without a finite density where that was +inf; None where there are none.
-    examples: where the plan asks for them.
+    lessons: level with a network -> of each rung; where the plan asks for them.
     """
 
     lp: Values
@@ -239,7 +250,7 @@ class RoundStatistics(NamedTuple):
     jumps: Mapping[str, Values] | None = None
     accumulated: AccumulatedSums | None = None
     infinite: Mapping[str, int] | None = None
-    examples: Examples | None = None
+    lessons: Mapping[str, tuple[Lessons, ...]] | None = None
 
 
 REPLICA_SWAP = "whole"

@@ -27,12 +27,15 @@ class Surrogate(NamedTuple):
     examples: by how many it was trained, ().
     error: sum of squared errors of its slopes over the sum of their squares, in units of the metric, on examples that
         were held out, (); NaN before it is trained.
+    excess: how much too high its potential is in reach of the posterior, see adaptation.surrogates.teaching, (); NaN
+        before.
     trial: [2], mean acceptance of its trajectories summed over the rounds since, and how many rounds.
     """
 
     network: Network
     examples: np.ndarray
     error: np.ndarray
+    excess: np.ndarray
     trial: np.ndarray
 
 
@@ -72,6 +75,7 @@ class TuningState(NamedTuple):
         [rungs, p, k].
     common: for each level with common laws the coordinate that each sweep draws from its own, negative for none,
         [sweeps].
+    by_gradient: for each level with a network whether it is left aside in a sweep, [sweeps].
     scout: numbers of the scout kernel, by level where it adapts them.
     spread: for each level whose tails are looked at the standard deviations of its coordinates, [p, B].
     height: log density about which it is summed up, (): the ensemble's median when the stage began.
@@ -86,6 +90,7 @@ class TuningState(NamedTuple):
     steepest: dict[str, np.ndarray]
     sketch: dict[str, np.ndarray]
     common: dict[str, np.ndarray]
+    by_gradient: dict[str, np.ndarray]
     scout: dict[str, dict[str, np.ndarray]]
     spread: dict[str, np.ndarray]
     height: np.ndarray

@@ -1,8 +1,8 @@
 """What a round teaches: from the state of a run and the results of all shards to its next state. A pure function."""
 
-from ensemble.adaptation import surrogates
 from ensemble.adaptation.joint import ALONE, BESIDE, absorb_jumps
 from ensemble.adaptation.moments import FORGET, FORGET_FAST, absorb_moments
+from ensemble.adaptation.surrogates.lessons import with_lessons
 from ensemble.diagnostics import spreads
 from ensemble.diagnostics.accumulators import NOTHING, collect
 from ensemble.diagnostics.convergence import diagnose
@@ -73,7 +73,7 @@ def _adapted(
     if spec.joint and state.ledger.settled_round is not None:
         kind = BESIDE if policies.joins(state.ledger) else ALONE
         jumps = absorb_jumps(jumps, everybody, kind, settings.replicas)
-    lessons = surrogates.with_examples(state.lessons, everybody) if plan.teaches else state.lessons
+    lessons = with_lessons(state.lessons, everybody) if plan.teaches else state.lessons
     return state._replace(tuning=tuning, moments=moments, jumps=jumps, lessons=lessons)
 
 

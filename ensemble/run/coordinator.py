@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensemble.adaptation import surrogates
+from ensemble.adaptation.surrogates import teaching
 from ensemble.diagnostics.spreads import improper, still_growing
 from ensemble.fleet.local import Fleet
 from ensemble.protocol.plans import RoundPlan, RoundResult, positions_of
@@ -129,7 +129,7 @@ class Coordinator:
             self.sitting.progress.message(still_growing([levels[number] for number in np.flatnonzero(growing)]))
         if not ledger.stage.adapts:
             told = at_the_freeze(ledger, self.spec.structure, self.spec.dimension)
-            for sentence in [*told, *surrogates.told(self.state.tuning.levels)]:
+            for sentence in [*told, *teaching.told(self.state.tuning.levels)]:
                 self.sitting.progress.message(sentence)
         self._announce_stage()
 

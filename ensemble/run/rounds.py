@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from ensemble.adaptation import surrogates
 from ensemble.adaptation.interweaving import interweavings_to_keep, schedule
 from ensemble.adaptation.joint import worth_joining
 from ensemble.adaptation.moments import extended
+from ensemble.adaptation.surrogates import teaching
+from ensemble.adaptation.surrogates.lessons import none_yet
 from ensemble.protocol.flat import flatten
 from ensemble.protocol.plans import RoundPlan
 from ensemble.protocol.stages import Stage
@@ -52,6 +53,9 @@ def next_plan(state: RunState, spec: SweepSpec, settings: RunSettings) -> RoundP
                 parity=parity,
                 lengths=lengths,
                 common=adaptation.common_draws(state.tuning, sweeps, ledger.stage_round),
+                by_gradient=teaching.by_gradient(
+                    state.tuning, sweeps, ledger.stage_round, frozen=not ledger.stage.adapts
+                ),
             )
         ),
         record=policies.should_record(ledger, settings),
@@ -86,8 +90,8 @@ def advance(
     # Half of the refining rounds again, with what was learned of the metric.
     again = ledger.stage_round - settings.stages.refine_rounds // 2
     if policies.needs_teaching(ledger, settings, dimension):
-        tuning = surrogates.taught(state.tuning, state.lessons, settings.shard.seed)
-        state = state._replace(tuning=tuning, lessons=surrogates.no_lessons(tuning))
+        tuning = teaching.taught(state.tuning, state.lessons, settings.shard.seed)
+        state = state._replace(tuning=tuning, lessons=none_yet(tuning))
         ledger = ledger._replace(taught=True, settled_round=again)
     elif policies.needs_care(ledger, settings, dimension):
         ledger = ledger._replace(care=ledger.care + 1, settled_round=again, refined=(0, 0), refined_failed=(0, 0))
@@ -113,7 +117,7 @@ def _entered(
     """The state before the first round of a stage; entering `sample` freezes what was adapted."""
     ledger, before = state.ledger, state.tuning
     if not stage.adapts:
-        before = surrogates.settled(before)
+        before = teaching.settled(before)
         seen = observed.interweaving_rates(ledger.rates, len(spec.interweavings))
         kept = interweavings_to_keep(before, state.moments, seen, spec)
         ledger = ledger._replace(

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensemble.adaptation import surrogates
 from ensemble.adaptation.joint import Jumps, no_jumps
 from ensemble.adaptation.moments import EnsembleMoments, first_moments
-from ensemble.adaptation.surrogates import Lessons
+from ensemble.adaptation.surrogates.lessons import Collected, none_yet
+from ensemble.adaptation.surrogates.teaching import learns
 from ensemble.diagnostics.accumulators import NOTHING, DiagnosticSums, pack_sums, unpack_sums
 from ensemble.diagnostics.convergence import Diagnostics
 from ensemble.diagnostics.coordinates import pack_by_site, unpack_by_site
@@ -42,7 +42,7 @@ class RunState(NamedTuple):
     tuning: TuningState
     moments: EnsembleMoments
     jumps: Jumps
-    lessons: Lessons
+    lessons: Collected
     diagnostic_sums: DiagnosticSums
     diagnostics: Diagnostics | None
 
@@ -59,10 +59,8 @@ def first_state(spec: SweepSpec, settings: RunSettings) -> RunState:
     """The state before the first round."""
     stage = policies.first_stage(settings)
     tuning = stage_tuning(stage, spec, settings)
-    ledger = Ledger(
-        stage=stage, interweavings_kept=(True,) * len(spec.interweavings), taught=not surrogates.learns(tuning)
-    )
-    lessons = surrogates.no_lessons(tuning)
+    ledger = Ledger(stage=stage, interweavings_kept=(True,) * len(spec.interweavings), taught=not learns(tuning))
+    lessons = none_yet(tuning)
     return RunState(ledger, tuning, first_moments(tuning), no_jumps(spec), lessons, NOTHING, None)
 
 
@@ -102,7 +100,7 @@ def unpack(
         tuning=tuning,
         moments=unflatten(first_moments(tuning), under("moments", arrays)),
         jumps=unflatten(no_jumps(spec), under("jumps", arrays)),
-        lessons=unflatten(surrogates.no_lessons(tuning), under("lessons", arrays)),
+        lessons=unflatten(none_yet(tuning), under("lessons", arrays)),
         diagnostic_sums=unpack_sums(under("diagnostic_sums", arrays)),
         diagnostics=unpack_by_site(under("diagnostics", arrays), spec.structure),
     )

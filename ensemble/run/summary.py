@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ensemble.adaptation.surrogates import teaching
 from ensemble.diagnostics.coordinates import worst
 from ensemble.protocol.sweep_spec import SweepSpec
 from ensemble.run import ladder
@@ -47,6 +48,7 @@ def summarise(state: RunState, spec: SweepSpec, settings: RunSettings) -> dict[s
         "kernels": {level.name: spec.kernel_of(level).kernel for level in spec.levels},
         "joint": {level.name: ledger.joined for level in spec.joint},
         "joined": list(spec.structure.joined),
+        "surrogates": teaching.facts(state.tuning),
         "worst": _worst(state, spec.structure, settings),
         "apart": _worst(state, spec.structure, settings, by="rhat"),
         "ladder": summarise_ladder(ledger.ladder, state.tuning.betas, settings.replicas),

@@ -38,6 +38,7 @@ def first_tuning(spec: SweepSpec, betas: np.ndarray, sweeps: int, *, replica_swa
         steepest=steepest,
         sketch=sketch,
         common=common,
+        by_gradient={name: np.zeros(sweeps, bool) for name, rungs in levels.items() if rungs[0].surrogate is not None},
         scout={},
         spread={v.name: np.ones((v.width, v.n_blocks)) for v in spec.structure.levels if has_tails(v)},
         height=np.zeros(()),

@@ -14,7 +14,7 @@ GENERATION = len(STAGES)
 RELOCATION = GENERATION + 1
 """The purpose of the keys that choose places for stragglers."""
 
-EXAMPLES = 1 << 20
+LESSONS = 1 << 20
 """The purpose of a replica's keys for trajectories that networks learn from, beyond those of any sweep of a round."""
 
 

@@ -19,9 +19,9 @@ from ensemble.shard import audit
 from ensemble.shard.calling_model import calling_model
 from ensemble.shard.chain_sums import drawn, recorded
 from ensemble.shard.compiled import Clock, Compiled, on_host
-from ensemble.shard.examples import examples
 from ensemble.shard.first_tuning import first_tuning
-from ensemble.shard.keys import EXAMPLES, for_purpose, relocation_key, replica_keys
+from ensemble.shard.keys import LESSONS, for_purpose, relocation_key, replica_keys
+from ensemble.shard.lessons import STEPS, lessons
 from ensemble.shard.level_kernels.base import LevelKernel
 from ensemble.shard.level_kernels.registry import level_kernels
 from ensemble.shard.moments import log_volume, shard_moments
@@ -83,7 +83,7 @@ class ShardRunner:
         )
         self._stale = Compiled(self._audited, self.clock)
         self._moments = Compiled(self._seen, self.clock)
-        self._examples = Compiled(partial(examples, self._levels()), self.clock)
+        self._lessons = Compiled(partial(lessons, self._levels()), self.clock)
         self._constrain = Compiled(self._constrained, self.clock)
         self._kept = Compiled(partial(kept, stored=settings.stored), self.clock)
         self._planned: tuple[int, TuningState] | None = None
@@ -137,7 +137,7 @@ class ShardRunner:
             statistics = self._with_moments(statistics, rungs, tuning)
             statistics = statistics._replace(whereabouts=self._watch.seen(rungs[0], shard, plan))
         if plan.teaches:
-            statistics = self._with_examples(statistics, rungs, self._keys(shard, plan, len(rungs)), tuning)
+            statistics = self._with_lessons(statistics, rungs, self._keys(shard, plan, len(rungs)), tuning)
         if plan.with_diagnostics:
             statistics = statistics._replace(accumulated=accumulators.pooled(sums))
             sums = accumulators.drained(sums)
@@ -276,14 +276,13 @@ class ShardRunner:
             gradients=statistics.gradients + self._measured(len(rungs)),
         )
 
-    def _with_examples(
+    def _with_lessons(
         self, statistics: RoundStatistics, rungs: Rungs, keys: jax.Array, tuning: TuningState
     ) -> RoundStatistics:
         """The statistics with examples for networks, and the gradients that they took."""
-        found = on_host(self._examples(rungs, for_purpose(keys, EXAMPLES), tuning, self.data))
-        taken = sum(len(of_rung) / self.settings.replicas for of_level in found.values() for of_rung in of_level)
-        spent = statistics.gradients + taken * np.array([1.0, self.settings.replicas])
-        return statistics._replace(examples=found, gradients=spent)
+        found = on_host(self._lessons(rungs, for_purpose(keys, LESSONS), tuning, self.data))
+        taken = sum(map(len, found.values())) * (STEPS + 1) * np.array([1.0, self.settings.replicas])
+        return statistics._replace(lessons=found, gradients=statistics.gradients + taken)
 
     def _measured(self, rungs: int) -> np.ndarray:
         """Evaluations of the gradient for the moments: one after another, and over all replicas."""

@@ -139,7 +139,21 @@ def _kernel_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         f"{level} by {kernel}" + ("" if joint.get(level, True) else " (found not worth its evaluations, left out)")
         for level, kernel in (summary.get("kernels") or {}).items()
     ]
-    return [("moves", ", ".join(parts))] if parts else []
+    return [*([("moves", ", ".join(parts))] if parts else []), *_network_rows(summary)]
+
+
+def _network_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What became of the networks that learn the gradient, once they were trained."""
+    return [
+        (
+            "network",
+            f"{level}: {'in use' if found['used'] else 'not in use'}, trained by {number(found['examples'])} examples, "
+            f"error {number(found['error'])} of the slopes' squares, {number(found['accepted_on_trial'])} accepted on "
+            "trial",
+        )
+        for level, found in (summary.get("surrogates") or {}).items()
+        if found["error"] is not None
+    ]
 
 
 def _tables(summary: Mapping[str, Any]) -> list[tuple[str, Table]]:

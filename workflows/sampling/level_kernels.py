@@ -11,6 +11,7 @@ from kernels.structure.joining import ALL_SITES, all_sites, joined, level_of_all
 from kernels.structure.levels import Level, Structure
 from kernels.target import Target
 from workflows.settings.sections.kernels import KernelSettings
+from workflows.settings.sections.surrogate import SurrogateSettings
 
 
 class KernelError(MaxwellError):
@@ -28,11 +29,18 @@ WIDEST_JOINT = 300
 
 
 def with_kernels(
-    target: Target, structure: Structure, settings: KernelSettings, replicas: int, *, needs_blocks: bool = False
+    target: Target,
+    structure: Structure,
+    settings: KernelSettings,
+    replicas: int,
+    *,
+    needs_blocks: bool = False,
+    hidden: tuple[int, ...] = SurrogateSettings().hidden,
 ) -> SweepSpec:
     """The sweep of the structure with a kernel for each level, blocks joined where one takes one decision for all.
 
-    replicas: of the ensemble, which decide what metric it can learn. needs_blocks: a ladder exchanges blocks. A level
+    replicas: of the ensemble, which decide what metric it can learn. needs_blocks: a ladder exchanges blocks. hidden:
+    units of the layers of networks. A level
     that is not named has the last kernel of the registry that is a default there. Raises KernelError for a level that
     is not there, and for a kernel where it does not fit.
     """
@@ -50,6 +58,8 @@ def with_kernels(
         if found.needs.one_block:
             structure = joined(target, structure, name)
         specs[name] = _told(found, kernel, structure.level(name), settings, replicas)
+        if found.learns:
+            specs[name] = specs[name]._replace(hidden=hidden)
     if not beside or ALL_SITES in specs:
         return SweepSpec(structure, specs)
     # No leaf: hot replicas, whose blocks alone are exchanged, do not move it.

@@ -65,7 +65,14 @@ def _found(model: Model, settings: Settings) -> Problem:
     position = _finite_start(model, key, settings.start.radius)
     found = _discover(model, position, key, settings.structure.couplings)
     needs_blocks = len(settings.tempering.ladder()) > 1 and settings.tempering.swaps == "blocks"
-    spec = with_kernels(model.target, found, settings.kernels, settings.ensemble.replicas, needs_blocks=needs_blocks)
+    spec = with_kernels(
+        model.target,
+        found,
+        settings.kernels,
+        settings.ensemble.replicas,
+        needs_blocks=needs_blocks,
+        hidden=settings.surrogate.hidden,
+    )
     if settings.equilibrate.interweaving:
         spec = spec._replace(interweavings=find_interweavings(model.target, found, model.data, position, key))
     return Problem(model, spec)

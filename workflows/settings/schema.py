@@ -30,6 +30,7 @@ from workflows.settings.sections.stages import (
     ScoutSettings,
 )
 from workflows.settings.sections.start import StartSettings
+from workflows.settings.sections.surrogate import SurrogateSettings
 from workflows.settings.sections.tempering import TemperingSettings
 
 
@@ -77,6 +78,7 @@ class Settings(Section):
     ensemble: EnsembleSettings = Field(default_factory=EnsembleSettings)
     round: RoundSettings = Field(default_factory=RoundSettings)
     kernels: KernelSettings = Field(default_factory=KernelSettings)
+    surrogate: SurrogateSettings = Field(default_factory=SurrogateSettings)
     start: StartSettings = Field(default_factory=StartSettings)
     scout: ScoutSettings = Field(default_factory=ScoutSettings)
     momentum_diffusion: MomentumDiffusionSettings = Field(default_factory=MomentumDiffusionSettings)

@@ -166,6 +166,16 @@ def _rates(summary: Mapping[str, Any]) -> Iterator[Verdict]:
         if rate is not None and not LOW <= rate <= HIGH:
             why = "most proposals are wasted" if rate < LOW else "steps may be too small to get anywhere"
             yield Verdict(NOTE, f"Acceptance of level {level}", f"{rate:.1%} of its moves are accepted: {why}.")
+    for level, found in (summary.get("surrogates") or {}).items():
+        if found["error"] is not None:
+            use = "it is followed in place of the gradient" if found["used"] else "it was dropped for that"
+            accepted = found["accepted_on_trial"] or 0.0
+            text = (
+                f"Trained by {found['examples']:,} examples of the gradient in warm-up; on examples held out its "
+                f"squared error is {found['error']:.2g} of the squares, and {accepted:.0%} of its trajectories "
+                f"were accepted on trial: {use}. Draws are accepted on the true density in any case."
+            )
+            yield Verdict(NOTE, f"Network of level {level}", text)
     for pair, rate in (summary["swap_rates"] or {}).items():
         if rate is not None and rate < SWAPS:
             text = f"Only {rate:.1%} are accepted: put more temperatures between, or a cooler end."

@@ -16,7 +16,7 @@ class Kernel(LearningKernel, hmc.Kernel):
     """Trajectories of one length by the network's force: a step costs no gradient, its decision one density."""
 
     def parameters(self, tuning: TuningState, rung: int, sweep: jax.Array) -> HmcParameters:
-        return super().parameters(tuning, rung, sweep)._replace(network=self.network(tuning, rung))
+        return super().parameters(tuning, rung, sweep)._replace(network=self.network(tuning, rung, sweep))
 
     def sums(self, info: Any, parameters: HmcParameters) -> StepSums:
         return without_gradients(super().sums(info, parameters), parameters)

@@ -1,8 +1,10 @@
 """What kernels with a network have in common: where it fits, its place in the tuning, its trial before the freeze."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ensemble.adaptation.surrogates import untaught
+from ensemble.adaptation.surrogates.teaching import untaught
 from ensemble.protocol.sweep_spec import Metric
 from ensemble.protocol.tuning import LevelTuning, TuningState
 from ensemble.shard.level_kernels.base import Needs, Seen
@@ -51,8 +53,9 @@ class LearningKernel(TrajectoryKernel):
         accepted = np.nan_to_num(np.mean(seen.walk))
         return old._replace(surrogate=surrogate._replace(trial=surrogate.trial + np.array([accepted, 1.0])))
 
-    def network(self, tuning: TuningState, rung: int) -> Network:
-        """The network of a rung."""
+    def network(self, tuning: TuningState, rung: int, sweep: jax.Array) -> Network:
+        """The network of a rung, as in use in a sweep of the round."""
         surrogate = tuning.levels[self.level.name][rung].surrogate
         assert surrogate is not None
-        return surrogate.network
+        left_aside = jnp.asarray(tuning.by_gradient[self.level.name])[sweep]
+        return surrogate.network._replace(trained=surrogate.network.trained & ~left_aside)

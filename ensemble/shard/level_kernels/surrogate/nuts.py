@@ -23,7 +23,7 @@ class Kernel(LearningKernel, nuts.Kernel):
         return TwoStageNuts(view, self.told.max_depth)
 
     def parameters(self, tuning: TuningState, rung: int, sweep: jax.Array) -> NutsParameters:
-        return super().parameters(tuning, rung, sweep)._replace(network=self.network(tuning, rung))
+        return super().parameters(tuning, rung, sweep)._replace(network=self.network(tuning, rung, sweep))
 
     def sums(self, info: Any, parameters: NutsParameters) -> StepSums:
         return without_gradients(super().sums(info, parameters), parameters)
