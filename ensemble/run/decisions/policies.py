@@ -18,6 +18,11 @@ from ensemble.run.settings import RecordSettings, RunSettings
 WINDOW = 3
 """Rounds of `scout` that are compared with as many before them; in `equilibrate` at least."""
 
+QUARTER, EIGHTH, LARGE = 4, 8, 1000
+"""Parts of `equilibrate` over which an ensemble must stand still: a quarter, for over less a slow approach of superchains
+passes for their noise; an eighth with LARGE coordinates and more, whose rounds are long, and whose shared parameters
+wander within their posterior for as long as that. What is not over by then is found in `sample`, as drift."""
+
 SHEDDING = 6
 """First rounds of a run, whose trajectories only shed energy."""
 
@@ -178,7 +183,7 @@ def settles_now(ledger: Ledger, settings: RunSettings, dimension: int) -> bool:
     far excursions of a few replicas would spoil the covariances of their blocks."""
     if not ledger.stage.settles or ledger.settled_round is not None:
         return False
-    window = max(WINDOW, ledger.stage_round // 4)
+    window = max(WINDOW, ledger.stage_round // (QUARTER if dimension < LARGE else EIGHTH))
     if superchains_approach(ledger.trace):
         return False
     if _looks_for_lost(ledger, settings) and without_mass(ledger.mass, dimension):
