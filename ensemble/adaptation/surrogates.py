@@ -36,6 +36,11 @@ STEEP = 9.0
 """Squared slope, in units of its equilibrium mean p, beyond which an example counts for less: far out one slope would
 weigh as much as all others."""
 
+FAR, HUGE = 10.0, 1e12
+"""Where an example teaches nothing: root mean square of a place's coordinates, and size of a slope, in units of the
+metric. A trajectory that runs away from a steep place leaves all bounds within its eight steps, and the parabola is
+all that is wanted out there; in 32 bits the square of one such slope is infinite, and no error is less than that."""
+
 RATE, DECAYED, BATCH, EPOCH, MOST_EPOCHS, PATIENCE = 3e-3, 0.01, 256, 100, 40, 8
 """Adam: its first learning rate and what is left of it at the end (a cosine between), examples a step, steps between
 looks at the examples held out, how many of these at most, and without a better one before training stops."""
@@ -110,6 +115,8 @@ def _taught(old: LevelTuning, examples: np.ndarray, seeds: tuple[int, ...]) -> L
     if len(examples) < max(FEWEST_EXAMPLES, FOR_EACH * len(old.mean)):
         return old._replace(surrogate=surrogate._replace(examples=np.asarray(len(examples))))
     network, error = trained(surrogate.network, old, examples, seeds)
+    if not network.trained:
+        return old._replace(surrogate=surrogate._replace(examples=np.asarray(len(examples))))
     learned = Surrogate(network, np.asarray(len(examples)), np.asarray(error), np.zeros(2))
     return old._replace(surrogate=learned, log_scale=old.log_scale + np.log(SHORTENED))
 
@@ -163,15 +170,20 @@ def _sentence(name: str, surrogate: Surrogate | None) -> str:
 
 
 def trained(blank: Network, level: LevelTuning, examples: np.ndarray, seeds: tuple[int, ...]) -> tuple[Network, float]:
-    """A network of the form of `blank`, trained on examples [N, 2, p], and its error on those held out.
+    """A network of the form of `blank`, trained on examples [N, 2, p], and its error on those held out; the blank one
+    where too few of them teach.
 
     seeds: of its first weights, of what is held out and of the batches.
     """
     rng, factor = np.random.default_rng(seeds), _matrix(level.factor)
     center, whiten = level.mean[:, 0], np.linalg.inv(factor)
     places, slopes = (examples[:, 0] - center) @ whiten.T, -examples[:, 1] @ factor
-    order, held = rng.permutation(len(examples)), max(1, int(HELD_OUT * len(examples)))
-    batches = rng.integers(held, len(examples), size=(MOST_EPOCHS, EPOCH, BATCH))
+    teaches = (np.mean(places**2, axis=1) <= FAR**2) & (np.max(np.abs(slopes), axis=1) <= HUGE)
+    places, slopes = places[teaches], slopes[teaches]
+    if len(places) < FEWEST_EXAMPLES:
+        return blank, np.nan
+    order, held = rng.permutation(len(places)), max(1, int(HELD_OUT * len(places)))
+    batches = rng.integers(held, len(places), size=(MOST_EPOCHS, EPOCH, BATCH))
     known = jax.tree.map(lambda values: jnp.asarray(values, jnp.float32), (places[order], slopes[order]))
     weights, biases, error = _descended(_first_weights(blank, rng), known, held, batches)
     return Network(center, whiten, weights, biases, np.asarray(True)), error
