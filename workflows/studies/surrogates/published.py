@@ -150,6 +150,6 @@ def sampled(entry: Density, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
         "gradients_by_stage": {"training": len(examples.q), "sample": used},
         "densities": sum(run.leaves for run in runs),
         "switches": sum(run.switches for run in runs),
-        "error": error,
+        "network_error": error,
     }
     return np.stack(draws), facts
