@@ -34,7 +34,7 @@ REACHED = 1e-4
 BEYOND = 2.0
 """multiple of that depth from which on an example is left out: a trajectory had left the posterior."""
 
-RATE, DECAYED, BATCH, EPOCH, MOST_EPOCHS, PATIENCE = 3e-3, 0.01, 256, 100, 40, 8
+RATE, DECAYED, BATCH, EPOCH, MOST_EPOCHS, PATIENCE = 3e-3, 0.01, 256, 100, 160, 24
 """Adam: its first learning rate and what is left of it at the end (a cosine between), examples a step, steps between
 looks at the examples held out, how many of these at most, and without a better one before training stops."""
 

@@ -29,7 +29,20 @@ from workflows.results.report.pictures.__main__ import save
 from workflows.results.report.write import ReportError, default_output, write_report
 from workflows.settings.loading import make_settings
 
-SECTIONS = ["verdicts", "fit", "run", "course", "rates", "ladder", "diagnostics", "worst", "shared", "model", "numbers"]
+SECTIONS = [
+    "summary",
+    "model",
+    "shared",
+    "fit",
+    "verdicts",
+    "worst",
+    "diagnostics",
+    "run",
+    "course",
+    "rates",
+    "ladder",
+    "numbers",
+]
 AIRWAY: dict[str, Any] = {
     **SETTINGS,
     "model": {"name": "airway", "genes": 40},

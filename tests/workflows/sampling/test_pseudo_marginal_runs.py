@@ -124,12 +124,12 @@ def test_what_the_settings_say_reaches_the_level() -> None:
         (
             {"whole": "pm_nuts"},
             (),
-            r"whole was given pm_nuts, .* need all of theta on level global .* allowed are .* hmc and nuts$",
+            r"whole was given pm_nuts, .* need all of theta on level global .* allowed are .* hmc, nuts",
         ),
         (
             {"global": "pm_metropolis"},
             ("group",),
-            r"global was given pm_metropolis, .* \(individual\): allowed are .*, hmc and nuts$",
+            r"global was given pm_metropolis, .* \(individual\): allowed are .*, nuts, surrogate_hmc and surrogate_nuts$",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """The whole page: head, style and sections, in one document that needs nothing else."""
 
+from importlib.resources import files
 from string import Template
 
 from workflows.results.inspect import number
@@ -8,39 +9,7 @@ from workflows.results.report.facts import Facts
 from workflows.results.report.markup import Markup, element, escaped, joined
 from workflows.results.report.sections import Section, sections
 
-CSS = """
-@page { size: A4; margin: 16mm 15mm; }
-body { font: 10pt/1.4 Georgia, "Times New Roman", serif; color: #000; background: #fff; max-width: 178mm;
-  margin: 8mm auto; padding: 0 4mm; }
-h1 { font-size: 17pt; margin: 0 0 1mm; }
-h2 { font-size: 13pt; margin: 8mm 0 2mm; border-bottom: 0.3mm solid #000; break-after: avoid; }
-h3 { font-size: 10.5pt; margin: 4mm 0 1mm; break-after: avoid; }
-p { margin: 1.5mm 0; }
-nav { display: flex; flex-wrap: wrap; gap: 0 4mm; }
-nav a { color: #000; }
-.headline { font-size: 12pt; font-weight: bold; }
-table { border-collapse: collapse; margin: 2mm 0 4mm; font-size: 9pt; break-inside: avoid; }
-.table { margin: 3mm 0 4mm; }
-.table figcaption { font-size: 9pt; font-style: italic; break-after: avoid; }
-.table table { margin-top: 1mm; }
-th, td { padding: 0.5mm 3mm 0.5mm 0; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
-th[scope=row] { font-weight: normal; min-width: 34mm; overflow-wrap: normal; }
-thead th { border-bottom: 0.2mm solid #000; font-weight: bold; overflow-wrap: normal; }
-.number { text-align: right; font-variant-numeric: tabular-nums; }
-.judgement { font-weight: bold; white-space: nowrap; }
-.missed { text-decoration: underline; }
-.note, .not { font-weight: normal; font-style: italic; }
-figure { margin: 3mm 0 5mm; break-inside: avoid; }
-figure img { width: 100%; height: auto; }
-figcaption { font-size: 8.5pt; }
-aside { font-size: 9pt; border: 0.2mm solid #999; padding: 1mm 3mm; }
-progress { width: 40mm; }
-button { font: inherit; padding: 1mm 4mm; }
-pre { font: 8.5pt/1.35 "DejaVu Sans Mono", Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere;
-  background: #f3f3f3; padding: 2mm; margin: 1.5mm 0; }
-@media print { body { margin: 0; padding: 0; max-width: none; } nav { display: none; } pre { background: none;
-  border: 0.2mm solid #999; } }
-"""
+CSS = files(__package__).joinpath("look.css").read_text("utf-8")
 
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">

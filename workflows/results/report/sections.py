@@ -47,18 +47,36 @@ class Section(NamedTuple):
 def sections(facts: Facts) -> list[Section]:
     """All sections, in the order of the page."""
     return [
-        Section("verdicts", "How good it is", _verdicts(facts)),
+        Section("summary", "In short", _summary(facts)),
+        Section("model", "The answer", _own(facts)),
+        Section("shared", "Shared parameters", _shared(facts)),
         Section("fit", "Does the model fit?", _fit(facts)),
+        Section("verdicts", "Can the draws be trusted?", _verdicts(facts)),
+        Section("worst", "Slowest coordinates", _worst(facts)),
+        Section("diagnostics", "All coordinates", _diagnostics(facts)),
         Section("run", "What was run", _run(facts)),
         Section("course", "How it went", _course(facts)),
         Section("rates", "Acceptance and swaps", _rates(facts)),
         Section("ladder", "Temperatures", ladder_section(facts.summary.get("ladder"))),
-        Section("diagnostics", "All coordinates", _diagnostics(facts)),
-        Section("worst", "Worst coordinates", _worst(facts)),
-        Section("shared", "Shared parameters", _shared(facts)),
-        Section("model", "The model's own", _own(facts)),
         Section("numbers", "All numbers", _numbers(facts)),
     ]
+
+
+def _summary(facts: Facts) -> Markup:
+    """What a reader wants first: is it done, and what to do now."""
+    summary, still = facts.summary, stuck(facts.sites) if facts.checked else 0
+    goals = summary["goals_met"] or {}
+    state = "" if not goals or not summary["draws"] else " met" if all(goals.values()) else " missed"
+    return joined(
+        [
+            element("p", headline(summary), class_=f"headline{state}"),
+            element("h3", "What to do next"),
+            paragraphs(next_steps(summary, still)),
+            element("pre", next_command(summary)),
+            element("p", "The draws, in Python:"),
+            element("pre", f"import maxwell\ndata = maxwell.open_run({summary['path']!r}).data"),
+        ]
+    )
 
 
 def _verdicts(facts: Facts) -> Markup:
@@ -73,17 +91,13 @@ def _verdicts(facts: Facts) -> Markup:
         )
         for verdict in found
     ]
-    return joined(
-        [
-            element("p", headline(summary), class_="headline"),
-            *([element("table", *rows, class_="verdicts")] if rows else []),
-            element("h3", "What to do next"),
-            paragraphs(next_steps(summary, still)),
-            element("pre", next_command(summary)),
-            element("p", "The draws, in Python:"),
-            element("pre", f"import maxwell\ndata = maxwell.open_run({summary['path']!r}).data"),
-        ]
+    if not rows:
+        return element("p", UNCHECKED)
+    explained = (
+        "ESS, the effective sample size, is how many independent draws would know a mean as well; nested R-hat compares "
+        "groups of chains that began apart, and is 1 where they agree."
     )
+    return joined([element("p", explained), element("table", *rows, class_="verdicts")])
 
 
 def _fit(facts: Facts) -> Markup:
@@ -258,9 +272,11 @@ def _shared(facts: Facts) -> Markup:
 
 def _own(facts: Facts) -> Markup:
     lines = own.lines(facts.run) if facts.draws else []
-    parts = [element("pre", "\n".join(lines))] if lines else []
+    parts = [element("pre", "\n".join(lines), class_="answer")] if lines else []
     parts += [_figure(picture) for picture in own_pictures(facts)]
-    nothing = "This model has no pictures of its own." if facts.draws else NOT_YET
+    nothing = (
+        "This model has no tables or pictures of its own: its shared parameters follow." if facts.draws else NOT_YET
+    )
     return joined(parts) if parts else element("p", nothing)
 
 

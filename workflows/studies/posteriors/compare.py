@@ -11,11 +11,7 @@ compiled programs. Both samplers compute in 64 bits, on one thread.
 import argparse
 import json
 import os
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -26,6 +22,7 @@ import numpy as np
 from workflows.studies.posteriors.judging import judge, read
 from workflows.studies.posteriors.one_run import SAMPLERS, STARTS
 from workflows.studies.posteriors.suite import POSTERIORS, posterior
+from workflows.studies.timed import timed
 
 REFERENCES = Path("tests/references/posteriors")
 GRACE = 4.0
@@ -66,27 +63,10 @@ def _verdict(
 
 
 def _timed(case: Case, minutes: float, environment: dict[str, str], out: Path) -> dict[str, Any]:
-    """Make the run's process and wait for it: wall and core seconds, and the last line of what it complained about."""
-    module = "workflows.studies.posteriors.one_run"
+    """Make the run's process and wait for it."""
     choices = ["--start", case.start, "--seed", str(case.seed), "--minutes", str(minutes), "--out", str(out)]
-    began = time.monotonic()
-    with (out.parent / "errors").open("w+") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module, case.name, case.sampler, *choices], env=environment, stderr=errors
-        )
-        timer = threading.Timer(60 * (1 + GRACE * minutes), process.kill)
-        timer.start()
-        _, status, usage = os.wait4(process.pid, 0)
-        timer.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
-        errors.seek(0)
-        complaint = errors.read().strip().splitlines()[-1:]
-    failed = process.returncode != 0
-    return {
-        "wall_seconds": round(time.monotonic() - began, 2),
-        "core_seconds": round(usage.ru_utime + usage.ru_stime, 2),
-        "error": f"exit status {process.returncode}: {''.join(complaint)[:300]}" if failed else None,
-    }
+    arguments = ["-m", "workflows.studies.posteriors.one_run", case.name, case.sampler, *choices]
+    return timed(arguments, 60 * (1 + GRACE * minutes), environment, out.parent)
 
 
 def _missing(cases: Iterator[Case], path: Path) -> list[Case]:

@@ -1,0 +1,1 @@
+"""Five things that a network can learn of a density, behind one interface."""
