@@ -21,7 +21,7 @@ WINDOW = 3
 QUARTER, EIGHTH, LARGE = 4, 8, 1000
 """Parts of `equilibrate` over which an ensemble must stand still: a quarter, for over less a slow approach of
 superchains passes for their noise; an eighth with LARGE coordinates and more, whose rounds are long, and whose shared
-parameters wander within their posterior for as long as that. What is not over by then is found in `sample`, as drift."""
+parameters wander within their posterior for as long as that. What is not over then is found in `sample`, as drift."""
 
 SHEDDING = 6
 """First rounds of a run, whose trajectories only shed energy."""

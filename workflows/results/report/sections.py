@@ -94,8 +94,8 @@ def _verdicts(facts: Facts) -> Markup:
     if not rows:
         return element("p", UNCHECKED)
     explained = (
-        "ESS, the effective sample size, is how many independent draws would know a mean as well; nested R-hat compares "
-        "groups of chains that began apart, and is 1 where they agree."
+        "ESS, the effective sample size, is how many independent draws would know a mean as well; nested R-hat "
+        "compares groups of chains that began apart, and is 1 where they agree."
     )
     return joined([element("p", explained), element("table", *rows, class_="verdicts")])
 
