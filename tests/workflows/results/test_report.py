@@ -168,7 +168,7 @@ def test_a_page_of_a_users_model(users: Path) -> None:
     text = report(users).text
     for part in (
         "tests.support.models.report_models:hostile",
-        "no pictures of its own",
+        "no tables or pictures of its own",
         "Does the model fit?",
         "centre and spread fits",
         "scout 3 3",
