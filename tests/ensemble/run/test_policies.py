@@ -183,6 +183,14 @@ def test_the_window_of_equilibrate_grows_with_the_stage():
     assert not policies.settles_now(Ledger(stage=EQUILIBRATE, stage_round=80, trace=lp), settings(), DIMENSION)
 
 
+@pytest.mark.parametrize(("dimension", "expected"), [(policies.LARGE - 1, False), (policies.LARGE, True)])
+def test_large_models_stand_still_over_an_eighth(dimension, expected):
+    """A rise that ends after 52 of 80 rounds: within the quarter from 40 to 60, before the eighths from 60 on."""
+    lp = rising(52, 1.0) + (((51 * SD,),) * 4,) * 28
+    ledger = Ledger(stage=EQUILIBRATE, stage_round=80, trace=lp)
+    assert policies.settles_now(ledger, settings(), dimension) is expected
+
+
 @pytest.mark.parametrize(("rounds", "expected"), [(40, False), (72, False), (120, False), (200, True)])
 def test_a_slow_approach_has_not_settled_before_it_is_over(rounds, expected):
     """A term of eight superchains that come by half in every 24 rounds, from 6 to 18 standard deviations away: after
