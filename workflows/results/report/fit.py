@@ -131,7 +131,7 @@ def alone(verdict: Verdict) -> Picture:
     longest = max(len(label) for label in family.labels)
     bottom.set_xticklabels([axis_label(x) for x in family.labels[::step]], rotation=90 if longest > 5 else 0)
     top.set(title=axis_label(family.name), ylabel="%" if family.share else "")
-    bottom.set(ylabel="less the prediction" + (", %" if family.share else ""))
+    bottom.set(ylabel="difference" + (", %" if family.share else ""))
     what = (
         "The data have no part that is apart." if verdict.judgement == FITS else f"{verdict.judgement}: {verdict.text}."
     )
