@@ -79,7 +79,9 @@ def assert_close(one, other):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["levels", pytest.param("joint", marks=pytest.mark.slow), pytest.param("whole", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("draws", [1, 4])
 def test_it_ends_where_a_round_ends_and_counts_the_same(kind, draws):
     """Programs of other shapes round differently, in the last digits only."""
@@ -96,7 +98,9 @@ def test_it_ends_where_a_round_ends_and_counts_the_same(kind, draws):
         np.testing.assert_array_equal(values[-1], other.position[name][:STORED])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["joint", pytest.param("levels", marks=pytest.mark.slow), pytest.param("whole", marks=pytest.mark.slow)]
+)
 def test_draws_are_the_states_that_shorter_rounds_end_with(kind):
     """A round of k sweeps with the same keys is the beginning of a longer one."""
     found = run(kind, 4)[3]

@@ -126,7 +126,7 @@ def test_a_lost_root_is_made_up_for_after_draws_were_moved(tmp_path: Path) -> No
     assert len(repaired) >= 2
 
 
-@pytest.mark.parametrize("power", ["stays", "cut", "flickers"])
+@pytest.mark.parametrize("power", ["stays", pytest.param("cut", marks=pytest.mark.slow), "flickers"])
 @pytest.mark.usefixtures("crowded_soon")
 def test_a_crash_anywhere_as_draws_move_leaves_them_all(
     tmp_path: Path, power: str, monkeypatch: pytest.MonkeyPatch

@@ -129,7 +129,7 @@ def test_what_the_settings_say_reaches_the_level() -> None:
         (
             {"global": "pm_metropolis"},
             ("group",),
-            r"global was given pm_metropolis, .* \(individual\): allowed are .*, surrogate_hmc and surrogate_nuts$",
+            r"global was given pm_metropolis, .* \(individual\): allowed are .*, hmc and nuts$",
         ),
     ],
 )

@@ -88,8 +88,15 @@ def drawn(model: Model, number: int = 0) -> dict[str, jax.Array]:
     }
 
 
-@pytest.mark.parametrize("correlated", [True, False])
-@pytest.mark.parametrize("residual", ["student", "normal"])
+@pytest.mark.parametrize(
+    ("correlated", "residual"),
+    [
+        (True, "student"),
+        pytest.param(True, "normal", marks=pytest.mark.slow),
+        pytest.param(False, "student", marks=pytest.mark.slow),
+        (False, "normal"),
+    ],
+)
 def test_the_terms_by_plain_numpy(correlated: bool, residual: str) -> None:
     model = build("census", {"areas": AREAS, "correlated": correlated, "residual": residual})
     data, normal = census.load(AREAS), scipy.stats.norm.logpdf

@@ -76,6 +76,7 @@ def test_draws_of_the_law_itself_weigh_alike() -> None:
     assert whole == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_law_of_the_model_is_told_in_log2_units() -> None:
     """One to integrate to, and half of what a natural logarithm of ln 2 has: an effect of one in log2 units."""
     draws = np.array([0.3]), np.array([2.0])
