@@ -21,6 +21,11 @@ SWEEPS = 4
 KINDS = ("levels", "joint", "whole")
 
 
+def quick(one):
+    """All kinds, of which the others are slow: each compiles programs of its own."""
+    return [kind if kind == one else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+
+
 @cache
 def spec(kind):
     """levels: Metropolis and interweaving; joint: trajectories of all beside them; whole: those alone, with several
