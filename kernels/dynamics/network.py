@@ -30,11 +30,6 @@ class Network(NamedTuple):
     biases: tuple[Values, ...]
     trained: Values
 
-    @property
-    def width(self) -> int:
-        """p, the coordinates of the block."""
-        return int(self.center.shape[0])
-
 
 def untrained(width: int, hidden: tuple[int, ...]) -> Network:
     """A network of zeros, which is not used. hidden: units of each layer."""
@@ -74,8 +69,14 @@ def in_place_of(evaluate: ValueAndGradient, network: Network, origin: jax.Array,
         )(offset)
         return potential[None], slope
 
+    return where_trained(network, learned, evaluate)
+
+
+def where_trained(network: Network, learned: ValueAndGradient, otherwise: ValueAndGradient) -> ValueAndGradient:
+    """What is learned where the network is trained, else the other; only one of them is computed."""
+
     def either(offset: jax.Array) -> tuple[jax.Array, jax.Array]:
-        found: tuple[jax.Array, jax.Array] = jax.lax.cond(network.trained, learned, evaluate, offset)
+        found: tuple[jax.Array, jax.Array] = jax.lax.cond(network.trained, learned, otherwise, offset)
         return found
 
     return either

@@ -11,7 +11,6 @@ from kernels.structure.joining import ALL_SITES, all_sites, joined, level_of_all
 from kernels.structure.levels import Level, Structure
 from kernels.target import Target
 from workflows.settings.sections.kernels import KernelSettings
-from workflows.settings.sections.surrogate import SurrogateSettings
 
 
 class KernelError(MaxwellError):
@@ -35,14 +34,13 @@ def with_kernels(
     replicas: int,
     *,
     needs_blocks: bool = False,
-    hidden: tuple[int, ...] = SurrogateSettings().hidden,
+    hidden: tuple[int, ...] = KernelSpec().hidden,
 ) -> SweepSpec:
     """The sweep of the structure with a kernel for each level, blocks joined where one takes one decision for all.
 
     replicas: of the ensemble, which decide what metric it can learn. needs_blocks: a ladder exchanges blocks. hidden:
-    units of the layers of networks. A level
-    that is not named has the last kernel of the registry that is a default there. Raises KernelError for a level that
-    is not there, and for a kernel where it does not fit.
+    units of the layers of networks. A level that is not named has the last kernel of the registry that is a default
+    there. Raises KernelError for a level that is not there, and for a kernel where it does not fit.
     """
     chosen = dict(settings.levels)
     _check(target, structure, chosen)

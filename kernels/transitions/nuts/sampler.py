@@ -50,7 +50,7 @@ class NutsParameters(NamedTuple):
     factor: of the single block, as in metric ([p, 1], [p, p, 1], ...), common to all replicas.
     depth_limit: doublings allowed, at most max_depth.
     steepest: largest norm of the force, see forces.bounded.
-    network: what a two-stage draw takes for the density, see nuts.two_stage; not read by Nuts itself.
+    network: what SurrogateNuts takes for the density, see nuts.surrogate; not read by Nuts itself.
     """
 
     beta: jax.Array

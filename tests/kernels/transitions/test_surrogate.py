@@ -17,7 +17,7 @@ from kernels.structure.joining import level_of_all_sites
 from kernels.target import Site, Target
 from kernels.transitions.hmc import Hmc, HmcParameters
 from kernels.transitions.nuts.sampler import Nuts, NutsInfo, NutsParameters
-from kernels.transitions.nuts.two_stage import TwoStageNuts
+from kernels.transitions.nuts.surrogate import SurrogateNuts
 from tests.support.harness import check_kernel, hierarchy, one_draw
 from tests.support.one_replica import OneReplica
 
@@ -71,11 +71,11 @@ def test_hmc_with_an_untrained_network_is_exact(seed: int) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_nuts_with_an_untrained_network_is_exact(seed: int) -> None:
     network = random_network(whole_view().level.width, seed)
-    report = check_kernel(f"two-stage nuts {seed}", TwoStageNuts(whole_view(), 3), nuts_parameters(network))
+    report = check_kernel(f"two-stage nuts {seed}", SurrogateNuts(whole_view(), 3), nuts_parameters(network))
     assert report.passed, report
 
 
-class OneStageNuts(TwoStageNuts):
+class OneStageNuts(SurrogateNuts):
     """Wrong: takes the network's draw as it is."""
 
     def step(self, keys: jax.Array, states: State, data: Any, parameters: NutsParameters) -> tuple[State, NutsInfo]:
@@ -113,7 +113,7 @@ def test_an_untrained_network_is_not_asked() -> None:
     _equal(plain[0].position, other[0].position)
     first = jax.random.split(jax.random.key(3))[0]
     plain = OneReplica(Nuts(whole_view(), 3)).step(first, state, y, nuts_parameters(None))
-    other = OneReplica(TwoStageNuts(whole_view(), 3)).step(jax.random.key(3), state, y, nuts_parameters(unused))
+    other = OneReplica(SurrogateNuts(whole_view(), 3)).step(jax.random.key(3), state, y, nuts_parameters(unused))
     _equal(plain[0].position, other[0].position)
 
 
@@ -127,7 +127,7 @@ def test_a_network_of_nan_moves_nothing_and_is_counted(kind: str) -> None:
     if kind == "hmc":
         moved, info = OneReplica(Hmc(whole_view())).step(jax.random.key(0), state, y, hmc_parameters(network))
     else:
-        kernel = TwoStageNuts(whole_view(), 3)
+        kernel = SurrogateNuts(whole_view(), 3)
         moved, info = OneReplica(kernel).step(jax.random.key(0), state, y, nuts_parameters(network))
     _equal(state.position, moved.position)
     assert int(info.nonfinite) == 1

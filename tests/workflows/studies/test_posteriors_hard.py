@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from workflows.studies.lines import add, missing
 from workflows.studies.posteriors.hard import laws, table
-from workflows.studies.posteriors.hard.__main__ import made
 from workflows.studies.posteriors.hard.hard import Hard, element
 from workflows.studies.posteriors.hard.judging import Stated, judge, share_z, stated
 from workflows.studies.posteriors.hard.modes import Normals
@@ -238,6 +238,7 @@ def test_wrong_runs_are_named() -> None:
 
 def test_lines_that_are_there_are_not_made_again(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
-    assert made(path) == set()
-    path.write_text(json.dumps(LINES[0]) + "\n", "utf-8")
-    assert made(path) == {Case("student", "box", 1)}
+    wanted = [Case("student", "box", 1), Case("student", "box", 2), Case("student", "prior", 1)]
+    assert missing(wanted, path) == wanted
+    add(LINES[0], path)
+    assert missing(wanted, path) == wanted[1:]

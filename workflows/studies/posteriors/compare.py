@@ -12,13 +12,13 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from workflows.studies.lines import add, missing
 from workflows.studies.posteriors.judging import judge, read
 from workflows.studies.posteriors.one_run import SAMPLERS, STARTS
 from workflows.studies.posteriors.suite import POSTERIORS, posterior
@@ -69,13 +69,6 @@ def _timed(case: Case, minutes: float, environment: dict[str, str], out: Path) -
     return timed(arguments, 60 * (1 + GRACE * minutes), environment, out.parent)
 
 
-def _missing(cases: Iterator[Case], path: Path) -> list[Case]:
-    """Cases without a line."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    done = {Case(*(line[key] for key in Case._fields)) for line in map(json.loads, lines)}
-    return [case for case in cases if case not in done]
-
-
 def parse() -> argparse.Namespace:
     """Command-line settings. Refuses names that are not there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -108,13 +101,12 @@ def main() -> None:
         }
     cases = map(Case._make, product(arguments.names, arguments.samplers, arguments.starts, arguments.seeds))
     warm: set[tuple[str, str, str]] = set()
-    for case in _missing(cases, arguments.out):
+    for case in missing(cases, arguments.out):
         if arguments.warm and case[:3] not in warm:
             warm.add(case[:3])
             run(case, arguments.minutes, environment)
         line = run(case, arguments.minutes, environment)
-        with arguments.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        add(line, arguments.out)
         verdict = line["error"] or ("right" if line["right"] else "WRONG")
         print(*case, f"{line['core_seconds']} core-seconds, goals met {line.get('goals_met')}, {verdict}", flush=True)
 

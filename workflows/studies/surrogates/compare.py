@@ -11,13 +11,14 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from workflows.studies.lines import add, missing
 from workflows.studies.posteriors.judging import judge
 from workflows.studies.posteriors.posterior import Posterior
 from workflows.studies.surrogates.densities import DENSITIES, Density, density
@@ -70,13 +71,6 @@ def environment() -> dict[str, str]:
     return kept | chosen
 
 
-def missing(cases: Iterator[Case], path: Path) -> list[Case]:
-    """Cases without a line."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    done = {Case(*(line[key] for key in Case._fields)) for line in map(json.loads, lines)}
-    return [case for case in cases if case not in done]
-
-
 def main() -> None:
     """Make the runs whose lines are missing, one after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -89,8 +83,7 @@ def main() -> None:
     cases = map(Case._make, product(arguments.names, arguments.samplers, [arguments.ess], arguments.seeds))
     for case in missing(cases, arguments.out):
         line = run(case, environment())
-        with arguments.out.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        add(line, arguments.out)
         said = line["error"] or f"ESS {line['ess']:.0f}, {line['gradients']:.0f} gradients, right {line['right']}"
         print(*case, f"{line['core_seconds']} core-seconds, {said}", flush=True)
 

@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from workflows.studies.lines import add, missing
 from workflows.studies.posteriors.judging import judge, read
 from workflows.studies.posteriors.kinds.dynamics import lotka_volterra
 from workflows.studies.posteriors.suite import posterior
-from workflows.studies.surrogates.compare import Case, environment, missing
+from workflows.studies.surrogates.compare import Case, environment
 from workflows.studies.surrogates.one_run import MAXWELL, Choices, of_maxwell
 from workflows.studies.timed import timed
 
@@ -97,8 +98,7 @@ def main() -> None:
         cases = map(Case._make, product([NAME], arguments.samplers, arguments.goals, arguments.seeds))
         for case in missing(cases, arguments.out):
             line = run(case)
-            with arguments.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            add(line, arguments.out)
             print(*case, line["error"] or f"{line['core_seconds']} core-seconds, {line['gradients']:.0f}", flush=True)
 
 

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from workflows.studies.lines import add
 from workflows.studies.posteriors.table import number
 from workflows.studies.references.nuts import statistics
 from workflows.studies.surrogates.learning.learners import FORMULATIONS, Formulation, Layers, train
@@ -155,8 +156,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.names:
         for line in rows(name, arguments.seed):
-            with arguments.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            add(line, arguments.out)
             print(line, flush=True)
     print(*table([json.loads(line) for line in arguments.out.read_text("utf-8").splitlines()]), sep="\n")
 

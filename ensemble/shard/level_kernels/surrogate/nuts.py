@@ -11,7 +11,7 @@ from ensemble.shard.level_kernels.surrogate.hmc import without_gradients
 from ensemble.shard.level_kernels.surrogate.learning import LearningKernel
 from kernels.state import LevelView
 from kernels.transitions.nuts.sampler import NutsParameters
-from kernels.transitions.nuts.two_stage import TwoStageNuts
+from kernels.transitions.nuts.surrogate import SurrogateNuts
 
 
 class Kernel(LearningKernel, nuts.Kernel):
@@ -19,8 +19,8 @@ class Kernel(LearningKernel, nuts.Kernel):
 
     needs = Needs(gradient=True, one_block=True, doubles=True)
 
-    def transition(self, view: LevelView) -> TwoStageNuts:
-        return TwoStageNuts(view, self.told.max_depth)
+    def transition(self, view: LevelView) -> SurrogateNuts:
+        return SurrogateNuts(view, self.told.max_depth)
 
     def parameters(self, tuning: TuningState, rung: int, sweep: jax.Array) -> NutsParameters:
         return super().parameters(tuning, rung, sweep)._replace(network=self.network(tuning, rung, sweep))

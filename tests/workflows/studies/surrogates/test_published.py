@@ -24,7 +24,7 @@ from kernels.structure.levels import Structure
 from kernels.target import Site, Target
 from kernels.transitions.hmc import Hmc, HmcParameters
 from kernels.transitions.nuts.sampler import NutsParameters
-from kernels.transitions.nuts.two_stage import TwoStageNuts
+from kernels.transitions.nuts.surrogate import SurrogateNuts
 from tests.support.harness import REPLICAS, Report, compare, mover, seed
 from workflows.studies.surrogates.monitored import Leaf, Monitored, Rules, Step
 
@@ -126,7 +126,7 @@ def test_kernels_with_the_same_network_leave_it_as_it_is(kind: str) -> None:
     target, structure = problem()
     view = LevelView(target, structure, structure.levels[0])
     one, size, factor = jnp.asarray(1.0), jnp.asarray(STEP), jnp.ones((1, 1))
-    kernel: Any = Hmc(view) if kind == "hmc" else TwoStageNuts(view, DEPTH)
+    kernel: Any = Hmc(view) if kind == "hmc" else SurrogateNuts(view, DEPTH)
     parameters: Any = (
         HmcParameters(one, size, factor, jnp.asarray(8), 1e9, left_mode())
         if kind == "hmc"

@@ -8,20 +8,14 @@ one process, one after another; its programs are let go before those of the next
 
 import argparse
 import gc
-import json
 import resource
 from pathlib import Path
 
 import jax
 
-from workflows.studies.posteriors.hard.running import Case, cases, run
+from workflows.studies.lines import add, missing
+from workflows.studies.posteriors.hard.running import cases, run
 from workflows.studies.posteriors.hard.suite import SUITE, hard
-
-
-def made(path: Path) -> set[Case]:
-    """The runs whose lines are there."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    return {Case(*(line[key] for key in Case._fields)) for line in map(json.loads, lines)}
 
 
 def main() -> None:
@@ -32,17 +26,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0.5, help="limits.minutes of every run")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    done = made(arguments.out)
     for entry in map(hard, arguments.names):
-        missing = [case for case in cases(entry, arguments.seeds) if case not in done]
-        if not missing:
+        wanted = missing(cases(entry, arguments.seeds), arguments.out)
+        if not wanted:
             continue
         model, aspects = entry.build(), entry.aspects()
-        for case in missing:
+        for case in wanted:
             line = run(entry, model, aspects, case, arguments.minutes)
             line["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            with arguments.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            add(line, arguments.out)
             wrong = line.get("verdict") and not line["verdict"]["right"]
             verdict = line["error"] or f"{'met' if line['met'] else line['unmet']}{', WRONG' if wrong else ''}"
             print(f"{case.name} {case.start} {case.seed}: {verdict}, {line['seconds']} s", flush=True)

@@ -47,7 +47,7 @@ def rosenbrock() -> Problem:
 
 
 def glmm() -> Problem:
-    """100 individuals, the estimator `split` with 16 samples."""
+    """INDIVIDUALS individuals, the estimator `split` with SAMPLES samples."""
     drawn = simulate(INDIVIDUALS)
     data = {"z": drawn.z, "y": drawn.y, "log_l_variance": np.asarray(1.0)}
     data = jax.tree.map(jnp.asarray, data)

@@ -1,20 +1,18 @@
 """NUTS on a learned potential, its draw accepted or not on the true density: exact for any network."""
 
-from typing import ClassVar
-
 import jax
 import jax.numpy as jnp
 
 from kernels.dynamics.integrators import ValueAndGradient
 from kernels.dynamics.metric import multiply
-from kernels.dynamics.network import Network, learned_potential
+from kernels.dynamics.network import Network, learned_potential, where_trained
 from kernels.numerics.batching import over_replicas
-from kernels.state import Info, LevelView, State, decide
+from kernels.state import Info, State, decide
 from kernels.transitions.nuts.sampler import Nuts, NutsInfo, NutsParameters
 from kernels.types import Data, Position
 
 
-class TwoStageNuts(Nuts):
+class SurrogateNuts(Nuts):
     """A NUTS draw x' under a network's potential V, then accepted with probability
 
         min(1, exp(-U(x') + V(x') + U(x) - V(x))).
@@ -27,11 +25,6 @@ class TwoStageNuts(Nuts):
     the first stage); Liu (2001), Monte Carlo Strategies in Scientific Computing, section 9.4.3 (surrogate transitions).
     """
 
-    exact: ClassVar[bool] = True
-
-    def __init__(self, view: LevelView, max_depth: int) -> None:
-        super().__init__(view, max_depth)
-
     def value_and_gradient(self, position: Position, data: Data, parameters: NutsParameters) -> ValueAndGradient:
         """Of the network, where it is trained, as functions of the offsets [R, p] from the replicas' positions."""
         true, network = super().value_and_gradient(position, data, parameters), parameters.network
@@ -43,11 +36,7 @@ class TwoStageNuts(Nuts):
 
         learned = jax.vmap(jax.value_and_grad(value))
 
-        def evaluate(offset: jax.Array) -> tuple[jax.Array, jax.Array]:
-            found: tuple[jax.Array, jax.Array] = jax.lax.cond(network.trained, lambda q: learned(q, rows), true, offset)
-            return found
-
-        return evaluate
+        return where_trained(network, lambda offset: learned(offset, rows), true)
 
     def step(self, keys: jax.Array, states: State, data: Data, parameters: NutsParameters) -> tuple[State, NutsInfo]:
         """One draw of every replica and its second stage; its acceptance probability is the info's."""
