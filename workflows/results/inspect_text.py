@@ -148,8 +148,8 @@ def _network_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "network",
             f"{level}: {'in use' if found['used'] else 'not in use'}, trained by {number(found['examples'])} examples, "
-            f"error {number(found['error'])} of the slopes' squares, {number(found['accepted_on_trial'])} accepted on "
-            "trial",
+            f"error {number(found['error'])} of the slopes' squares, excess {number(found['excess'])}, "
+            f"{number(found['accepted_on_trial'])} accepted on trial",
         )
         for level, found in (summary.get("surrogates") or {}).items()
         if found["error"] is not None

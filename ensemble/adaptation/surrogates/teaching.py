@@ -109,7 +109,8 @@ def _dropped(rung: LevelTuning) -> LevelTuning:
 
 def facts(tuning: TuningState) -> dict[str, dict[str, float | bool | None]]:
     """Of the coldest rung of each level that has a network: whether it is in use, by how many examples it was trained,
-    its error on those held out, and the mean acceptance of its trajectories on trial; None before these are known."""
+    its error on those held out, its excess, and the mean acceptance of its trajectories on trial; None before these
+    are known."""
     found = {}
     for name, rungs in tuning.levels.items():
         if (surrogate := rungs[0].surrogate) is not None:
@@ -133,16 +134,21 @@ def told(levels: Mapping[str, tuple[LevelTuning, ...]]) -> list[str]:
 def _sentence(name: str, surrogate: Surrogate | None) -> str:
     assert surrogate is not None
     accepted, rounds = surrogate.trial
-    if not rounds:
+    if np.isnan(surrogate.error):
         return (
             f"level {name}: its network had {int(surrogate.examples)} examples, too few to be trained; trajectories "
             "follow the gradient. More of equilibrate.refine_rounds or ensemble.replicas give more"
         )
     found = (
         f"level {name}: a network learned the gradient from {int(surrogate.examples):,} examples (error "
-        f"{float(surrogate.error):.2g} of the slopes' squares on those held out), and {accepted / rounds:.2f} of its "
-        "trajectories were accepted on trial"
+        f"{float(surrogate.error):.2g} of the slopes' squares on those held out)"
     )
+    if not rounds:
+        return (
+            f"{found} as warm-up ended, without a trial: it is dropped, and `sample` follows the gradient. Raise "
+            "equilibrate.max_rounds"
+        )
+    found += f", and {accepted / rounds:.2f} of its trajectories were accepted on trial"
     if surrogate.network.trained:
         use = f"`sample` follows it in {BY_GRADIENT - 1} sweeps of {BY_GRADIENT}, and accepts on the true density"
         return f"{found}: {use}"

@@ -135,6 +135,16 @@ def test_what_is_accepted_on_trial_and_how_it_does_in_the_tails_decide(
     assert found["accepted_on_trial"] == pytest.approx(accepted)
 
 
+def test_a_network_without_a_trial_is_dropped_and_told() -> None:
+    """Warm-up may end with the round of its training."""
+    taught = teaching.taught(tuning_of(level()), {"whole": (examples(400),)}, seed=0)
+    frozen = teaching.settled(taught)
+    assert not frozen.levels["whole"][0].surrogate.network.trained
+    (told,) = teaching.told(frozen.levels)
+    assert "from 400 examples" in told
+    assert "without a trial: it is dropped" in told
+
+
 def test_the_excess_is_that_of_a_tail_that_was_never_seen() -> None:
     """Trained on |a| < 1.2 alone a network has the banana's tails too low, by more than it may; with the tails it has
     not. Judged on draws of all."""

@@ -85,3 +85,17 @@ def test_trajectories_say_how_long_they_are_and_when_they_diverge(name: str) -> 
         np.testing.assert_array_equal(facts.n_steps, STEPS)
     assert np.isfinite(np.asarray(facts.energy)).all()
     assert np.isfinite(np.asarray(far.energy)).all()
+
+
+@pytest.mark.parametrize("name", ["hmc", "nuts", "surrogate_hmc", "surrogate_nuts"])
+def test_the_integrator_that_is_told_is_the_one_that_steps(name: str) -> None:
+    """By whose gradients a step the evaluations are counted."""
+    model = groups()
+    structure = discover(
+        model.target, model.data, model.target.initial(jax.random.key(0), model.data), key=jax.random.key(1)
+    )
+    structure = joined(model.target, structure, "global")
+    kernel = load(name)(structure.level("global"), KernelSpec(name, integrator="two_stage", metric="dense"))
+    transition = kernel.transition(LevelView(model.target, structure, structure.level("global")))
+    assert transition.scheme.name == "two_stage"
+    assert transition.scheme.gradients == 2

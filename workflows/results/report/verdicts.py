@@ -168,12 +168,13 @@ def _rates(summary: Mapping[str, Any]) -> Iterator[Verdict]:
             yield Verdict(NOTE, f"Acceptance of level {level}", f"{rate:.1%} of its moves are accepted: {why}.")
     for level, found in (summary.get("surrogates") or {}).items():
         if found["error"] is not None:
-            use = "it is followed in place of the gradient" if found["used"] else "it was dropped for that"
-            accepted = found["accepted_on_trial"] or 0.0
+            use = "It is followed in most sweeps" if found["used"] else "It is not in use"
+            accepted, excess = number(found["accepted_on_trial"]), number(found["excess"])
             text = (
-                f"Trained by {found['examples']:,} examples of the gradient in warm-up; on examples held out its "
-                f"squared error is {found['error']:.2g} of the squares, and {accepted:.0%} of its trajectories "
-                f"were accepted on trial: {use}. Draws are accepted on the true density in any case."
+                f"Trained by {found['examples']:,} examples of the gradient in warm-up. On examples held out its "
+                f"squared error is {found['error']:.2g} of the squares, and its potential too high by up to {excess}; "
+                f"on trial {accepted} of its trajectories were accepted. {use}; draws are accepted on the true density "
+                "in any case."
             )
             yield Verdict(NOTE, f"Network of level {level}", text)
     for pair, rate in (summary["swap_rates"] or {}).items():

@@ -20,7 +20,7 @@ class Kernel(LearningKernel, nuts.Kernel):
     needs = Needs(gradient=True, one_block=True, doubles=True)
 
     def transition(self, view: LevelView) -> SurrogateNuts:
-        return SurrogateNuts(view, self.told.max_depth)
+        return SurrogateNuts(view, self.told.max_depth, self.scheme)
 
     def parameters(self, tuning: TuningState, rung: int, sweep: jax.Array) -> NutsParameters:
         return super().parameters(tuning, rung, sweep)._replace(network=self.network(tuning, rung, sweep))
